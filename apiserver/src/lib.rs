@@ -1,0 +1,1 @@
+//! The Kubernetes API server: filters, handlers, registry, strategies, admission, storage with its watch cache.

@@ -1,0 +1,20 @@
+//! What every daemon needs and nothing of Kubernetes.
+//!
+//! | module | what it gives |
+//! |---|---|
+//! | [`clock`] | wall and monotonic time that tests can set |
+//! | [`context`] | the life of a process: tasks that are waited for, one stop signal |
+//! | [`files`] | files that are either the old or the new version after a crash |
+//! | [`health`] | the health and metrics port of the smaller daemons |
+//! | [`logging`] | tracing to stderr, as text or JSON |
+//! | [`pki`] | a certificate authority and the certificates it signs, as PEM files |
+
+pub mod clock;
+pub mod context;
+pub mod files;
+pub mod health;
+pub mod logging;
+pub mod pki;
+
+pub use clock::{Clock, ManualClock, SystemClock};
+pub use context::Context;

@@ -1,0 +1,1 @@
+//! The controllers: each turns the difference between wanted and actual into writes.

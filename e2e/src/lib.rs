@@ -1,0 +1,1 @@
+//! End-to-end harness, scenarios on real processes, fault tests, benches, house checks.

@@ -1,0 +1,1 @@
+//! Runs pods on a node: sources, workers, probes, volumes, runtimes.

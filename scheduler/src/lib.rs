@@ -1,0 +1,1 @@
+//! Assigns pods to nodes: framework, plugins, queue, binding.
