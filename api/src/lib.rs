@@ -1,1 +1,9 @@
-//! The Kubernetes API as data: kinds, schema, Status, selectors, patches, transcoding. Pure: no I/O, no tokio.
+//! The Kubernetes API as data: the table of kinds, Status, field errors, schema facts, selectors, patches, transcoding.
+//! Pure: no I/O, no tokio. Objects are `serde_json::Value` (maps sorted by key), because built-in and custom kinds share
+//! one path; typed structs (k8s-openapi) are for components.
+
+pub mod field;
+pub mod status;
+
+pub use field::{FieldError, Path};
+pub use status::Status;

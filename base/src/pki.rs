@@ -189,8 +189,7 @@ mod tests {
         let authority = Authority::create("kubernetes").unwrap();
         let dns = ["localhost".to_string()];
         let ips = [IpAddr::from([127, 0, 0, 1])];
-        let subject =
-            Subject { name: "system:node:n1", group: Some("system:nodes"), dns: &dns, ips: &ips, days: 365 };
+        let subject = Subject { name: "system:node:n1", group: Some("system:nodes"), dns: &dns, ips: &ips, days: 365 };
         let pair = authority.issue(&subject).unwrap();
         let (_, pem) = x509_parser::pem::parse_x509_pem(pair.cert.as_bytes()).unwrap();
         let cert = pem.parse_x509().unwrap();

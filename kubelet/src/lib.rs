@@ -1,1 +1,3 @@
 //! Runs pods on a node: sources, workers, probes, volumes, runtimes.
+
+pub mod runtime;

@@ -1,0 +1,192 @@
+//! Paths into objects and what can be wrong with a field, in upstream's words (apimachinery,
+//! pkg/util/validation/field/errors.go): they reach people and programs through `Status.details.causes`.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use crate::status::Cause;
+
+/// The path of a field, e.g. `spec.containers[0].ports[name]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Path(String);
+
+impl Path {
+    /// A path of one field.
+    pub fn new(root: &str) -> Self {
+        Self(root.into())
+    }
+
+    /// The path of the object itself: children start without a dot.
+    pub fn root() -> Self {
+        Self(String::new())
+    }
+
+    /// `self.name`.
+    #[must_use]
+    pub fn child(&self, name: &str) -> Self {
+        if self.0.is_empty() { Self(name.into()) } else { Self(format!("{}.{name}", self.0)) }
+    }
+
+    /// `self[index]`.
+    #[must_use]
+    pub fn index(&self, index: usize) -> Self {
+        Self(format!("{}[{index}]", self.0))
+    }
+
+    /// `self[key]`.
+    #[must_use]
+    pub fn key(&self, key: &str) -> Self {
+        Self(format!("{}[{key}]", self.0))
+    }
+
+    /// The path as text; empty for the root.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Path {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_empty() { "<nil>" } else { &self.0 })
+    }
+}
+
+/// One thing that is wrong with one field.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// Where.
+    pub field: String,
+    /// The reason of the cause, e.g. `FieldValueRequired`.
+    pub reason: &'static str,
+    /// The message without the path, e.g. `Required value: must name a node`.
+    pub message: String,
+}
+
+impl FieldError {
+    fn new(path: &Path, reason: &'static str, message: String) -> Self {
+        Self { field: path.to_string(), reason, message }
+    }
+
+    /// `Invalid value: <value>: <detail>`.
+    pub fn invalid(path: &Path, value: &Value, detail: impl fmt::Display) -> Self {
+        Self::new(path, "FieldValueInvalid", with_detail(format!("Invalid value: {}", shown(value)), detail))
+    }
+
+    /// `Required value: <detail>`.
+    pub fn required(path: &Path, detail: impl fmt::Display) -> Self {
+        Self::new(path, "FieldValueRequired", with_detail("Required value".into(), detail))
+    }
+
+    /// `Duplicate value: <value>`.
+    pub fn duplicate(path: &Path, value: &Value) -> Self {
+        Self::new(path, "FieldValueDuplicate", format!("Duplicate value: {}", shown(value)))
+    }
+
+    /// `Forbidden: <detail>`.
+    pub fn forbidden(path: &Path, detail: impl fmt::Display) -> Self {
+        Self::new(path, "FieldValueForbidden", with_detail("Forbidden".into(), detail))
+    }
+
+    /// `Not found: <value>`.
+    pub fn not_found(path: &Path, value: &Value) -> Self {
+        Self::new(path, "FieldValueNotFound", format!("Not found: {}", shown(value)))
+    }
+
+    /// `Unsupported value: <value>: supported values: "A", "B"`; the list is sorted as upstream sorts it.
+    pub fn not_supported(path: &Path, value: &Value, supported: &[&str]) -> Self {
+        let mut quoted: Vec<String> = supported.iter().map(|s| format!("{s:?}")).collect();
+        quoted.sort();
+        let detail = format!("supported values: {}", quoted.join(", "));
+        Self::new(path, "FieldValueNotSupported", with_detail(format!("Unsupported value: {}", shown(value)), detail))
+    }
+
+    /// `Too long: may not be more than <most> bytes`.
+    pub fn too_long(path: &Path, most: usize) -> Self {
+        Self::new(path, "FieldValueTooLong", format!("Too long: may not be more than {most} bytes"))
+    }
+
+    /// `Too many: <count>: must have at most <most> items`.
+    pub fn too_many(path: &Path, count: usize, most: usize) -> Self {
+        Self::new(path, "FieldValueTooMany", format!("Too many: {count}: must have at most {most} items"))
+    }
+
+    /// `Internal error: <detail>`.
+    pub fn internal(path: &Path, detail: impl fmt::Display) -> Self {
+        Self::new(path, "InternalError", with_detail("Internal error".into(), detail))
+    }
+
+    /// The same as a cause of a `Status`.
+    pub fn cause(&self) -> Cause {
+        Cause { reason: self.reason.into(), message: self.message.clone(), field: self.field.clone() }
+    }
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.field, self.message)
+    }
+}
+
+fn with_detail(head: String, detail: impl fmt::Display) -> String {
+    let detail = detail.to_string();
+    if detail.is_empty() { head } else { format!("{head}: {detail}") }
+}
+
+/// A value as upstream prints it in messages: strings quoted, scalars bare, composites as JSON.
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "null".into(),
+        other => other.to_string(),
+    }
+}
+
+/// Several errors in one line: one as it is, more in brackets, equal ones once (apimachinery's Aggregate).
+pub fn aggregate(errors: &[FieldError]) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for error in errors {
+        let line = error.to_string();
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    match lines.as_slice() {
+        [one] => one.clone(),
+        many => format!("[{}]", many.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn errors_read_like_upstreams() {
+        let path = Path::new("spec").child("containers").index(0).child("name");
+        let table = [
+            (FieldError::required(&path, ""), "spec.containers[0].name: Required value"),
+            (FieldError::required(&path, "why"), "spec.containers[0].name: Required value: why"),
+            (FieldError::invalid(&path, &json!("A_b"), "bad"), "spec.containers[0].name: Invalid value: \"A_b\": bad"),
+            (FieldError::invalid(&path, &json!(-1), "bad"), "spec.containers[0].name: Invalid value: -1: bad"),
+            (FieldError::duplicate(&path, &json!("a")), "spec.containers[0].name: Duplicate value: \"a\""),
+            (
+                FieldError::not_supported(&path, &json!("x"), &["UDP", "TCP"]),
+                "spec.containers[0].name: Unsupported value: \"x\": supported values: \"TCP\", \"UDP\"",
+            ),
+            (FieldError::too_long(&path, 63), "spec.containers[0].name: Too long: may not be more than 63 bytes"),
+        ];
+        for (error, text) in table {
+            assert_eq!(error.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn several_errors_stand_in_brackets_once_each() {
+        let one = FieldError::required(&Path::new("a"), "");
+        let two = FieldError::required(&Path::new("b"), "");
+        assert_eq!(aggregate(&[one.clone()]), "a: Required value");
+        assert_eq!(aggregate(&[one.clone(), one.clone()]), "a: Required value");
+        assert_eq!(aggregate(&[one, two]), "[a: Required value, b: Required value]");
+    }
+}
