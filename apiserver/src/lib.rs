@@ -1,1 +1,3 @@
 //! The Kubernetes API server: filters, handlers, registry, strategies, admission, storage with its watch cache.
+
+pub mod request;
