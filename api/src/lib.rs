@@ -3,6 +3,7 @@
 //! one path; typed structs (k8s-openapi) are for components.
 
 pub mod field;
+pub mod kinds;
 pub mod status;
 
 pub use field::{FieldError, Path};
