@@ -2,8 +2,12 @@
 //! Pure: no I/O, no tokio. Objects are `serde_json::Value` (maps sorted by key), because built-in and custom kinds share
 //! one path; typed structs (k8s-openapi) are for components.
 
+pub mod columns;
+pub mod duration;
 pub mod field;
-pub mod kinds;
+pub mod names;
+pub mod object;
+pub mod selector;
 pub mod status;
 
 pub use field::{FieldError, Path};

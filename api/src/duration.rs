@@ -1,0 +1,258 @@
+//! Durations as people and Go print them: the ages of `kubectl get` (apimachinery, pkg/util/duration) and the text form of Go's
+//! time.Duration, which command-line flags and `meta/v1 Duration` fields use.
+
+use jiff::{SignedDuration, Timestamp};
+
+const SECOND: i128 = 1_000_000_000;
+const MINUTE: i128 = 60 * SECOND;
+const HOUR: i128 = 60 * MINUTE;
+
+/// A length of time with two or three significant digits: `45s`, `2m5s`, `3h`, `2d4h`, `400d`, `2y30d`.
+pub fn human_duration(duration: std::time::Duration) -> String {
+    human(SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX))
+}
+
+/// The same for a difference of two clocks, which may be negative: a little is `0s`, more is `<invalid>`.
+pub fn human(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs();
+    let (minutes, hours) = (seconds / 60, seconds / 3600);
+    let pair = |big: i64, unit: char, small: i64, small_unit: char| match small {
+        0 => format!("{big}{unit}"),
+        _ => format!("{big}{unit}{small}{small_unit}"),
+    };
+    match seconds {
+        ..-1 => "<invalid>".into(),
+        -1 => "0s".into(),
+        0..120 => format!("{seconds}s"),
+        _ if minutes < 10 => pair(minutes, 'm', seconds % 60, 's'),
+        _ if minutes < 180 => format!("{minutes}m"),
+        _ if hours < 8 => pair(hours, 'h', minutes % 60, 'm'),
+        _ if hours < 48 => format!("{hours}h"),
+        _ if hours < 24 * 8 => pair(hours / 24, 'd', hours % 24, 'h'),
+        _ if hours < 24 * 365 * 2 => format!("{}d", hours / 24),
+        _ if hours < 24 * 365 * 8 => pair(hours / 24 / 365, 'y', hours / 24 % 365, 'd'),
+        _ => format!("{}y", hours / 24 / 365),
+    }
+}
+
+/// A length of time in its largest unit alone: `45s`, `2m`, `3h`, `2d`, `1y`.
+pub fn short_human(duration: SignedDuration) -> String {
+    let seconds = duration.as_secs();
+    match seconds {
+        ..-1 => "<invalid>".into(),
+        -1 => "0s".into(),
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m", seconds / 60),
+        3600..86_400 => format!("{}h", seconds / 3600),
+        86_400..31_536_000 => format!("{}d", seconds / 86_400),
+        _ => format!("{}y", seconds / 31_536_000),
+    }
+}
+
+/// How long ago an RFC 3339 time was; `<unknown>` if it is none.
+pub fn age(timestamp: &str, now: Timestamp) -> String {
+    match timestamp.parse::<Timestamp>() {
+        Ok(then) => human(now.duration_since(then)),
+        Err(_) => "<unknown>".into(),
+    }
+}
+
+/// How long until an RFC 3339 time; `<unknown>` if it is none.
+pub fn until(timestamp: &str, now: Timestamp) -> String {
+    match timestamp.parse::<Timestamp>() {
+        Ok(then) => human(then.duration_since(now)),
+        Err(_) => "<unknown>".into(),
+    }
+}
+
+/// Go's text form: `1h2m3.5s`, `1.5ms`, `0s`.
+pub fn format_go(duration: SignedDuration) -> String {
+    let nanos = duration.as_nanos();
+    let sign = if nanos < 0 { "-" } else { "" };
+    let nanos = nanos.abs();
+    let body = match nanos {
+        0 => return "0s".into(),
+        1..1_000 => format!("{nanos}ns"),
+        1_000..1_000_000 => format!("{}µs", decimal(nanos, 1_000)),
+        1_000_000..SECOND => format!("{}ms", decimal(nanos, 1_000_000)),
+        _ if nanos < MINUTE => format!("{}s", decimal(nanos, SECOND)),
+        _ if nanos < HOUR => format!("{}m{}s", nanos / MINUTE, decimal(nanos % MINUTE, SECOND)),
+        _ => format!("{}h{}m{}s", nanos / HOUR, nanos % HOUR / MINUTE, decimal(nanos % MINUTE, SECOND)),
+    };
+    format!("{sign}{body}")
+}
+
+/// `amount / unit` as a decimal without trailing zeros; `unit` is a power of ten.
+fn decimal(amount: i128, unit: i128) -> String {
+    let (whole, fraction) = (amount / unit, amount % unit);
+    if fraction == 0 {
+        return whole.to_string();
+    }
+    let digits = unit.ilog10() as usize;
+    format!("{whole}.{}", format!("{fraction:0digits$}").trim_end_matches('0'))
+}
+
+/// What is wrong with the text of a duration, in Go's words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("time: {0}")]
+pub struct Error(String);
+
+/// Parses Go's text form: a sequence of decimal numbers with units `ns us µs ms s m h`, e.g. `-1.5h` or `2m30s`; also `0`.
+pub fn parse_go(text: &str) -> Result<SignedDuration, Error> {
+    let invalid = || Error(format!("invalid duration {text:?}"));
+    let (negative, mut rest) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    if rest == "0" {
+        return Ok(SignedDuration::ZERO);
+    }
+    if rest.is_empty() {
+        return Err(invalid());
+    }
+    let mut total: i128 = 0;
+    while !rest.is_empty() {
+        let end = rest.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(rest.len());
+        let (number, tail) = rest.split_at(end);
+        let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+        if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
+            return Err(invalid());
+        }
+        let end = tail.find(|c: char| c.is_ascii_digit() || c == '.').unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(end);
+        if unit.is_empty() {
+            return Err(Error(format!("missing unit in duration {text:?}")));
+        }
+        let scale = unit_nanos(unit).ok_or_else(|| Error(format!("unknown unit {unit:?} in duration {text:?}")))?;
+        let amount = scaled(whole, fraction, scale).ok_or_else(invalid)?;
+        total = total.checked_add(amount).ok_or_else(invalid)?;
+        rest = tail;
+    }
+    let total = if negative { -total } else { total };
+    let nanos = i64::try_from(total).map_err(|_| invalid())?;
+    Ok(SignedDuration::from_nanos(nanos))
+}
+
+fn unit_nanos(unit: &str) -> Option<i128> {
+    Some(match unit {
+        "ns" => 1,
+        "us" | "µs" | "μs" => 1_000, // both the micro sign and the Greek letter
+        "ms" => 1_000_000,
+        "s" => SECOND,
+        "m" => MINUTE,
+        "h" => HOUR,
+        _ => return None,
+    })
+}
+
+/// `whole.fraction * scale`; digits of the fraction below a nanosecond are cut, those beyond 18 are ignored.
+fn scaled(whole: &str, fraction: &str, scale: i128) -> Option<i128> {
+    let whole: i128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let fraction = &fraction[..fraction.len().min(18)];
+    let digits: i128 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
+    let part = digits * scale / 10i128.pow(u32::try_from(fraction.len()).ok()?);
+    whole.checked_mul(scale)?.checked_add(part)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn ages_read_like_kubectls() {
+        let (minute, hour, day, year) = (60, 3600, 86_400, 365 * 86_400);
+        let table = [
+            (-2, "<invalid>"),
+            (-1, "0s"),
+            (0, "0s"),
+            (119, "119s"),
+            (2 * minute, "2m"),
+            (2 * minute + 1, "2m1s"),
+            (10 * minute - 1, "9m59s"),
+            (10 * minute + 30, "10m"),
+            (3 * hour - 1, "179m"),
+            (3 * hour, "3h"),
+            (3 * hour + minute, "3h1m"),
+            (8 * hour + 59 * minute, "8h"),
+            (2 * day - 1, "47h"),
+            (2 * day, "2d"),
+            (2 * day + hour, "2d1h"),
+            (8 * day + 5 * hour, "8d"),
+            (2 * year - 1, "729d"),
+            (2 * year, "2y"),
+            (2 * year + day, "2y1d"),
+            (8 * year + 5 * day, "8y"),
+        ];
+        for (seconds, text) in table {
+            assert_eq!(human(SignedDuration::from_secs(seconds)), text, "{seconds}");
+        }
+        for (seconds, text) in [(59, "59s"), (61, "1m"), (7200, "2h"), (3 * day, "3d"), (2 * year, "2y")] {
+            assert_eq!(short_human(SignedDuration::from_secs(seconds)), text);
+        }
+    }
+
+    #[test]
+    fn ages_of_timestamps() {
+        let now: Timestamp = "2026-01-02T00:00:00Z".parse().unwrap();
+        let table = [
+            ("2026-01-01T23:55:57Z", "4m3s"),
+            ("2026-01-01T23:59:58.5Z", "1s"),
+            ("2026-01-02T00:00:00.9Z", "0s"),
+            ("2026-01-02T00:01:00Z", "<invalid>"),
+            ("", "<unknown>"),
+            ("yesterday", "<unknown>"),
+        ];
+        for (then, text) in table {
+            assert_eq!(age(then, now), text, "{then}");
+        }
+        assert_eq!(until("2026-01-02T00:01:30Z", now), "90s");
+    }
+
+    #[test]
+    fn go_durations() {
+        let table = [
+            ("0", 0, "0s"),
+            ("1s", 1_000_000_000, "1s"),
+            ("1.5h", 5_400_000_000_000, "1h30m0s"),
+            ("-2m3s", -123_000_000_000, "-2m3s"),
+            ("+.5s", 500_000_000, "500ms"),
+            ("1h1ns", 3_600_000_000_001, "1h0m0.000000001s"),
+            ("1500us", 1_500_000, "1.5ms"),
+            ("3µs", 3_000, "3µs"),
+            ("1.0000000000000000000001s", 1_000_000_000, "1s"),
+            ("9223372036854775807ns", i64::MAX, "2562047h47m16.854775807s"),
+        ];
+        for (text, nanos, printed) in table {
+            let duration = parse_go(text).unwrap();
+            assert_eq!(duration, SignedDuration::from_nanos(nanos), "{text}");
+            assert_eq!(format_go(duration), printed);
+        }
+        let errors = [
+            ("", "time: invalid duration \"\""),
+            ("3", "time: missing unit in duration \"3\""),
+            ("1d", "time: unknown unit \"d\" in duration \"1d\""),
+            ("x", "time: invalid duration \"x\""),
+            ("1..s", "time: invalid duration \"1..s\""),
+            ("-", "time: invalid duration \"-\""),
+            ("9223372036854775808ns", "time: invalid duration \"9223372036854775808ns\""),
+        ];
+        for (text, message) in errors {
+            assert_eq!(parse_go(text).unwrap_err().to_string(), message);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn go_form_round_trips(nanos in any::<i64>()) {
+            let duration = SignedDuration::from_nanos(nanos);
+            prop_assume!(nanos != i64::MIN);
+            prop_assert_eq!(parse_go(&format_go(duration)), Ok(duration));
+        }
+
+        #[test]
+        fn parsing_never_panics(text in "\\PC{0,12}") {
+            let _ = parse_go(&text);
+        }
+    }
+}
