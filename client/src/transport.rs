@@ -1,0 +1,318 @@
+//! Bytes to and from the API server: TLS with our identity, HTTP/2 where the server offers it (one connection, shared by
+//! all requests and watches), HTTP/1.1 for upgrades.
+
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderName, HeaderValue, Request, Response, Uri, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper_util::client::legacy::connect::{Connected, Connection};
+use hyper_util::client::legacy::{Client as HyperClient, Error as HyperError};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::CryptoProvider;
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tower_service::Service;
+
+use crate::config::{Config, Identity};
+use crate::error::{Error, Result};
+
+/// How long a connection may take to come about.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+/// An idle HTTP/2 connection is pinged this often, so that a dead server is noticed (client-go: 30 s and 15 s).
+const PING_EVERY: Duration = Duration::from_secs(15);
+const PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// Flow-control windows: a watch that is slow for a moment must not stop the others on the connection.
+const STREAM_WINDOW: u32 = 1 << 20;
+const CONNECTION_WINDOW: u32 = 16 << 20;
+
+/// A connection to a server, encrypted or not.
+pub enum Stream {
+    /// `http://`
+    Plain(TcpStream),
+    /// `https://`
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// Sends requests to one server as one identity.
+#[derive(Clone)]
+pub struct Transport {
+    http: HyperClient<Connector, Full<Bytes>>,
+    upgrade: Connector,
+    headers: Arc<[(HeaderName, HeaderValue)]>,
+    identity: Arc<Identity>,
+    base: Uri,
+}
+
+impl Transport {
+    /// A transport; connects at the first request.
+    ///
+    /// # Errors
+    /// When the configuration names no usable server, certificate or key.
+    pub fn new(config: &Config) -> Result<Self> {
+        let server =
+            if config.server.contains("://") { config.server.clone() } else { format!("http://{}", config.server) };
+        let base: Uri = server
+            .trim_end_matches('/')
+            .parse()
+            .map_err(|error| Error::Config(format!("invalid server URL \"{server}\": {error}")))?;
+        let multiplexed = Connector::new(config, &[b"h2", b"http/1.1"])?;
+        let upgrade = Connector::new(config, &[b"http/1.1"])?;
+        let http = HyperClient::builder(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .pool_timer(TokioTimer::new())
+            .http2_keep_alive_interval(PING_EVERY)
+            .http2_keep_alive_timeout(PING_TIMEOUT)
+            .http2_initial_stream_window_size(STREAM_WINDOW)
+            .http2_initial_connection_window_size(CONNECTION_WINDOW)
+            .build(multiplexed);
+        Ok(Self {
+            http,
+            upgrade,
+            headers: common_headers(config)?.into(),
+            identity: Arc::new(config.identity.clone()),
+            base,
+        })
+    }
+
+    /// Sends a request whose URI is a path with query; the answer's head comes back, its body is a stream.
+    ///
+    /// # Errors
+    /// Transport errors only; HTTP errors are answers.
+    pub async fn send(&self, mut request: Request<Bytes>) -> Result<Response<Incoming>> {
+        self.complete(&mut request)?;
+        let context = || format!("{} {}", request.method(), request.uri());
+        let context = context();
+        self.http.request(request.map(Full::new)).await.map_err(|error| failed(context, error))
+    }
+
+    /// A fresh connection for an upgrade, and the request made complete for it.
+    ///
+    /// # Errors
+    /// Transport errors.
+    pub async fn dial(&self, request: &mut Request<()>) -> Result<Stream> {
+        self.complete(request)?;
+        self.upgrade
+            .connect(request.uri())
+            .await
+            .map_err(|error| Error::transport(format!("connecting to {}", self.base), error))
+    }
+
+    fn complete<B>(&self, request: &mut Request<B>) -> Result<()> {
+        let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
+        let prefix = self.base.path().trim_end_matches('/');
+        let authority = self.base.authority().map_or("", |authority| authority.as_str());
+        let scheme = self.base.scheme_str().unwrap_or("https");
+        let uri = format!("{scheme}://{authority}{prefix}{path}");
+        *request.uri_mut() = uri.parse().map_err(|error| Error::Config(format!("invalid URL \"{uri}\": {error}")))?;
+        for (name, value) in self.headers.iter() {
+            request.headers_mut().append(name.clone(), value.clone());
+        }
+        let token = match &*self.identity {
+            Identity::Token(token) => Some(token.clone()),
+            Identity::TokenFile(path) => Some(
+                std::fs::read_to_string(path)
+                    .map_err(|source| Error::transport(format!("reading token {}", path.display()), source))?,
+            ),
+            _ => None,
+        };
+        if let Some(token) = token {
+            let value = sensitive(&format!("Bearer {}", token.trim()))?;
+            request.headers_mut().insert(header::AUTHORIZATION, value);
+        }
+        Ok(())
+    }
+}
+
+fn failed(context: String, error: HyperError) -> Error {
+    Error::transport(context, error)
+}
+
+fn sensitive(text: &str) -> Result<HeaderValue> {
+    let mut value = HeaderValue::from_str(text).map_err(|error| Error::Config(format!("invalid token: {error}")))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn common_headers(config: &Config) -> Result<Vec<(HeaderName, HeaderValue)>> {
+    let agent = if config.user_agent.is_empty() { "mkube" } else { &config.user_agent };
+    let mut pairs = vec![("user-agent", agent)];
+    if let Some(user) = &config.impersonate {
+        pairs.push(("impersonate-user", user));
+    }
+    pairs.extend(config.impersonate_groups.iter().map(|group| ("impersonate-group", group.as_str())));
+    let parsed = pairs.into_iter().map(|(name, value)| {
+        let value = HeaderValue::from_str(value).map_err(|error| Error::Config(format!("invalid {name}: {error}")))?;
+        Ok((HeaderName::from_static(name), value))
+    });
+    parsed.collect()
+}
+
+/// Makes connections; a tower service, as hyper's client wants it.
+#[derive(Clone)]
+struct Connector {
+    tls: TlsConnector,
+    server_name: Option<String>,
+}
+
+impl Connector {
+    fn new(config: &Config, alpn: &[&[u8]]) -> Result<Self> {
+        let mut tls = tls_config(config)?;
+        tls.alpn_protocols = alpn.iter().map(|protocol| protocol.to_vec()).collect();
+        Ok(Self { tls: TlsConnector::from(Arc::new(tls)), server_name: config.server_name.clone() })
+    }
+
+    async fn connect(&self, uri: &Uri) -> io::Result<Stream> {
+        tokio::time::timeout(CONNECT_TIMEOUT, self.connect_without_timeout(uri))
+            .await
+            .map_err(|_| io::Error::new(io::ErrorKind::TimedOut, "i/o timeout"))?
+    }
+
+    async fn connect_without_timeout(&self, uri: &Uri) -> io::Result<Stream> {
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']).to_string();
+        let encrypted = uri.scheme_str() == Some("https");
+        let port = uri.port_u16().unwrap_or(if encrypted { 443 } else { 80 });
+        let tcp = TcpStream::connect((host.as_str(), port)).await?;
+        tcp.set_nodelay(true)?;
+        if !encrypted {
+            return Ok(Stream::Plain(tcp));
+        }
+        let name = ServerName::try_from(self.server_name.clone().unwrap_or(host)).map_err(io::Error::other)?;
+        Ok(Stream::Tls(Box::new(self.tls.connect(name, tcp).await?)))
+    }
+}
+
+impl Service<Uri> for Connector {
+    type Response = TokioIo<Stream>;
+    type Error = io::Error;
+    type Future = Pin<Box<dyn Future<Output = io::Result<Self::Response>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        let connector = self.clone();
+        Box::pin(async move { connector.connect(&uri).await.map(TokioIo::new) })
+    }
+}
+
+fn tls_config(config: &Config) -> Result<ClientConfig> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let unusable = |what: &str, error: &dyn std::fmt::Display| Error::Config(format!("unable to use {what}: {error}"));
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| unusable("TLS", &error))?;
+    let builder = if config.insecure {
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
+    } else {
+        let mut roots = RootCertStore::empty();
+        for cert in CertificateDer::pem_slice_iter(config.ca.as_deref().unwrap_or_default()) {
+            let cert = cert.map_err(|error| unusable("certificate authority", &error))?;
+            roots.add(cert).map_err(|error| unusable("certificate authority", &error))?;
+        }
+        builder.with_root_certificates(roots)
+    };
+    match &config.identity {
+        Identity::Certificate { cert, key } => {
+            let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(cert).collect();
+            let chain = chain.map_err(|error| unusable("client certificate", &error))?;
+            let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| unusable("client key", &error))?;
+            builder.with_client_auth_cert(chain, key).map_err(|error| unusable("client certificate", &error))
+        }
+        _ => Ok(builder.with_no_client_auth()),
+    }
+}
+
+/// For `insecure-skip-tls-verify`: any certificate will do; signatures are still checked.
+#[derive(Debug)]
+struct AcceptAny(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AcceptAny {
+    fn verify_server_cert(
+        &self,
+        _: &CertificateDer<'_>,
+        _: &[CertificateDer<'_>],
+        _: &ServerName<'_>,
+        _: &[u8],
+        _: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+impl Connection for Stream {
+    fn connected(&self) -> Connected {
+        let connected = Connected::new();
+        match self {
+            Self::Tls(tls) if tls.get_ref().1.alpn_protocol() == Some(b"h2") => connected.negotiated_h2(),
+            _ => connected,
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_write(cx, buf),
+            Self::Tls(stream) => Pin::new(stream).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+}
