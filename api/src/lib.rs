@@ -5,8 +5,10 @@
 pub mod columns;
 pub mod duration;
 pub mod field;
+pub mod kinds;
 pub mod names;
 pub mod object;
+pub mod schema;
 pub mod selector;
 pub mod status;
 

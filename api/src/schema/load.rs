@@ -1,0 +1,173 @@
+//! Reads `schema.txt`, a line-oriented table that diffs well:
+//!
+//! ```text
+//! P10 io.k8s.api.core.v1                     a package and its number
+//! D 10:Volume                                a definition of OpenAPI (H: one that has only a protocol description)
+//! D 24:Time string:date-time                 one that is no object
+//!  name|1|s|rk                               field | protobuf number | type | flags | list keys | merge key | Go type
+//! ```
+//!
+//! Types: `s i l b y d` are string, int32, int64, bool, bytes, double; `[]` and `{}` before a type make lists and maps;
+//! `24:Time` is another definition, without a number one of the same package. Flags: `r`equired, `p`ointer, `k`eep when
+//! empty, omit`z`ero, `I`nline; lists: `a`tomic, `s`et, `m`ap; `A`tomic map or object; patch: `M`erge, `R`etain keys,
+//! e`X`change. The file is part of the program, so damage is a bug that the tests of this module find; the parser skips
+//! what it cannot read.
+
+use std::collections::HashMap;
+
+use super::{Def, DefId, Extra, Field, Form, ListType, PatchStrategy, Table, Type};
+
+pub(super) fn parse(text: &'static str) -> Table {
+    let mut packages: HashMap<&'static str, &'static str> = HashMap::new();
+    let mut defs: Vec<Def> = Vec::new();
+    for line in text.lines() {
+        if let Some((number, package)) = line.strip_prefix('P').and_then(|l| l.split_once(' ')) {
+            packages.insert(number, package);
+        } else if let Some(rest) = line.strip_prefix("D ").or_else(|| line.strip_prefix("H ")) {
+            let (name, form) = rest.split_once(' ').unwrap_or((rest, ""));
+            let Some((package, short)) = name.split_once(':') else { continue };
+            let package = packages.get(package).copied().unwrap_or("");
+            let form = form_of(short, form);
+            defs.push(Def { package, short, open: line.starts_with('D'), form, fields: vec![], inline: vec![] });
+        }
+    }
+    let mut by_name = HashMap::new();
+    for (at, def) in defs.iter().enumerate() {
+        by_name.insert((def.package, def.short), u16::try_from(at).unwrap_or(u16::MAX));
+    }
+    let mut reader = Reader { packages: &packages, by_name: &by_name, interned: HashMap::new() };
+    let mut at: Option<usize> = None;
+    for line in text.lines() {
+        if line.starts_with(['D', 'H']) {
+            at = Some(at.map_or(0, |at| at + 1));
+        } else if let (Some(line), Some(def)) = (line.strip_prefix(' '), at.and_then(|at| defs.get_mut(at)))
+            && let Some((field, inline)) = reader.field(line, def.package)
+        {
+            if inline { def.inline.push(field) } else { def.fields.push(field) }
+        }
+    }
+    for def in &mut defs {
+        def.fields.sort_by_key(|field| field.name);
+        def.fields.shrink_to_fit();
+        if let ([only], false, Form::Object) = (def.fields.as_slice(), def.open, def.form)
+            && only.name == "items"
+        {
+            def.form = Form::Items;
+        }
+    }
+    Table { defs, by_name }
+}
+
+fn form_of(short: &str, form: &str) -> Form {
+    match (short, form) {
+        ("Time", _) => Form::Time,
+        ("MicroTime", _) => Form::MicroTime,
+        ("Duration", _) => Form::Duration,
+        ("Quantity", _) => Form::Quantity,
+        ("IntOrString", _) => Form::IntOrString,
+        ("RawExtension", _) => Form::Raw,
+        ("FieldsV1", _) => Form::Fields,
+        ("JSON", _) => Form::Json,
+        ("JSONSchemaPropsOrBool", _) => Form::SchemaOrBool,
+        ("JSONSchemaPropsOrArray", _) => Form::SchemaOrArray,
+        ("JSONSchemaPropsOrStringArray", _) => Form::SchemaOrStrings,
+        _ => Form::Object,
+    }
+}
+
+struct Reader<'a> {
+    packages: &'a HashMap<&'static str, &'static str>,
+    by_name: &'a HashMap<(&'static str, &'static str), u16>,
+    /// Element types, leaked once each.
+    interned: HashMap<&'static str, &'static Type>,
+}
+
+impl Reader<'_> {
+    fn field(&mut self, line: &'static str, package: &'static str) -> Option<(Field, bool)> {
+        let mut columns = line.split('|');
+        let mut next = || columns.next().unwrap_or("");
+        let (name, number, ty, flags, keys, merge_key, go) = (next(), next(), next(), next(), next(), next(), next());
+        let has = |flag: char| flags.contains(flag);
+        let list = match (has('a'), has('s'), has('m')) {
+            (true, ..) => ListType::Atomic,
+            (_, true, _) => ListType::Set,
+            (.., true) => ListType::Map,
+            _ => ListType::None,
+        };
+        let plain = keys.is_empty() && merge_key.is_empty() && go.is_empty();
+        let extra = || Extra { keys: keys.split(',').filter(|key| !key.is_empty()).collect(), merge_key, go };
+        let field = Field {
+            name,
+            ty: self.ty(ty, package)?,
+            number: if number.is_empty() { 0 } else { number.parse().ok()? },
+            required: has('r'),
+            list,
+            atomic: has('A'),
+            patch: PatchStrategy { merge: has('M'), retain_keys: has('R'), replace: has('X') },
+            pointer: has('p'),
+            keep: has('k'),
+            omit_zero: has('z'),
+            extra: (!plain).then(|| Box::new(extra())),
+        };
+        Some((field, has('I')))
+    }
+
+    fn ty(&mut self, text: &'static str, package: &'static str) -> Option<Type> {
+        if let Some(element) = text.strip_prefix("[]") {
+            return Some(Type::List(self.interned(element, package)?));
+        }
+        if let Some(element) = text.strip_prefix("{}") {
+            return Some(Type::Map(self.interned(element, package)?));
+        }
+        Some(match text {
+            "s" => Type::String,
+            "i" => Type::Int32,
+            "l" => Type::Int64,
+            "b" => Type::Bool,
+            "y" => Type::Bytes,
+            "d" => Type::Double,
+            name => {
+                let key = match name.split_once(':') {
+                    Some((number, short)) => (*self.packages.get(number)?, short),
+                    None => (package, name),
+                };
+                Type::Def(DefId(*self.by_name.get(&key)?))
+            }
+        })
+    }
+
+    /// Elements of the same name and package are one allocation. Names without a package number are made unique by
+    /// not sharing them: only scalars and foreign definitions repeat often.
+    fn interned(&mut self, text: &'static str, package: &'static str) -> Option<&'static Type> {
+        if let Some(known) = self.interned.get(text) {
+            return Some(known);
+        }
+        let leaked: &'static Type = Box::leak(Box::new(self.ty(text, package)?));
+        if text.contains(':') || text.len() == 1 {
+            self.interned.insert(text, leaked);
+        }
+        Some(leaked)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_line_is_read() {
+        let text = include_str!("schema.txt");
+        let table = parse(text);
+        let fields: usize = table.defs.iter().map(|def| def.fields.len() + def.inline.len()).sum();
+        assert_eq!(fields, text.lines().filter(|line| line.starts_with(' ')).count());
+        assert_eq!(table.defs.len(), text.lines().filter(|line| line.starts_with(['D', 'H'])).count());
+        assert!(table.defs.len() > 600 && table.by_name.len() == table.defs.len());
+    }
+
+    #[test]
+    fn damage_is_skipped() {
+        let table = parse("P0 a.b\nD 0:X\n name|1|s|rk\n bad|x|s\n other|2|Nothing\nrubbish\n");
+        assert_eq!(table.defs.len(), 1);
+        assert_eq!(table.defs[0].fields.len(), 1);
+    }
+}

@@ -1,0 +1,359 @@
+//! What is known about the fields of every built-in type: JSON name and type, whether required, how lists are keyed and
+//! patched, protobuf number, and whether Go writes the field when it is empty.
+//!
+//! One table for everything that needs to know a type's shape: field validation, strategic merge, the protobuf
+//! transcoder, OpenAPI. It is parsed once, on first use, from `schema.txt` (made by `examples/make_schema.rs`), and
+//! lives as long as the program; lookups are hashed, fields are found by binary search.
+//!
+//! ```
+//! let pod = api::schema::def("io.k8s.api.core.v1.PodSpec").unwrap();
+//! let containers = pod.field("containers").unwrap();
+//! assert_eq!((containers.number, containers.merge_key(), containers.required), (2, "name", true));
+//! assert_eq!(containers.ty.def().unwrap().short, "Container");
+//! ```
+
+mod load;
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+/// One type.
+#[derive(Debug)]
+pub struct Def {
+    /// E.g. `io.k8s.api.core.v1`.
+    pub package: &'static str,
+    /// The name without the package, e.g. `Pod`.
+    pub short: &'static str,
+    /// Whether OpenAPI documents contain it.
+    pub open: bool,
+    /// How it looks in JSON.
+    pub form: Form,
+    /// Its own fields, sorted by JSON name.
+    pub fields: Vec<Field>,
+    /// Messages whose fields stand directly in this object's JSON.
+    pub inline: Vec<Field>,
+}
+
+/// How a type looks in JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Form {
+    /// An object with the fields of the definition.
+    Object,
+    /// RFC 3339, seconds.
+    Time,
+    /// RFC 3339, microseconds.
+    MicroTime,
+    /// Go's form, e.g. `1h30m0s`.
+    Duration,
+    /// A string or a number, e.g. `100m`.
+    Quantity,
+    /// An integer or a string.
+    IntOrString,
+    /// Any object; on the wire its JSON text, or an enveloped message (runtime.RawExtension).
+    Raw,
+    /// Any object; on the wire its JSON text (meta/v1 FieldsV1).
+    Fields,
+    /// Any value; on the wire its JSON text (apiextensions JSON).
+    Json,
+    /// A JSONSchemaProps or a boolean.
+    SchemaOrBool,
+    /// A JSONSchemaProps or a list of them.
+    SchemaOrArray,
+    /// A JSONSchemaProps or a list of strings.
+    SchemaOrStrings,
+    /// A list that has a message of its own on the wire (e.g. ExtraValue).
+    Items,
+}
+
+/// Identity of a definition.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct DefId(u16);
+
+impl DefId {
+    /// The definition.
+    pub fn get(self) -> &'static Def {
+        &TABLE.defs[usize::from(self.0)]
+    }
+}
+
+impl std::fmt::Debug for DefId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "DefId({})", self.0)
+    }
+}
+
+/// The type of a field.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Type {
+    /// A string.
+    String,
+    /// 32 bits.
+    Int32,
+    /// 64 bits.
+    Int64,
+    /// A boolean.
+    Bool,
+    /// A floating point number.
+    Double,
+    /// Bytes, base64 in JSON.
+    Bytes,
+    /// Another definition.
+    Def(DefId),
+    /// A list.
+    List(&'static Type),
+    /// A map with string keys.
+    Map(&'static Type),
+}
+
+impl Type {
+    /// The definition it is, or its elements are.
+    pub fn def(self) -> Option<&'static Def> {
+        match self {
+            Self::Def(id) => Some(id.get()),
+            Self::List(element) | Self::Map(element) => element.def(),
+            _ => None,
+        }
+    }
+
+    /// What lists and maps contain.
+    pub fn element(self) -> Option<Type> {
+        match self {
+            Self::List(element) | Self::Map(element) => Some(*element),
+            _ => None,
+        }
+    }
+}
+
+/// What a list means to merges (`x-kubernetes-list-type`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ListType {
+    /// Not said: atomic in effect.
+    #[default]
+    None,
+    /// Replaced as a whole.
+    Atomic,
+    /// Each value once.
+    Set,
+    /// Objects with keys, see [`Field::keys`].
+    Map,
+}
+
+/// What strategic merge does with a field (`x-kubernetes-patch-strategy`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct PatchStrategy {
+    /// Lists are merged: objects by [`Field::merge_key`], scalars as sets.
+    pub merge: bool,
+    /// Keys that the patch does not name are dropped.
+    pub retain_keys: bool,
+    /// Replaced as a whole.
+    pub replace: bool,
+}
+
+/// One field.
+#[derive(Debug)]
+pub struct Field {
+    /// JSON name.
+    pub name: &'static str,
+    /// Type.
+    pub ty: Type,
+    /// Number in protobuf; 0 if it has none (`apiVersion`, `kind`).
+    pub number: u32,
+    /// Whether it must be present.
+    pub required: bool,
+    /// How lists are keyed.
+    pub list: ListType,
+    /// Whether a map or object is owned as a whole (`x-kubernetes-map-type: atomic`).
+    pub atomic: bool,
+    /// How strategic merge treats it.
+    pub patch: PatchStrategy,
+    /// A pointer in Go: absent and empty are different things.
+    pub pointer: bool,
+    /// Go writes it into JSON even when it is empty (no `omitempty`).
+    pub keep: bool,
+    /// Go leaves it out when it is the zero struct (`omitzero`).
+    pub omit_zero: bool,
+    extra: Option<Box<Extra>>,
+}
+
+#[derive(Debug, Default)]
+struct Extra {
+    keys: Vec<&'static str>,
+    merge_key: &'static str,
+    go: &'static str,
+}
+
+impl Field {
+    /// The keys of a list of type map.
+    pub fn keys(&self) -> &[&'static str] {
+        self.extra.as_deref().map_or(&[], |extra| &extra.keys)
+    }
+
+    /// The key by which strategic merge finds an element; empty if there is none.
+    pub fn merge_key(&self) -> &'static str {
+        self.extra.as_deref().map_or("", |extra| extra.merge_key)
+    }
+
+    /// The type in the words of Go's JSON decoder, e.g. `map[string]string`, `v1.Protocol`.
+    pub fn go_type(&self) -> String {
+        match self.extra.as_deref() {
+            Some(Extra { go, .. }) if !go.is_empty() => (*go).into(),
+            _ => go_type(self.ty),
+        }
+    }
+}
+
+/// A type in the words of Go's JSON decoder.
+pub fn go_type(ty: Type) -> String {
+    match ty {
+        Type::String => "string".into(),
+        Type::Int32 => "int32".into(),
+        Type::Int64 => "int64".into(),
+        Type::Bool => "bool".into(),
+        Type::Double => "float64".into(),
+        Type::Bytes => "[]uint8".into(),
+        Type::List(element) => format!("[]{}", go_type(*element)),
+        Type::Map(element) => format!("map[string]{}", go_type(*element)),
+        Type::Def(id) => id.get().go_name(),
+    }
+}
+
+impl Def {
+    /// The full name, e.g. `io.k8s.api.core.v1.Pod`.
+    pub fn name(&self) -> String {
+        format!("{}.{}", self.package, self.short)
+    }
+
+    /// The name in Go's messages, e.g. `v1.Pod`.
+    pub fn go_name(&self) -> String {
+        format!("{}.{}", self.package.rsplit('.').next().unwrap_or(""), self.short)
+    }
+
+    /// The field of that JSON name, also if an inline message declares it.
+    pub fn field(&self, name: &str) -> Option<&Field> {
+        match self.fields.binary_search_by(|field| field.name.cmp(name)) {
+            Ok(at) => Some(&self.fields[at]),
+            Err(_) => self.inline.iter().find_map(|inline| inline.ty.def()?.field(name)),
+        }
+    }
+
+    /// Every field of the JSON object, those of inline messages included.
+    pub fn all_fields(&'static self) -> Box<dyn Iterator<Item = &'static Field>> {
+        let inline = self.inline.iter().filter_map(|field| field.ty.def()).flat_map(Def::all_fields);
+        Box::new(self.fields.iter().chain(inline))
+    }
+}
+
+struct Table {
+    defs: Vec<Def>,
+    by_name: HashMap<(&'static str, &'static str), u16>,
+}
+
+static TABLE: LazyLock<Table> = LazyLock::new(|| load::parse(include_str!("schema.txt")));
+
+/// The definition of that full name.
+pub fn def(name: &str) -> Option<&'static Def> {
+    let key = name.rsplit_once('.')?;
+    TABLE.by_name.get(&key).map(|at| &TABLE.defs[usize::from(*at)])
+}
+
+/// Every definition, sorted by name.
+pub fn all() -> impl Iterator<Item = &'static Def> {
+    TABLE.defs.iter()
+}
+
+/// The definition of an object, by its apiVersion and kind: a kind, its list, or one of the types that belong to every
+/// group (`DeleteOptions`, `Status`, ...).
+pub fn of_object(api_version: &str, kind: &str) -> Option<&'static Def> {
+    if let Some((_, served)) = crate::kinds::by_api_version(api_version, kind) {
+        return def(served.definition);
+    }
+    if let Some(element) = kind.strip_suffix("List")
+        && let Some((_, served)) = crate::kinds::by_api_version(api_version, element)
+    {
+        return def(&format!("{}List", served.definition));
+    }
+    let package = match api_version {
+        "apidiscovery.k8s.io/v2" => "io.k8s.api.apidiscovery.v2",
+        "v1" if kind.starts_with("Pod") || kind == "List" || kind.ends_with("ProxyOptions") => "io.k8s.api.core.v1",
+        _ => "io.k8s.apimachinery.pkg.apis.meta.v1",
+    };
+    def(&format!("{package}.{kind}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kinds::{KINDS, Subresource};
+
+    #[test]
+    fn every_kind_has_a_definition() {
+        for kind in KINDS {
+            for served in kind.all_served() {
+                let def = def(served.definition).unwrap_or_else(|| panic!("{}", served.definition));
+                assert!(def.field("metadata").is_some(), "{}", served.definition);
+                let list = format!("{}List", served.definition);
+                assert_eq!(super::def(&list).is_some(), kind.verbs.stored(), "{list}");
+                let has_status = def.field("status").is_some();
+                assert!(has_status || !kind.has(Subresource::Status), "{} has no status", kind.kind);
+            }
+        }
+    }
+
+    #[test]
+    fn what_has_a_status_has_the_subresource() {
+        // Upstream has no such path for these.
+        let without = ["CSINode"];
+        for kind in crate::kinds::stored() {
+            let has_status = def(kind.definition).unwrap().field("status").is_some();
+            let expected = kind.has(Subresource::Status) || without.contains(&kind.kind);
+            assert!(!has_status || expected, "{}", kind.kind);
+        }
+    }
+
+    #[test]
+    fn inline_fields_are_found_with_their_facts() {
+        let volume = def("io.k8s.api.core.v1.Volume").unwrap();
+        assert_eq!(volume.field("emptyDir").unwrap().ty.def().unwrap().short, "EmptyDirVolumeSource");
+        assert_eq!(volume.field("name").unwrap().number, 1);
+        assert!(volume.field("volumeSource").is_none());
+        let ephemeral = def("io.k8s.api.core.v1.EphemeralContainer").unwrap();
+        let ports = ephemeral.field("ports").unwrap();
+        assert_eq!((ports.list, ports.merge_key()), (ListType::Map, "containerPort"));
+        assert_eq!(ports.keys(), ["containerPort", "protocol"]);
+        assert!(ephemeral.all_fields().any(|field| field.name == "targetContainerName"));
+        assert!(ephemeral.all_fields().any(|field| field.name == "image"));
+    }
+
+    #[test]
+    fn go_names_are_those_of_its_messages() {
+        let of = |def_name: &str, field: &str| def(def_name).unwrap().field(field).unwrap().go_type();
+        let table = [
+            ("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", "labels", "map[string]string"),
+            ("io.k8s.api.apps.v1.DeploymentSpec", "replicas", "int32"),
+            ("io.k8s.api.core.v1.PodSpec", "containers", "[]v1.Container"),
+            ("io.k8s.api.core.v1.ContainerPort", "protocol", "v1.Protocol"),
+            ("io.k8s.api.core.v1.ResourceRequirements", "limits", "v1.ResourceList"),
+            ("io.k8s.apimachinery.pkg.apis.meta.v1.ObjectMeta", "uid", "types.UID"),
+        ];
+        for (name, field, go) in table {
+            assert_eq!(of(name, field), go);
+        }
+    }
+
+    #[test]
+    fn objects_are_found_by_their_own_words() {
+        let table = [
+            ("v1", "Pod", "io.k8s.api.core.v1.Pod"),
+            ("v1", "PodList", "io.k8s.api.core.v1.PodList"),
+            ("v1", "PodExecOptions", "io.k8s.api.core.v1.PodExecOptions"),
+            ("v1", "Status", "io.k8s.apimachinery.pkg.apis.meta.v1.Status"),
+            ("apps/v1", "DeleteOptions", "io.k8s.apimachinery.pkg.apis.meta.v1.DeleteOptions"),
+            ("autoscaling/v1", "Scale", "io.k8s.api.autoscaling.v1.Scale"),
+            ("events.k8s.io/v1", "EventList", "io.k8s.api.events.v1.EventList"),
+        ];
+        for (api_version, kind, name) in table {
+            assert_eq!(of_object(api_version, kind).unwrap().name(), name);
+        }
+        assert!(of_object("v1", "Nothing").is_none());
+    }
+}
