@@ -1,3 +1,4 @@
 //! The Kubernetes API server: filters, handlers, registry, strategies, admission, storage with its watch cache.
 
+pub mod auth;
 pub mod request;
