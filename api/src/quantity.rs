@@ -1,0 +1,620 @@
+//! Exact resource quantities: `500m`, `1.5Gi`, `1e3` (apimachinery, pkg/api/resource/quantity.go: forms, rounding, canonical
+//! text). A quantity is `mantissa × 10^exponent` with the family of suffixes it was written in; example: `1.5Gi` is
+//! 1610612736 × 10^0, written in binary suffixes, and prints as `1536Mi`.
+//!
+//! It keeps: the exponent is at least -9 (finer parts are rounded away from zero when parsed) and the mantissa has no trailing
+//! zeros, so equal values have equal parts. Two bounds are ours: 38 significant digits and an exponent of 300; what exceeds them
+//! is refused.
+
+use std::cmp::Ordering;
+use std::fmt;
+use std::str::FromStr;
+
+use serde_json::Value;
+
+/// What is wrong with the text of a quantity, in upstream's words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Error {
+    /// Not a number with a suffix.
+    #[error("quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'")]
+    Format,
+    /// The number is none, or too long.
+    #[error("unable to parse numeric part of quantity")]
+    Numeric,
+    /// The suffix is unknown.
+    #[error("unable to parse quantity's suffix")]
+    Suffix,
+}
+
+/// The family of suffixes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// `m`, none, `k`, `M` …
+    DecimalSi,
+    /// `Ki`, `Mi` …
+    BinarySi,
+    /// `e3`.
+    DecimalExponent,
+}
+
+/// An exact quantity. Equality and order are those of the value, whatever the format.
+#[derive(Debug, Clone, Copy)]
+pub struct Quantity {
+    mantissa: i128,
+    exponent: i32,
+    format: Format,
+}
+
+const NANO: i32 = -9;
+const MAX_EXPONENT: i64 = 300;
+/// Binary quantities are capped at the largest 64-bit integer.
+const BINARY_MAX: i128 = i64::MAX as i128;
+const DECIMAL: [(&str, i32); 10] =
+    [("n", -9), ("u", -6), ("m", -3), ("", 0), ("k", 3), ("M", 6), ("G", 9), ("T", 12), ("P", 15), ("E", 18)];
+const BINARY: [(&str, u32); 6] = [("Ki", 10), ("Mi", 20), ("Gi", 30), ("Ti", 40), ("Pi", 50), ("Ei", 60)];
+
+/// The parts of a text: sign, digits before and after the point, suffix.
+struct Parts<'a> {
+    negative: bool,
+    whole: &'a str,
+    fraction: &'a str,
+    suffix: &'a str,
+}
+
+fn split(text: &str) -> Result<Parts<'_>, Error> {
+    if text.is_empty() {
+        return Err(Error::Format);
+    }
+    let (negative, rest) = match text.as_bytes()[0] {
+        b'-' => (true, &text[1..]),
+        b'+' => (false, &text[1..]),
+        _ => (false, text),
+    };
+    let digits = |s: &str| s.bytes().position(|b| !b.is_ascii_digit()).unwrap_or(s.len());
+    let (whole, rest) = rest.split_at(digits(rest));
+    let (fraction, suffix) = match rest.strip_prefix('.') {
+        Some(rest) => rest.split_at(digits(rest)),
+        None => ("", rest),
+    };
+    let tail = suffix.trim_start_matches(|c: char| "eEinumkKMGTP".contains(c));
+    let tail = tail.strip_prefix(['-', '+']).unwrap_or(tail);
+    if !tail.bytes().all(|b| b.is_ascii_digit()) {
+        return Err(Error::Format);
+    }
+    Ok(Parts { negative, whole, fraction, suffix })
+}
+
+enum Scale {
+    Ten(i32, Format),
+    Two(u32),
+}
+
+fn scale(suffix: &str) -> Result<Scale, Error> {
+    if let Some((_, exponent)) = DECIMAL.iter().find(|(known, _)| *known == suffix) {
+        return Ok(Scale::Ten(*exponent, Format::DecimalSi));
+    }
+    if let Some((_, bits)) = BINARY.iter().find(|(known, _)| *known == suffix) {
+        return Ok(Scale::Two(*bits));
+    }
+    let exponent = suffix.strip_prefix(['e', 'E']).ok_or(Error::Suffix)?;
+    let exponent: i64 = exponent.parse().map_err(|_| Error::Suffix)?;
+    if exponent > MAX_EXPONENT {
+        return Err(Error::Numeric);
+    }
+    let exponent = i32::try_from(exponent.max(-10_000)).map_err(|_| Error::Suffix)?;
+    Ok(Scale::Ten(exponent, Format::DecimalExponent))
+}
+
+impl Quantity {
+    /// Zero, without a suffix.
+    pub const ZERO: Self = Self { mantissa: 0, exponent: 0, format: Format::DecimalSi };
+
+    /// `mantissa × 10^exponent`, rounded away from zero to nano.
+    fn new(mut mantissa: i128, mut exponent: i32, format: Format) -> Self {
+        let mut rounded = false;
+        while exponent < NANO && mantissa != 0 {
+            rounded |= mantissa % 10 != 0;
+            mantissa /= 10;
+            exponent += 1;
+            if mantissa == 0 {
+                exponent = NANO;
+            }
+        }
+        if rounded {
+            // The sign of a vanished mantissa is lost here; callers round magnitudes.
+            mantissa += if mantissa < 0 { -1 } else { 1 };
+        }
+        while mantissa != 0 && mantissa % 10 == 0 {
+            mantissa /= 10;
+            exponent += 1;
+        }
+        if mantissa == 0 {
+            exponent = 0;
+        }
+        Self { mantissa, exponent, format }
+    }
+
+    /// A whole number.
+    pub fn from_integer(value: i64, format: Format) -> Self {
+        Self::new(value.into(), 0, format)
+    }
+
+    /// A number of thousandths.
+    pub fn from_milli(milli: i64, format: Format) -> Self {
+        Self::new(milli.into(), -3, format)
+    }
+
+    /// From text such as `100m`.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let parts = split(text)?;
+        let magnitude = match scale(parts.suffix)? {
+            Scale::Ten(exponent, format) => decimal(&parts, exponent, format)?,
+            Scale::Two(bits) => binary(&parts, bits)?,
+        };
+        Ok(if parts.negative { Self { mantissa: -magnitude.mantissa, ..magnitude } } else { magnitude })
+    }
+
+    /// From a JSON string or number, as decoding does; null is zero.
+    pub fn from_value(value: &Value) -> Result<Self, Error> {
+        match value {
+            Value::Null => Ok(Self::ZERO),
+            Value::String(text) => Self::parse(text.trim()),
+            Value::Number(number) => Self::parse(&number.to_string()),
+            _ => Err(Error::Format),
+        }
+    }
+
+    /// The family of suffixes that it prints in.
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// The same value in another format.
+    #[must_use]
+    pub fn with_format(self, format: Format) -> Self {
+        Self { format, ..self }
+    }
+
+    /// Whether it is zero.
+    pub fn is_zero(&self) -> bool {
+        self.mantissa == 0
+    }
+
+    /// -1, 0 or 1.
+    pub fn sign(&self) -> i32 {
+        self.mantissa.signum() as i32
+    }
+
+    /// The value in whole units, rounded away from zero, limited to 64 bits.
+    pub fn value(&self) -> i64 {
+        self.scaled(0)
+    }
+
+    /// The value in thousandths, rounded away from zero, limited to 64 bits.
+    pub fn milli_value(&self) -> i64 {
+        self.scaled(-3)
+    }
+
+    /// The value in units of `10^scale`, rounded away from zero, limited to 64 bits.
+    pub fn scaled(&self, scale: i32) -> i64 {
+        let shift = self.exponent - scale;
+        let scaled = if shift >= 0 {
+            power(shift.unsigned_abs()).and_then(|factor| self.mantissa.checked_mul(factor))
+        } else {
+            let quotient = |factor: i128| {
+                let rest = (self.mantissa % factor).signum();
+                self.mantissa / factor + rest
+            };
+            Some(power(shift.unsigned_abs()).map_or(self.mantissa.signum(), quotient))
+        };
+        let saturated = if self.mantissa < 0 { i64::MIN } else { i64::MAX };
+        scaled.and_then(|value| i64::try_from(value).ok()).unwrap_or(saturated)
+    }
+
+    /// The exact integer, if it is one of 64 bits.
+    pub fn as_i64(&self) -> Option<i64> {
+        i64::try_from(self.integer()?).ok()
+    }
+
+    /// The nearest floating-point number.
+    #[allow(clippy::cast_precision_loss)] // what is asked for
+    pub fn as_f64(&self) -> f64 {
+        self.mantissa as f64 * 10f64.powi(self.exponent)
+    }
+
+    fn integer(&self) -> Option<i128> {
+        if self.exponent < 0 {
+            return None;
+        }
+        self.mantissa.checked_mul(power(self.exponent.unsigned_abs())?)
+    }
+
+    /// `self + other`. The format stays, unless `self` is zero; beyond 38 digits the smaller addend counts for nothing.
+    #[must_use]
+    pub fn add(self, other: Self) -> Self {
+        let format = if self.is_zero() { other.format } else { self.format };
+        let sum = align(self, other).and_then(|(a, b, exponent)| Some(Self::new(a.checked_add(b)?, exponent, format)));
+        sum.unwrap_or_else(|| {
+            let larger = if self.abs() < other.abs() { other } else { self };
+            Self { format, ..larger }
+        })
+    }
+
+    /// `self - other`.
+    #[must_use]
+    pub fn sub(self, other: Self) -> Self {
+        self.add(other.neg())
+    }
+
+    /// `-self`.
+    #[must_use]
+    pub fn neg(self) -> Self {
+        Self { mantissa: -self.mantissa, ..self }
+    }
+
+    /// The magnitude.
+    #[must_use]
+    pub fn abs(self) -> Self {
+        Self { mantissa: self.mantissa.abs(), ..self }
+    }
+
+    /// `self × factor`; saturates at 38 digits.
+    #[must_use]
+    pub fn mul(self, factor: i64) -> Self {
+        let product = self.mantissa.checked_mul(factor.into());
+        Self::new(
+            product.unwrap_or(if (self.sign() < 0) == (factor < 0) { i128::MAX } else { -i128::MAX }),
+            self.exponent,
+            self.format,
+        )
+    }
+}
+
+fn power(exponent: u32) -> Option<i128> {
+    10i128.checked_pow(exponent)
+}
+
+/// Both mantissas at the smaller exponent.
+fn align(a: Quantity, b: Quantity) -> Option<(i128, i128, i32)> {
+    if a.is_zero() || b.is_zero() {
+        return Some((a.mantissa, b.mantissa, if a.is_zero() { b.exponent } else { a.exponent }));
+    }
+    let exponent = a.exponent.min(b.exponent);
+    let raise = |q: Quantity| q.mantissa.checked_mul(power((q.exponent - exponent).unsigned_abs())?);
+    Some((raise(a)?, raise(b)?, exponent))
+}
+
+/// The magnitude of a decimal text: digits are cut at nano, rounding up, before they become a number.
+fn decimal(parts: &Parts<'_>, exponent: i32, format: Format) -> Result<Quantity, Error> {
+    let digits = [parts.whole, parts.fraction].concat();
+    let digits = digits.trim_start_matches('0');
+    let mut exponent = i64::from(exponent) - i64::try_from(parts.fraction.len()).map_err(|_| Error::Numeric)?;
+    if digits.is_empty() {
+        return Ok(Quantity { format, ..Quantity::ZERO });
+    }
+    let mut kept = digits;
+    let mut round = 0;
+    if exponent < NANO.into() {
+        let cut = usize::try_from(i64::from(NANO) - exponent).map_err(|_| Error::Numeric)?.min(digits.len());
+        let (head, tail) = digits.split_at(digits.len() - cut);
+        round = i128::from(tail.bytes().any(|b| b != b'0'));
+        (kept, exponent) = (head, NANO.into());
+    }
+    let short = kept.trim_end_matches('0');
+    let (kept, zeros) = if round == 0 { (short, kept.len() - short.len()) } else { (kept, 0) };
+    let mantissa: i128 = if kept.is_empty() { 0 } else { kept.parse().map_err(|_| Error::Numeric)? };
+    let exponent =
+        i32::try_from(exponent).map_err(|_| Error::Numeric)? + i32::try_from(zeros).map_err(|_| Error::Numeric)?;
+    Ok(Quantity::new(mantissa.checked_add(round).ok_or(Error::Numeric)?, exponent, format))
+}
+
+/// The magnitude of a binary text: whole and fraction are scaled apart, so that nothing overflows before the cap applies.
+fn binary(parts: &Parts<'_>, bits: u32) -> Result<Quantity, Error> {
+    let whole = parts.whole.trim_start_matches('0');
+    let whole: Option<i128> = if whole.is_empty() { Some(0) } else { whole.parse().ok() };
+    let whole = whole.and_then(|whole| whole.checked_mul(1 << bits)).filter(|whole| *whole <= BINARY_MAX);
+    let Some(whole) = whole else { return Ok(Quantity::new(BINARY_MAX, 0, Format::BinarySi)) };
+    let (near, far) = parts.fraction.split_at(parts.fraction.len().min(19));
+    let fraction: i128 = if near.is_empty() { 0 } else { near.parse().map_err(|_| Error::Numeric)? };
+    let unit = power(u32::try_from(near.len()).map_err(|_| Error::Numeric)?).ok_or(Error::Numeric)?;
+    let product = fraction * (1 << bits);
+    let (integer, rest) = (product / unit, product % unit);
+    let nano_product = rest * 1_000_000_000; // rest < 10^19
+    let inexact = nano_product % unit != 0 || far.bytes().any(|b| b != b'0');
+    let nano = nano_product / unit + i128::from(inexact);
+    let total = ((whole + integer) * 1_000_000_000 + nano).min(BINARY_MAX * 1_000_000_000);
+    let format = if total < 1_000_000_000 && total > 0 { Format::DecimalSi } else { Format::BinarySi };
+    Ok(Quantity::new(total, NANO, format))
+}
+
+impl fmt::Display for Quantity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_zero() {
+            return f.write_str("0");
+        }
+        // Binary suffixes only fit whole numbers of at least 1024.
+        if let (Format::BinarySi, Some(mut amount)) = (self.format, self.integer())
+            && amount.abs() >= 1024
+        {
+            let mut suffix = "";
+            for (next, _) in BINARY {
+                if amount % 1024 != 0 {
+                    break;
+                }
+                (amount, suffix) = (amount / 1024, next);
+            }
+            return write!(f, "{amount}{suffix}");
+        }
+        let format = if self.format == Format::BinarySi { Format::DecimalSi } else { self.format };
+        let mut exponent = self.exponent - self.exponent.rem_euclid(3);
+        if format == Format::DecimalSi {
+            exponent = exponent.min(18);
+        }
+        // Appended zeros instead of a multiplication that could overflow.
+        let zeros = "0".repeat((self.exponent - exponent).unsigned_abs() as usize);
+        let suffix = DECIMAL.iter().find(|(_, known)| *known == exponent).map_or("", |(suffix, _)| suffix);
+        match format {
+            Format::DecimalExponent if exponent != 0 => write!(f, "{}{zeros}e{exponent}", self.mantissa),
+            _ => write!(f, "{}{zeros}{suffix}", self.mantissa),
+        }
+    }
+}
+
+impl FromStr for Quantity {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        Self::parse(text)
+    }
+}
+
+impl PartialEq for Quantity {
+    fn eq(&self, other: &Self) -> bool {
+        (self.mantissa, self.exponent) == (other.mantissa, other.exponent)
+    }
+}
+
+impl Eq for Quantity {}
+
+impl Ord for Quantity {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match align(*self, *other) {
+            Some((a, b, _)) => a.cmp(&b),
+            // Not within 38 digits of each other, or of different sign: the exponent decides, turned by the sign.
+            None if self.sign() != other.sign() => self.sign().cmp(&other.sign()),
+            None if self.sign() > 0 => self.exponent.cmp(&other.exponent),
+            None => other.exponent.cmp(&self.exponent),
+        }
+    }
+}
+
+impl PartialOrd for Quantity {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// The text under which an API server stores a quantity it was sent: canonical, except that upstream keeps some texts as written
+/// that it takes for canonical without looking closely (`1.500`, `0100` stays `0100`, `1e3`).
+pub fn canonical_text(text: &str) -> Result<String, Error> {
+    let quantity = Quantity::parse(text)?;
+    if text == "0" || written_as_is(text) {
+        return Ok(text.into());
+    }
+    Ok(quantity.to_string())
+}
+
+/// The conditions under which ParseQuantity caches its input as the output.
+fn written_as_is(text: &str) -> bool {
+    let (Ok(parts), true) = (split(text), !text.is_empty()) else { return false };
+    let whole = parts.whole.trim_start_matches('0');
+    // When only zeros stand before the end the whole number is the text "0" and no fraction is read.
+    let whole = if whole.is_empty() { "0" } else { whole };
+    let shifted = [whole, parts.fraction].concat();
+    let length = i32::try_from(shifted.len()).unwrap_or(i32::MAX);
+    let (Ok(value), Ok(scale)) = (shifted.parse::<i64>(), scale(parts.suffix)) else { return false };
+    match scale {
+        Scale::Two(bits) => {
+            let precision = 15 - length - i32::try_from(bits).unwrap_or(i32::MAX) * 3 / 10 - 1;
+            let fits = value.checked_mul(1 << bits).is_some();
+            parts.fraction.is_empty() && precision >= 0 && fits && value & 7 != 0
+        }
+        Scale::Ten(exponent, _) => {
+            let scale = exponent - i32::try_from(parts.fraction.len()).unwrap_or(i32::MAX);
+            18 - length >= 0
+                && scale >= NANO
+                && scale % 3 == 0
+                && !shifted.ends_with("000")
+                && !shifted.starts_with('0')
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn parsed(text: &str) -> Quantity {
+        Quantity::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn canonical_forms() {
+        let table = [
+            ("0", "0"),
+            ("0Ki", "0"),
+            ("-0", "0"),
+            ("0.0000m", "0"),
+            ("0.5", "500m"),
+            (".5", "500m"),
+            ("5.", "5"),
+            ("1.5Gi", "1536Mi"),
+            ("1024Mi", "1Gi"),
+            ("1024", "1024"),
+            ("1025Ki", "1025Ki"),
+            ("0.5Ki", "512"),
+            ("0.1Gi", "107374182400m"),
+            ("0.0001Ki", "102400u"),
+            ("1000m", "1"),
+            ("1000k", "1M"),
+            ("100", "100"),
+            ("1000", "1k"),
+            ("1234567", "1234567"),
+            ("1e3", "1e3"),
+            ("10e3", "10e3"),
+            ("1e4", "10e3"),
+            ("1E5", "100e3"),
+            ("1e-1", "100e-3"),
+            ("12345e-3", "12345e-3"),
+            ("1e0", "1"),
+            ("-1", "-1"),
+            ("-1.5Ki", "-1536"),
+            ("-100m", "-100m"),
+            ("+5k", "5k"),
+            ("1.1n", "2n"),
+            ("-1.1n", "-2n"),
+            ("0.0000000001", "1n"),
+            ("-0.00000000001", "-1n"),
+            ("1.0000000000000000000000001", "1000000001n"),
+            ("1e-100", "1e-9"),
+            ("9223372036854775807", "9223372036854775807"),
+            ("9223372036854775808", "9223372036854775808"),
+            ("100Ei", "9223372036854775807"),
+            ("8Ei", "9223372036854775807"),
+            ("7Ei", "7Ei"),
+            ("999999999999999999999Ki", "9223372036854775807"),
+            ("1000E", "1000E"),
+            ("1e100", "10e99"),
+            ("12345678901234567890123456789", "12345678901234567890123456789"),
+            ("1.00000000000000000000000000000000000000000000001Gi", "1073741824000000001n"),
+        ];
+        for (text, canonical) in table {
+            assert_eq!(parsed(text).to_string(), canonical, "{text}");
+        }
+    }
+
+    #[test]
+    fn errors_are_upstreams() {
+        let table = [
+            ("", Error::Format),
+            ("abc", Error::Format),
+            ("1 Gi", Error::Format),
+            ("1.2.3", Error::Format),
+            ("--1", Error::Suffix),
+            ("1é", Error::Format),
+            ("Non-Numeric", Error::Format),
+            ("1Gib", Error::Format),
+            ("1i", Error::Suffix),
+            ("1mm", Error::Suffix),
+            ("1e", Error::Suffix),
+            ("1ki", Error::Suffix),
+            ("1K", Error::Suffix),
+            ("1e3m", Error::Format),
+            ("1e301", Error::Numeric),
+            ("11111111111111111111111111111111111111111111111111", Error::Numeric),
+        ];
+        for (text, error) in table {
+            assert_eq!(Quantity::parse(text).unwrap_err(), error, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_stored() {
+        let table = [
+            ("1.500", "1.500"),
+            ("0.5", "500m"),
+            ("1e3", "1e3"),
+            ("1000m", "1"),
+            ("1500m", "1500m"),
+            ("5Ki", "5Ki"),
+            ("1024Ki", "1Mi"),
+            ("8Ki", "8Ki"),
+            ("100", "100"),
+            ("1000", "1k"),
+            ("2.000", "2"),
+            ("0.100", "100m"),
+        ];
+        for (text, stored) in table {
+            assert_eq!(canonical_text(text).as_deref(), Ok(stored), "{text}");
+        }
+        assert_eq!(Quantity::from_value(&json!(0.5)).unwrap().to_string(), "500m");
+        assert_eq!(Quantity::from_value(&json!(" 2 ")).unwrap().to_string(), "2");
+        assert_eq!(Quantity::from_value(&json!([])), Err(Error::Format));
+    }
+
+    #[test]
+    fn values_round_away_from_zero() {
+        let table = [
+            ("1500m", 2, 1500),
+            ("-1500m", -2, -1500),
+            ("1n", 1, 1),
+            ("1Gi", 1 << 30, 1000 << 30),
+            ("1e30", i64::MAX, i64::MAX),
+            ("-1e30", i64::MIN, i64::MIN),
+            ("0", 0, 0),
+        ];
+        for (text, value, milli) in table {
+            assert_eq!((parsed(text).value(), parsed(text).milli_value()), (value, milli), "{text}");
+        }
+        assert_eq!((parsed("2").as_i64(), parsed("2500m").as_i64()), (Some(2), None));
+        assert!((parsed("1.5").as_f64() - 1.5).abs() < 1e-12);
+    }
+
+    #[test]
+    fn order_and_arithmetic() {
+        let ordered = ["-1e300", "-1", "-1m", "0", "1n", "100m", "0.2", "1", "1024", "1.1Ki", "10M", "1Gi", "1e200"];
+        for (i, a) in ordered.iter().enumerate() {
+            for (j, b) in ordered.iter().enumerate() {
+                assert_eq!(parsed(a).cmp(&parsed(b)), i.cmp(&j), "{a} {b}");
+            }
+        }
+        assert_eq!(parsed("1Ki"), parsed("1024"));
+        let table = [
+            ("100m", "200m", "300m", "-100m"),
+            ("0", "1Gi", "1Gi", "-1Gi"),
+            ("1Gi", "0", "1Gi", "1Gi"),
+            ("1Gi", "512Mi", "1536Mi", "512Mi"),
+            ("1", "1Ki", "1025", "-1023"),
+            ("1e300", "1", "1e300", "1e300"),
+        ];
+        for (a, b, sum, difference) in table {
+            assert_eq!(parsed(a).add(parsed(b)).to_string(), sum, "{a} + {b}");
+            assert_eq!(parsed(a).sub(parsed(b)).to_string(), difference, "{a} - {b}");
+        }
+        assert_eq!(parsed("250m").mul(3).to_string(), "750m");
+        assert_eq!(Quantity::from_integer(2048, Format::BinarySi).to_string(), "2Ki");
+        assert_eq!(Quantity::from_milli(2500, Format::DecimalSi).to_string(), "2500m");
+    }
+
+    proptest! {
+        #[test]
+        fn canonical_text_keeps_the_value(
+            mantissa in -1_000_000_000_000i64..1_000_000_000_000, point in 0usize..8,
+            suffix in proptest::sample::select(vec!["n", "u", "m", "", "k", "M", "G", "Ki", "Mi", "Gi", "e3", "e-2"]),
+        ) {
+            let digits = format!("{:09}", mantissa.abs());
+            let (whole, fraction) = digits.split_at(digits.len() - point);
+            let text = format!("{}{whole}.{fraction}{suffix}", if mantissa < 0 { "-" } else { "" });
+            let quantity = Quantity::parse(&text).unwrap();
+            let canonical = quantity.to_string();
+            prop_assert_eq!(Quantity::parse(&canonical).unwrap(), quantity);
+            prop_assert_eq!(Quantity::parse(&canonical).unwrap().to_string(), canonical);
+        }
+
+        #[test]
+        fn sums_undo_differences(a in any::<i64>(), b in any::<i64>(), x in -9i32..9, y in -9i32..9) {
+            let (a, b) = (Quantity::new(a.into(), x, Format::DecimalSi), Quantity::new(b.into(), y, Format::DecimalSi));
+            prop_assert_eq!(a.add(b).sub(b), a);
+            prop_assert_eq!(a.cmp(&b), a.sub(b).sign().cmp(&0));
+        }
+
+        #[test]
+        fn parsing_never_panics(text in "[-+.0-9eEinumkKMGTP]{0,60}|\\PC{0,8}") {
+            if let Ok(quantity) = Quantity::parse(&text) {
+                let _ = (quantity.to_string(), quantity.value(), canonical_text(&text));
+            }
+        }
+    }
+}
