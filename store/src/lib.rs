@@ -1,10 +1,39 @@
 //! A revisioned key-value store with ordered, resumable watches, in the shape of etcd's. Knows nothing of Kubernetes.
 //!
-//! [`Kv`] is the one door.
+//! [`Kv`] is the one door; [`Store`] is the in-process implementation. The way of a write:
+//! ```text
+//! store ── request (encode) ──► writer ── log (append, fdatasync) ── state (apply) ── watch (mark) ──► answer
+//! range ─────────────────────────────────────────────────────────── state (read at a revision)
+//! ```
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `kv` | the contract |
+//! | `store` | opens a directory and answers the contract |
+//! | `writer` | the thread that logs, applies and announces, in groups |
+//! | `request` | requests as bytes, and what makes one acceptable |
+//! | `log` | entries in checksummed files; recovery; tears told from damage |
+//! | `state` | keys with history: a deterministic function of the log |
+//! | `watch` | watches as places in the history |
+//! | `span` | which keys a request means |
+//! | [`disk`] | what is asked of a file system; the real one, and one that fails by seed |
 
+pub mod disk;
 mod kv;
+mod log;
+mod options;
+mod request;
+mod shared;
+mod span;
+mod state;
+mod store;
+pub mod testing;
+mod watch;
+mod writer;
 
 pub use kv::{
     Compare, Error, Event, EventKind, KeyValue, Kv, Op, OpReply, Order, Page, Range, Revision, Signal, Target, Txn,
     TxnReply, WatchOptions, prefix_end,
 };
+pub use options::{OpenError, Options};
+pub use store::Store;

@@ -1,0 +1,352 @@
+//! A disk in memory that can be made to fail the way disks do.
+//!
+//! Each file is two byte strings: what programs see, and what would survive a loss of power; between them a list of
+//! what was done since the last sync. Worked example, file `f` synced with content `aaaa`, then:
+//!
+//! ```text
+//! write_at(0, 1 KiB of b)      seen: bbbb…   durable: aaaa   pending: [write 0..1024]
+//! crash(seed)                  sector 0 of the write may survive and sector 1 not; or neither; or both
+//! ```
+//! Names behave the same per directory: creations, renames and removals are a list until `sync_dir`; a crash keeps a
+//! prefix of it (file systems journal names in order).
+
+use std::any::Any;
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::{Disk, DiskFile, SECTOR};
+
+/// See the module's header. Clones are the same disk.
+#[derive(Clone, Default)]
+pub struct MemoryDisk {
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    nodes: Vec<Node>,
+    seen: BTreeMap<PathBuf, usize>,
+    durable: BTreeMap<PathBuf, usize>,
+    names: Vec<NameChange>,
+    locked: HashSet<PathBuf>,
+    /// Syncs that still succeed; `None` = all.
+    good_syncs: Option<u64>,
+    /// Bytes that can still be written; `None` = any number.
+    space: Option<u64>,
+    /// Counts power losses: files opened before one are dead.
+    life: u64,
+}
+
+#[derive(Default, Clone)]
+struct Node {
+    seen: Vec<u8>,
+    durable: Vec<u8>,
+    pending: Vec<Change>,
+}
+
+#[derive(Clone)]
+enum Change {
+    Write(u64, Vec<u8>),
+    Size(u64),
+}
+
+enum NameChange {
+    Link(PathBuf, usize),
+    Rename(PathBuf, PathBuf),
+    Remove(PathBuf),
+}
+
+struct MemoryFile {
+    disk: MemoryDisk,
+    node: usize,
+    life: u64,
+}
+
+struct Held {
+    disk: MemoryDisk,
+    path: PathBuf,
+    life: u64,
+}
+
+impl MemoryDisk {
+    /// An empty disk without faults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Loses power: what was not synced survives in parts that `seed` chooses. Open files and locks are dead afterwards.
+    pub fn crash(&self, seed: u64) {
+        let mut random = SplitMix(seed);
+        let mut inner = self.inner.lock();
+        inner.life += 1;
+        inner.locked.clear();
+        inner.good_syncs = None;
+        inner.space = None;
+        let kept = random.below(inner.names.len() as u64 + 1) as usize;
+        let names = std::mem::take(&mut inner.names);
+        let mut durable = std::mem::take(&mut inner.durable);
+        names.iter().take(kept).for_each(|change| apply_name(&mut durable, change));
+        inner.seen = durable.clone();
+        inner.durable = durable;
+        for node in &mut inner.nodes {
+            for change in std::mem::take(&mut node.pending) {
+                tear(&mut node.durable, &change, &mut random);
+            }
+            node.seen = node.durable.clone();
+        }
+    }
+
+    /// All but the next `count` syncs of files fail, until the next crash.
+    pub fn fail_syncs_after(&self, count: u64) {
+        self.inner.lock().good_syncs = Some(count);
+    }
+
+    /// Writes fail with "no space" once `bytes` more have been written, until the next crash or [`MemoryDisk::free_space`].
+    pub fn fill_after(&self, bytes: u64) {
+        self.inner.lock().space = Some(bytes);
+    }
+
+    /// Ends [`MemoryDisk::fill_after`].
+    pub fn free_space(&self) {
+        self.inner.lock().space = None;
+    }
+
+    /// The content of a file as programs see it.
+    pub fn content(&self, path: &Path) -> Option<Vec<u8>> {
+        let inner = self.inner.lock();
+        inner.seen.get(path).map(|node| inner.nodes[*node].seen.clone())
+    }
+
+    /// Replaces the content of a file, durably: plants damage.
+    pub fn plant(&self, path: &Path, content: Vec<u8>) {
+        let mut inner = self.inner.lock();
+        if let Some(node) = inner.seen.get(path).copied() {
+            inner.nodes[node] = Node { seen: content.clone(), durable: content, pending: Vec::new() };
+        }
+    }
+
+    /// A disk with the same files, all of them durable, that shares nothing with this one.
+    pub fn copy(&self) -> Self {
+        let inner = self.inner.lock();
+        let mut other = Inner::default();
+        for (path, node) in &inner.seen {
+            let content = inner.nodes[*node].seen.clone();
+            other.seen.insert(path.clone(), other.nodes.len());
+            other.nodes.push(Node { seen: content.clone(), durable: content, pending: Vec::new() });
+        }
+        other.durable = other.seen.clone();
+        Self { inner: Arc::new(Mutex::new(other)) }
+    }
+
+    fn file(&self, node: usize, life: u64) -> Box<dyn DiskFile> {
+        Box::new(MemoryFile { disk: self.clone(), node, life })
+    }
+}
+
+fn apply_name(names: &mut BTreeMap<PathBuf, usize>, change: &NameChange) {
+    match change {
+        NameChange::Link(path, node) => {
+            names.insert(path.clone(), *node);
+        }
+        NameChange::Rename(from, to) => {
+            if let Some(node) = names.remove(from) {
+                names.insert(to.clone(), node);
+            }
+        }
+        NameChange::Remove(path) => {
+            names.remove(path);
+        }
+    }
+}
+
+/// Applies a random part of a change that was not synced: each sector of a write survives or not; one of those that
+/// extend the file may leave its place zero.
+fn tear(durable: &mut Vec<u8>, change: &Change, random: &mut SplitMix) {
+    match change {
+        Change::Size(size) => {
+            if random.below(2) == 0 {
+                durable.resize(*size as usize, 0);
+            }
+        }
+        Change::Write(offset, data) => {
+            let mode = random.below(4);
+            let mut at = *offset as usize;
+            let mut rest = data.as_slice();
+            while !rest.is_empty() {
+                let step = (SECTOR - at % SECTOR).min(rest.len());
+                // A quarter of the writes is lost as a whole, a quarter survives, half is torn.
+                if mode == 1 || (mode >= 2 && random.below(2) == 0) {
+                    put(durable, at, &rest[..step]);
+                }
+                (at, rest) = (at + step, &rest[step..]);
+            }
+        }
+    }
+}
+
+fn put(content: &mut Vec<u8>, at: usize, data: &[u8]) {
+    if content.len() < at + data.len() {
+        content.resize(at + data.len(), 0);
+    }
+    content[at..at + data.len()].copy_from_slice(data);
+}
+
+impl Disk for MemoryDisk {
+    fn create_dir(&self, _dir: &Path) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let inner = self.inner.lock();
+        let here = inner.seen.keys().filter(|path| path.parent() == Some(dir));
+        Ok(here.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect())
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let inner = self.inner.lock();
+        let node = inner.seen.get(path).copied().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
+        Ok(self.file(node, inner.life))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let mut inner = self.inner.lock();
+        let life = inner.life;
+        let node = inner.nodes.len();
+        inner.nodes.push(Node::default());
+        inner.seen.insert(path.to_owned(), node);
+        inner.names.push(NameChange::Link(path.to_owned(), node));
+        Ok(self.file(node, life))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut inner = self.inner.lock();
+        if !inner.seen.contains_key(from) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let change = NameChange::Rename(from.to_owned(), to.to_owned());
+        apply_name(&mut inner.seen, &change);
+        inner.names.push(change);
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut inner = self.inner.lock();
+        if !inner.seen.contains_key(path) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let change = NameChange::Remove(path.to_owned());
+        apply_name(&mut inner.seen, &change);
+        inner.names.push(change);
+        Ok(())
+    }
+
+    fn sync_dir(&self, _dir: &Path) -> io::Result<()> {
+        let mut inner = self.inner.lock();
+        inner.durable = inner.seen.clone();
+        inner.names.clear();
+        Ok(())
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Any + Send>>> {
+        let mut inner = self.inner.lock();
+        let life = inner.life;
+        let free = inner.locked.insert(path.to_owned());
+        Ok(free.then(|| Box::new(Held { disk: self.clone(), path: path.to_owned(), life }) as Box<dyn Any + Send>))
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        let mut inner = self.disk.inner.lock();
+        if inner.life == self.life {
+            inner.locked.remove(&self.path);
+        }
+    }
+}
+
+impl MemoryFile {
+    fn with<T>(&self, work: impl FnOnce(&mut Inner) -> io::Result<T>) -> io::Result<T> {
+        let mut inner = self.disk.inner.lock();
+        if inner.life != self.life {
+            return Err(io::Error::other("the disk lost power"));
+        }
+        work(&mut inner)
+    }
+}
+
+impl DiskFile for MemoryFile {
+    fn size(&self) -> io::Result<u64> {
+        self.with(|inner| Ok(inner.nodes[self.node].seen.len() as u64))
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.with(|inner| {
+            let content = &inner.nodes[self.node].seen;
+            let from = content.len().min(offset as usize);
+            let step = buffer.len().min(content.len() - from);
+            buffer[..step].copy_from_slice(&content[from..from + step]);
+            Ok(step)
+        })
+    }
+
+    fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.with(|inner| {
+            let fits = inner.space.map_or(data.len(), |space| data.len().min(space as usize));
+            inner.space = inner.space.map(|space| space - fits as u64);
+            let node = &mut inner.nodes[self.node];
+            put(&mut node.seen, offset as usize, &data[..fits]);
+            node.pending.push(Change::Write(offset, data[..fits].to_vec()));
+            if fits < data.len() { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        })
+    }
+
+    fn set_size(&mut self, size: u64) -> io::Result<()> {
+        self.with(|inner| {
+            let node = &mut inner.nodes[self.node];
+            node.seen.resize(size as usize, 0);
+            node.pending.push(Change::Size(size));
+            Ok(())
+        })
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.with(|inner| {
+            if let Some(left) = &mut inner.good_syncs {
+                if *left == 0 {
+                    return Err(io::Error::other("planted sync failure"));
+                }
+                *left -= 1;
+            }
+            let Node { durable, pending, .. } = &mut inner.nodes[self.node];
+            for change in pending.drain(..) {
+                match change {
+                    Change::Write(offset, data) => put(durable, offset as usize, &data),
+                    Change::Size(size) => durable.resize(size as usize, 0),
+                }
+            }
+            Ok(())
+        })
+    }
+}
+
+/// A small generator (Steele, Lea, Flood 2014): a seed gives the same faults everywhere.
+#[derive(Debug, Clone)]
+pub(crate) struct SplitMix(pub(crate) u64);
+
+impl SplitMix {
+    pub(crate) fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut mixed = self.0;
+        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
+
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.next() % bound.max(1)
+    }
+}

@@ -1,0 +1,122 @@
+//! What the store asks of a disk, and nothing else touches files. Two implementations: [`RealDisk`], and [`MemoryDisk`],
+//! which can lose power, tear writes and fail, by seed; a simulator's disks are a third.
+//!
+//! The trait promises as little as POSIX does: a write is durable after [`DiskFile::sync`] returned without an error, a
+//! created, renamed or removed name after [`Disk::sync_dir`]; until then any part of it, by sectors of 512 bytes, may
+//! survive a loss of power. After a failed sync nothing is known, which is why nobody retries one.
+
+mod memory;
+mod real;
+
+use std::any::Any;
+use std::io;
+use std::path::Path;
+
+pub use memory::MemoryDisk;
+pub use real::RealDisk;
+
+/// The unit that a disk writes whole.
+pub const SECTOR: usize = 512;
+
+/// A file system, as far as the store needs one.
+pub trait Disk: Send + Sync + 'static {
+    /// Creates a directory and its parents; not an error if it exists.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    fn create_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// The names in a directory, in no order.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
+
+    /// Opens an existing file for reading and writing.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Creates an empty file, or empties the one that is there.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>>;
+
+    /// Renames a file over another name.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
+
+    /// Removes a file.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    fn remove(&self, path: &Path) -> io::Result<()>;
+
+    /// Makes the names in a directory durable.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// Takes the lock of a path for as long as the value lives; `None` if another holds it.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Any + Send>>>;
+}
+
+/// An open file. One writer at a time.
+pub trait DiskFile: Send {
+    /// Its size.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    fn size(&self) -> io::Result<u64>;
+
+    /// Reads up to `buffer.len()` bytes at `offset`; less only at the end of the file.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+
+    /// Writes all of `data` at `offset`.
+    ///
+    /// # Errors
+    /// Any I/O error; a part may have been written.
+    fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()>;
+
+    /// Cuts the file, or extends it with zeros.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    fn set_size(&mut self, size: u64) -> io::Result<()>;
+
+    /// Makes content and size durable (`fdatasync`).
+    ///
+    /// # Errors
+    /// Any I/O error: then nothing is known about any write since the last sync.
+    fn sync(&mut self) -> io::Result<()>;
+}
+
+/// Reads a whole file.
+///
+/// # Errors
+/// Any I/O error.
+pub fn read_all(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
+    let size = usize::try_from(file.size()?).map_err(io::Error::other)?;
+    let mut content = vec![0; size];
+    let mut done = 0;
+    while done < size {
+        let read = file.read_at(done as u64, &mut content[done..])?;
+        if read == 0 {
+            content.truncate(done);
+            break;
+        }
+        done += read;
+    }
+    Ok(content)
+}

@@ -1,0 +1,117 @@
+//! The disk of the operating system: plain files, `fdatasync`, `flock`.
+
+use std::any::Any;
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use super::{Disk, DiskFile};
+
+/// Files below the paths that it is given. They hold secrets: 0600, directories 0700.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealDisk;
+
+struct RealFile(File);
+
+impl Disk for RealDisk {
+    fn create_dir(&self, dir: &Path) -> io::Result<()> {
+        if dir.is_dir() {
+            return Ok(());
+        }
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
+        // The new directory's own name must survive too.
+        base::files::sync_dir(dir.parent().unwrap_or(Path::new(".")))
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        fs::read_dir(dir)?.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(RealFile(OpenOptions::new().read(true).write(true).open(path)?)))
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true).mode(0o600);
+        Ok(Box::new(RealFile(options.open(path)?)))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        base::files::sync_dir(dir)
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Any + Send>>> {
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Some(Box::new(file))),
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
+
+impl DiskFile for RealFile {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read_at(buffer, offset)
+    }
+
+    fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(data, offset)
+    }
+
+    fn set_size(&mut self, size: u64) -> io::Result<()> {
+        self.0.set_len(size)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::read_all;
+
+    #[test]
+    fn files_are_written_renamed_and_locked() {
+        let dir = tempfile::tempdir().unwrap();
+        let sub = dir.path().join("a/b");
+        let disk = RealDisk;
+        disk.create_dir(&sub).unwrap();
+        disk.create_dir(&sub).unwrap();
+        let mut file = disk.create(&sub.join("x.tmp")).unwrap();
+        file.write_at(3, b"def").unwrap();
+        file.sync().unwrap();
+        disk.rename(&sub.join("x.tmp"), &sub.join("x")).unwrap();
+        disk.sync_dir(&sub).unwrap();
+        assert_eq!(disk.list(&sub).unwrap(), ["x"]);
+        let mut file = disk.open(&sub.join("x")).unwrap();
+        assert_eq!(read_all(&*file).unwrap(), b"\0\0\0def");
+        file.set_size(4).unwrap();
+        assert_eq!(read_all(&*file).unwrap(), b"\0\0\0d");
+
+        let held = disk.lock(&sub.join("LOCK")).unwrap();
+        assert!(held.is_some());
+        assert!(disk.lock(&sub.join("LOCK")).unwrap().is_none());
+        drop(held);
+        assert!(disk.lock(&sub.join("LOCK")).unwrap().is_some());
+    }
+}

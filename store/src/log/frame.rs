@@ -1,0 +1,220 @@
+//! The bytes of a log file: pure functions, no I/O.
+//!
+//! A file is a 32-byte file header and then frames, each beginning at a multiple of 8. One frame is one group of
+//! concurrent writes: it is written by one call and made durable by one sync, and the next frame is not written before.
+//! So at most the last frame of the last file can be torn, which is what lets [`judge`] tell a tear from damage.
+//!
+//! ```text
+//! file   "MKUBELOG" | version 1 | chain u32 | first index u64 | crc u32 | 0 u32
+//! frame  "MKFR" | payload length u32 | payload crc u32 | chain u32 | first index u64 | count u32 | header crc u32
+//!        payload: count × (varint length, Entry)                                        | zeros up to a multiple of 8
+//! ```
+//! `chain` is the header crc of the frame before (in the file before, for a file header), so that a lost, repeated or
+//! swapped frame is seen. The header has its own crc, so that a flipped bit in a length is not taken for a short file.
+//!
+//! Worked example: two groups, of entries 1-3 (payload of 100 bytes) and 4 (50 bytes):
+//! ```text
+//! 0    file header, first index 1, chain 0
+//! 32   frame: first 1, count 3, length 100, chain 0       header crc A; payload at 64, ends at 164, zeros up to 168
+//! 168  frame: first 4, count 1, length 50, chain A        payload at 200, ends at 250, zeros up to 256
+//! 256  end of file, or zeros
+//! ```
+
+use crate::disk::SECTOR;
+
+/// Size of a file header and of a frame header.
+pub(crate) const HEADER: usize = 32;
+const FRAME_MAGIC: &[u8; 4] = b"MKFR";
+const VERSION: u32 = 1;
+
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FileKind {
+    Log,
+    Snapshot,
+}
+
+impl FileKind {
+    fn magic(self) -> &'static [u8; 8] {
+        match self {
+            Self::Log => b"MKUBELOG",
+            Self::Snapshot => b"MKUBESNP",
+        }
+    }
+}
+
+/// A frame's header, checked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FrameHeader {
+    pub(crate) length: usize,
+    pub(crate) payload_crc: u32,
+    pub(crate) chain: u32,
+    pub(crate) first: u64,
+    pub(crate) count: u32,
+    pub(crate) crc: u32,
+}
+
+impl FrameHeader {
+    /// Bytes from this header to the next one.
+    pub(crate) fn span(&self) -> usize {
+        (HEADER + self.length).next_multiple_of(8)
+    }
+}
+
+/// The header of a file whose first entry is `first` and follows the frame with header crc `chain`.
+pub(crate) fn file_header(kind: FileKind, first: u64, chain: u32) -> [u8; HEADER] {
+    let mut header = [0; HEADER];
+    header[..8].copy_from_slice(kind.magic());
+    header[8..12].copy_from_slice(&VERSION.to_le_bytes());
+    header[12..16].copy_from_slice(&chain.to_le_bytes());
+    header[16..24].copy_from_slice(&first.to_le_bytes());
+    let crc = crc32c::crc32c(&header[..24]);
+    header[24..28].copy_from_slice(&crc.to_le_bytes());
+    header
+}
+
+/// Reads a file header: its first index and chain, or what is wrong with it.
+pub(crate) fn read_file_header(kind: FileKind, header: &[u8]) -> Result<(u64, u32), String> {
+    if header.len() < HEADER {
+        return Err("the file header is cut short".into());
+    }
+    if &header[..8] != kind.magic() || word(header, 24) != crc32c::crc32c(&header[..24]) {
+        return Err("the file header's checksum is wrong".into());
+    }
+    match word(header, 8) {
+        VERSION => Ok((long(header, 16), word(header, 12))),
+        other => Err(format!("the file has format version {other}, this program reads version {VERSION}")),
+    }
+}
+
+/// Builds frames in a buffer that is used again.
+#[derive(Default)]
+pub(crate) struct FrameBuilder {
+    bytes: Vec<u8>,
+    first: u64,
+    count: u32,
+}
+
+impl FrameBuilder {
+    /// Begins a frame whose first entry is `first`.
+    pub(crate) fn begin(&mut self, first: u64) {
+        // One huge group must not hold its memory for ever.
+        if self.bytes.capacity() > 1 << 20 {
+            self.bytes = Vec::new();
+        }
+        self.bytes.clear();
+        self.bytes.resize(HEADER, 0);
+        (self.first, self.count) = (first, 0);
+    }
+
+    /// Adds an entry.
+    pub(crate) fn push(&mut self, entry: &impl prost::Message) {
+        let length = entry.encoded_len();
+        prost::encoding::encode_varint(length as u64, &mut self.bytes);
+        self.bytes.reserve(length);
+        entry.encode_raw(&mut self.bytes);
+        self.count += 1;
+    }
+
+    /// Bytes so far.
+    pub(crate) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Ends the frame: its bytes and its header crc, the next frame's chain.
+    pub(crate) fn finish(&mut self, chain: u32) -> (&[u8], u32) {
+        let length = self.bytes.len() - HEADER;
+        self.bytes.resize(self.bytes.len().next_multiple_of(8), 0);
+        let payload_crc = crc32c::crc32c(&self.bytes[HEADER..HEADER + length]);
+        let header = &mut self.bytes[..HEADER];
+        header[..4].copy_from_slice(FRAME_MAGIC);
+        header[4..8].copy_from_slice(&(length as u32).to_le_bytes());
+        header[8..12].copy_from_slice(&payload_crc.to_le_bytes());
+        header[12..16].copy_from_slice(&chain.to_le_bytes());
+        header[16..24].copy_from_slice(&self.first.to_le_bytes());
+        header[24..28].copy_from_slice(&self.count.to_le_bytes());
+        let crc = crc32c::crc32c(&header[..28]);
+        header[28..32].copy_from_slice(&crc.to_le_bytes());
+        (&self.bytes, crc)
+    }
+}
+
+/// Reads a frame header; `None` if there is none.
+pub(crate) fn read_frame_header(bytes: &[u8]) -> Option<FrameHeader> {
+    let header = bytes.get(..HEADER)?;
+    if &header[..4] != FRAME_MAGIC || word(header, 28) != crc32c::crc32c(&header[..28]) {
+        return None;
+    }
+    Some(FrameHeader {
+        length: word(header, 4) as usize,
+        payload_crc: word(header, 8),
+        chain: word(header, 12),
+        first: long(header, 16),
+        count: word(header, 24),
+        crc: word(header, 28),
+    })
+}
+
+/// What follows the last good frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// Nothing: the end of the file, or zeros up to it.
+    End,
+    /// A frame that was being written when the machine stopped; never acknowledged.
+    Torn,
+    /// Something that was acknowledged is not what was written. `next` is the first entry that can be read again.
+    Damaged { what: &'static str, next: Option<u64> },
+}
+
+/// Judges the bytes from `at` to the end of the file, where no good frame begins; `expected` is the index that should
+/// have come.
+pub(crate) fn judge(rest: &[u8], at: u64, expected: u64) -> Verdict {
+    if rest.iter().all(|byte| *byte == 0) {
+        return Verdict::End;
+    }
+    if let Some(next) = next_good_frame(rest, expected) {
+        return Verdict::Damaged { what: "a checksum is wrong, and good entries follow", next: Some(next) };
+    }
+    if rest.len() < HEADER {
+        return Verdict::Torn;
+    }
+    let sector_end = SECTOR - (at % SECTOR as u64) as usize;
+    let Some(header) = read_frame_header(rest) else {
+        let (left, right) = rest[..HEADER].split_at(sector_end.min(HEADER));
+        let lost = |part: &[u8]| !part.is_empty() && part.iter().all(|byte| *byte == 0);
+        return match lost(left) || lost(right) {
+            true => Verdict::Torn,
+            false => Verdict::Damaged { what: "a frame header's checksum is wrong", next: None },
+        };
+    };
+    if header.span() > rest.len() {
+        return Verdict::Torn;
+    }
+    // The header's own sector was written, so a lost one lies after it.
+    let mut from = sector_end.min(HEADER + header.length);
+    while from < HEADER + header.length {
+        let to = (from + SECTOR).min(HEADER + header.length);
+        if rest[from..to].iter().all(|byte| *byte == 0) {
+            return Verdict::Torn;
+        }
+        from = to;
+    }
+    Verdict::Damaged { what: "a frame's checksum is wrong", next: None }
+}
+
+/// The first index of the first good frame after the one at the beginning of `rest`.
+fn next_good_frame(rest: &[u8], expected: u64) -> Option<u64> {
+    (8..rest.len()).step_by(8).find_map(|at| {
+        let header = read_frame_header(&rest[at..])?;
+        let payload = rest.get(at + HEADER..at + HEADER + header.length)?;
+        (header.first > expected && crc32c::crc32c(payload) == header.payload_crc).then_some(header.first)
+    })
+}
+
+fn word(bytes: &[u8], at: usize) -> u32 {
+    bytes[at..at + 4].iter().rev().fold(0, |value, byte| value << 8 | u32::from(*byte))
+}
+
+fn long(bytes: &[u8], at: usize) -> u64 {
+    bytes[at..at + 8].iter().rev().fold(0, |value, byte| value << 8 | u64::from(*byte))
+}

@@ -1,0 +1,116 @@
+//! Reads a log or snapshot file frame by frame through a window, so that recovery needs little memory.
+
+use std::io;
+use std::path::Path;
+
+use bytes::Bytes;
+
+use super::frame::{FileKind, FrameHeader, HEADER, Verdict, judge, read_file_header, read_frame_header};
+use crate::disk::DiskFile;
+use crate::options::OpenError;
+
+const WINDOW: usize = 1 << 20;
+
+/// A file being read.
+pub(crate) struct Reader<'a> {
+    path: &'a Path,
+    file: &'a dyn DiskFile,
+    size: u64,
+    /// Where the next frame should begin.
+    pub(crate) at: u64,
+    window: Vec<u8>,
+    window_at: u64,
+    /// Header crc of the last frame.
+    pub(crate) chain: u32,
+    /// Index that should come next.
+    pub(crate) expected: u64,
+}
+
+/// What [`Reader::next`] found.
+pub(crate) enum Found {
+    /// A good frame: its header and its payload.
+    Frame(FrameHeader, Bytes),
+    /// The end, perhaps behind a torn frame, which begins at [`Reader::at`].
+    End { torn: bool },
+}
+
+impl<'a> Reader<'a> {
+    /// Begins to read: checks the file header.
+    pub(crate) fn open(kind: FileKind, path: &'a Path, file: &'a dyn DiskFile) -> Result<Self, OpenError> {
+        let size = file.size().map_err(|error| OpenError::io(path, "get the size", error))?;
+        let mut reader = Self { path, file, size, at: 0, window: Vec::new(), window_at: 0, chain: 0, expected: 0 };
+        let header = reader.bytes(HEADER)?.to_vec();
+        let (first, chain) = read_file_header(kind, &header).map_err(|what| reader.damaged(what, None))?;
+        (reader.expected, reader.chain, reader.at) = (first, chain, HEADER as u64);
+        Ok(reader)
+    }
+
+    /// The next frame. A frame that does not follow the one before is damage; so is a bad one that cannot be torn.
+    pub(crate) fn next(&mut self) -> Result<Found, OpenError> {
+        let Some(header) = read_frame_header(self.bytes(HEADER)?) else { return self.end() };
+        let bytes = self.bytes(header.span())?;
+        let Some(payload) = bytes.get(HEADER..HEADER + header.length) else { return self.end() };
+        if bytes.len() < header.span() || crc32c::crc32c(payload) != header.payload_crc {
+            return self.end();
+        }
+        let payload = Bytes::copy_from_slice(payload);
+        if header.first != self.expected || header.chain != self.chain {
+            let next = (header.first > self.expected).then_some(header.first);
+            return Err(self.damaged("a frame does not follow the one before it".into(), next));
+        }
+        self.chain = header.crc;
+        self.expected += u64::from(header.count);
+        self.at += header.span() as u64;
+        Ok(Found::Frame(header, payload))
+    }
+
+    fn end(&mut self) -> Result<Found, OpenError> {
+        let rest = usize::try_from(self.size - self.at).map_err(|error| self.io(io::Error::other(error)))?;
+        let (at, expected) = (self.at, self.expected);
+        let verdict = judge(self.bytes(rest)?, at, expected);
+        self.window = Vec::new();
+        match verdict {
+            Verdict::End => Ok(Found::End { torn: false }),
+            Verdict::Torn => Ok(Found::End { torn: true }),
+            Verdict::Damaged { what, next } => Err(self.damaged(what.into(), next)),
+        }
+    }
+
+    /// Up to `length` bytes from `at`; less only at the end of the file.
+    fn bytes(&mut self, length: usize) -> Result<&[u8], OpenError> {
+        let have = self.window_at + self.window.len() as u64;
+        let want = (self.at + length as u64).min(self.size);
+        if self.at < self.window_at || want > have {
+            let rest = usize::try_from(self.size - self.at).unwrap_or(usize::MAX);
+            let mut window = std::mem::take(&mut self.window);
+            window.resize(length.max(WINDOW).min(rest), 0);
+            let mut done = 0;
+            while done < window.len() {
+                match self.file.read_at(self.at + done as u64, &mut window[done..]) {
+                    Ok(0) => window.truncate(done),
+                    Ok(read) => done += read,
+                    Err(error) => return Err(self.io(error)),
+                }
+            }
+            (self.window, self.window_at) = (window, self.at);
+        }
+        let from = (self.at - self.window_at) as usize;
+        let to = (from + length).min(self.window.len());
+        Ok(self.window.get(from..to).unwrap_or_default())
+    }
+
+    /// The error for what is wrong at the current place; `next` is the first index that can be read again.
+    pub(crate) fn damaged(&self, what: String, next: Option<u64>) -> OpenError {
+        OpenError::Damaged {
+            path: self.path.to_owned(),
+            offset: self.at,
+            first: self.expected,
+            last: next.map(|next| next - 1),
+            what,
+        }
+    }
+
+    fn io(&self, error: io::Error) -> OpenError {
+        OpenError::io(self.path, "read", error)
+    }
+}

@@ -1,0 +1,101 @@
+//! What a store is opened with, and why it may refuse.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::disk::{Disk, MemoryDisk, RealDisk};
+
+/// How a store is opened. [`Options::new`] gives etcd's defaults.
+#[derive(Clone)]
+pub struct Options {
+    /// Directory of its files.
+    pub dir: PathBuf,
+    /// Where that directory is.
+    pub disk: Arc<dyn Disk>,
+    /// Largest request, encoded (etcd's `--max-request-bytes`).
+    pub max_request_bytes: usize,
+    /// Most compares, and most steps in a branch, of a transaction (etcd's `--max-txn-ops`).
+    pub max_txn_ops: usize,
+    /// A log file is closed, and the next one begun, at this size.
+    pub segment_bytes: u64,
+    /// Compaction trims the log once it is longer than this and than four times the live state.
+    pub trim_bytes: u64,
+    /// How often an idle watch that asked for progress is told.
+    pub progress_interval: Duration,
+    /// Called when a log write's durability is unknown: must not return to the store's user. The default aborts the
+    /// process; a test looks on. The store answers nothing more afterwards.
+    pub fatal: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+impl Options {
+    /// The defaults, on the real disk.
+    pub fn new(dir: impl Into<PathBuf>) -> Self {
+        Self {
+            dir: dir.into(),
+            disk: Arc::new(RealDisk),
+            max_request_bytes: 3 << 19,
+            max_txn_ops: 128,
+            segment_bytes: 64 << 20,
+            trim_bytes: 64 << 20,
+            progress_interval: Duration::from_secs(5),
+            fatal: Arc::new(|_| std::process::abort()),
+        }
+    }
+
+    /// The defaults, on a new disk in memory: gone with the last store that uses it.
+    pub fn in_memory() -> Self {
+        Self { disk: Arc::new(MemoryDisk::new()), ..Self::new("/store") }
+    }
+}
+
+/// Why a store was not opened. Nothing was changed on disk, except that a torn tail may have been cut.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Another process (or another store of this one) has it open.
+    #[error("store directory {} is in use by another process (its LOCK file is held)", .0.display())]
+    Locked(PathBuf),
+    /// A file could not be read or written.
+    #[error("store file {}: cannot {action}", path.display())]
+    Io {
+        /// Which.
+        path: PathBuf,
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Entries that were acknowledged are not what was written.
+    #[error(
+        "store log {} is damaged at byte {offset} ({what}): {} cannot be read. \
+         Not started, because acknowledged writes would be lost; restore a backup of the directory",
+        path.display(), lost_text(*first, *last)
+    )]
+    Damaged {
+        /// In which file.
+        path: PathBuf,
+        /// Where in it.
+        offset: u64,
+        /// First log index that cannot be read.
+        first: u64,
+        /// Last one, if what follows can be read.
+        last: Option<u64>,
+        /// What is wrong.
+        what: String,
+    },
+}
+
+fn lost_text(first: u64, last: Option<u64>) -> String {
+    match last {
+        Some(last) if last == first => format!("log index {first}"),
+        Some(last) => format!("log indices {first} to {last}"),
+        None => format!("log indices from {first} on"),
+    }
+}
+
+impl OpenError {
+    pub(crate) fn io(path: impl Into<PathBuf>, action: &'static str, source: io::Error) -> Self {
+        Self::Io { path: path.into(), action, source }
+    }
+}

@@ -1,0 +1,173 @@
+//! Requests as the log stores them, and what makes one acceptable at all.
+//!
+//! A request is encoded once, in the caller's task; the log writes those bytes, and the state keeps its keys and values
+//! as parts of the same bytes. So one put costs one allocation for key, value and envelope, and nothing that the caller
+//! holds (a request body, say) is kept alive. A transaction of several puts gives each its own copy instead: otherwise
+//! one surviving key would hold the values of all.
+
+use std::collections::HashSet;
+
+use bytes::Bytes;
+use prost::Message;
+use proto::log;
+
+use crate::kv::{Compare, Error, Op, Order, Range, Revision, Target, Txn};
+use crate::span::Span;
+
+/// What an entry asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Request {
+    Txn(Txn),
+    Compact(Revision),
+}
+
+/// Checks what can be known before the state is: sizes, keys, and that no key is written twice.
+///
+/// etcd: server/etcdserver/api/v3rpc/key.go, checkTxnRequest and checkIntervals.
+pub(crate) fn check(txn: &Txn, max_ops: usize) -> Result<(), Error> {
+    if [txn.when.len(), txn.then.len(), txn.otherwise.len()].iter().any(|length| *length > max_ops) {
+        return Err(Error::TooLarge);
+    }
+    if txn.when.iter().any(|compare| compare.key.is_empty()) {
+        return Err(Error::EmptyKey);
+    }
+    [&txn.then, &txn.otherwise].into_iter().try_for_each(|ops| check_branch(ops))
+}
+
+fn check_branch(ops: &[Op]) -> Result<(), Error> {
+    let empty = ops.iter().any(|op| match op {
+        Op::Range(Range { key, .. }) | Op::Put { key, .. } | Op::Delete { key, .. } => key.is_empty(),
+    });
+    if empty {
+        return Err(Error::EmptyKey);
+    }
+    if ops.len() < 2 {
+        return Ok(());
+    }
+    let deleted: Vec<Span> = ops
+        .iter()
+        .filter_map(|op| if let Op::Delete { key, end } = op { Some(Span::of(key, end.as_ref())) } else { None })
+        .collect();
+    let mut written = HashSet::new();
+    for op in ops {
+        if let Op::Put { key, .. } = op
+            && (!written.insert(key) || deleted.iter().any(|span| span.contains(key)))
+        {
+            return Err(Error::DuplicateKey);
+        }
+    }
+    Ok(())
+}
+
+/// Whether no branch writes: such a transaction needs no entry.
+pub(crate) fn reads_only(txn: &Txn) -> bool {
+    txn.then.iter().chain(&txn.otherwise).all(|op| matches!(op, Op::Range(_)))
+}
+
+/// The bytes of a transaction.
+pub(crate) fn encode_txn(txn: &Txn) -> Bytes {
+    let body = log::request::Body::Txn(log::Txn {
+        when: txn.when.iter().map(compare_to_log).collect(),
+        then: txn.then.iter().map(op_to_log).collect(),
+        otherwise: txn.otherwise.iter().map(op_to_log).collect(),
+    });
+    log::Request { body: Some(body) }.encode_to_vec().into()
+}
+
+/// The bytes of a compaction.
+pub(crate) fn encode_compaction(revision: Revision) -> Bytes {
+    let body = log::request::Body::Compaction(log::Compaction { revision });
+    log::Request { body: Some(body) }.encode_to_vec().into()
+}
+
+/// Reads a request back; `None` for one without a body (an entry that only begins a term).
+pub(crate) fn decode(bytes: Bytes) -> Result<Option<Request>, String> {
+    let request = log::Request::decode(bytes).map_err(|error| format!("the request cannot be decoded: {error}"))?;
+    Ok(match request.body {
+        None => None,
+        Some(log::request::Body::Compaction(compaction)) => Some(Request::Compact(compaction.revision)),
+        Some(log::request::Body::Txn(txn)) => {
+            let puts = txn.then.iter().chain(&txn.otherwise).filter(|op| matches!(op.op, Some(log::op::Op::Put(_))));
+            let own = puts.count() > 1;
+            let ops = |ops: Vec<log::Op>| ops.into_iter().map(|op| op_from_log(op, own)).collect::<Result<_, _>>();
+            Some(Request::Txn(Txn {
+                when: txn.when.into_iter().map(compare_from_log).collect::<Result<_, _>>()?,
+                then: ops(txn.then)?,
+                otherwise: ops(txn.otherwise)?,
+            }))
+        }
+    })
+}
+
+fn compare_to_log(compare: &Compare) -> log::Compare {
+    use log::compare::Target as T;
+    let target = match &compare.target {
+        Target::ModRevision(revision) => T::ModRevision(*revision),
+        Target::CreateRevision(revision) => T::CreateRevision(*revision),
+        Target::Version(version) => T::Version(*version),
+        Target::Value(value) => T::Value(value.clone()),
+        Target::Lease(lease) => T::Lease(*lease),
+    };
+    let order = match compare.order {
+        Order::Equal => log::Order::Equal,
+        Order::NotEqual => log::Order::NotEqual,
+        Order::Greater => log::Order::Greater,
+        Order::Less => log::Order::Less,
+    };
+    log::Compare { key: compare.key.clone(), order: order.into(), target: Some(target) }
+}
+
+fn compare_from_log(compare: log::Compare) -> Result<Compare, String> {
+    use log::compare::Target as T;
+    let order = match compare.order() {
+        log::Order::Equal => Order::Equal,
+        log::Order::NotEqual => Order::NotEqual,
+        log::Order::Greater => Order::Greater,
+        log::Order::Less => Order::Less,
+    };
+    let target = match compare.target {
+        Some(T::ModRevision(revision)) => Target::ModRevision(revision),
+        Some(T::CreateRevision(revision)) => Target::CreateRevision(revision),
+        Some(T::Version(version)) => Target::Version(version),
+        Some(T::Value(value)) => Target::Value(value),
+        Some(T::Lease(lease)) => Target::Lease(lease),
+        None => return Err("a compare has no target that this program knows".into()),
+    };
+    Ok(Compare { key: compare.key, target, order })
+}
+
+fn op_to_log(op: &Op) -> log::Op {
+    let op = match op {
+        Op::Range(range) => log::op::Op::Range(log::Range {
+            key: range.key.clone(),
+            end: range.end.clone(),
+            limit: range.limit as u64,
+            revision: range.revision,
+            keys_only: range.keys_only,
+            count_only: range.count_only,
+        }),
+        Op::Put { key, value, lease } => {
+            log::op::Op::Put(log::Put { key: key.clone(), value: value.clone(), lease: *lease })
+        }
+        Op::Delete { key, end } => log::op::Op::Delete(log::Delete { key: key.clone(), end: end.clone() }),
+    };
+    log::Op { op: Some(op) }
+}
+
+fn op_from_log(op: log::Op, own: bool) -> Result<Op, String> {
+    let keep = |bytes: Bytes| if own { Bytes::copy_from_slice(&bytes) } else { bytes };
+    Ok(match op.op {
+        Some(log::op::Op::Range(range)) => Op::Range(Range {
+            key: range.key,
+            end: range.end,
+            limit: usize::try_from(range.limit).unwrap_or(usize::MAX),
+            revision: range.revision,
+            keys_only: range.keys_only,
+            count_only: range.count_only,
+            serializable: false,
+        }),
+        Some(log::op::Op::Put(put)) => Op::Put { key: keep(put.key), value: keep(put.value), lease: put.lease },
+        Some(log::op::Op::Delete(delete)) => Op::Delete { key: delete.key, end: delete.end },
+        None => return Err("a step is of a kind that this program does not know".into()),
+    })
+}

@@ -1,0 +1,71 @@
+//! Carries compactions out, in portions, behind the readers' back: nothing that can still be read changes.
+
+use bytes::Bytes;
+
+use super::{State, Versions};
+use crate::kv::Revision;
+
+impl State {
+    /// Looks at up to `budget` changes that compaction has made superfluous. Returns whether there is more to do.
+    pub(crate) fn sweep(&mut self, budget: usize) -> bool {
+        let limit = self.pin.map_or(self.compacted, |pin| pin.min(self.compacted));
+        if self.swept >= limit {
+            return false;
+        }
+        for _ in 0..budget {
+            match self.history.front() {
+                Some(change) if change.item.mod_revision < limit => {
+                    let key = change.item.key.clone();
+                    self.history.pop_front();
+                    self.clean(&key, limit);
+                }
+                _ => {
+                    self.sweep_boundary(limit);
+                    self.swept = limit;
+                    return false;
+                }
+            }
+        }
+        true
+    }
+
+    /// What revision `limit` itself did stays, for a watch that begins there; what was before it does not.
+    fn sweep_boundary(&mut self, limit: Revision) {
+        let at_limit = self.history.partition_point(|change| change.item.mod_revision <= limit);
+        let mut keys: Vec<Bytes> = Vec::with_capacity(at_limit);
+        for change in self.history.range_mut(..at_limit) {
+            change.prev = None;
+            keys.push(change.item.key.clone());
+        }
+        keys.iter().for_each(|key| self.clean(key, limit));
+        if self.history.capacity() > 4 * self.history.len() + 1024 {
+            self.history.shrink_to(2 * self.history.len());
+        }
+    }
+
+    /// Drops the versions of a key that no read at or after `limit` sees. A deletion by `limit` itself stays until the
+    /// next compaction, as it does in the history.
+    fn clean(&mut self, key: &Bytes, limit: Revision) {
+        let Some(versions) = self.index.get_mut(key) else { return };
+        let items = versions.all();
+        let seen = items.iter().rposition(|item| item.mod_revision <= limit).unwrap_or(0);
+        let gone = items[seen].version == 0 && items[seen].mod_revision < limit;
+        let drop = seen + usize::from(gone);
+        match versions {
+            _ if drop == 0 => {}
+            Versions::One(_) => {
+                self.index.remove(key);
+            }
+            Versions::Many(items) if drop == items.len() => {
+                self.index.remove(key);
+            }
+            Versions::Many(items) => {
+                items.drain(..drop);
+                match items.as_slice() {
+                    [only] => *versions = Versions::One(only.clone()),
+                    _ => items.shrink_to(2 * items.len()),
+                }
+            }
+        }
+    }
+}

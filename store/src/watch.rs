@@ -1,0 +1,219 @@
+//! Watches. A watch holds no queue: the state's history *is* the queue, shared by all, and a watch is a place in it
+//! (`next`). So a slow reader costs nothing, holds nobody up and misses nothing; only compaction can pass it by.
+//!
+//! What the writer adds is a mark: the first revision since the reader last looked that touches its keys. A watch on quiet
+//! keys is not woken, and when it is, it jumps over everything in between. Worked example, a watch of `/pods/` from 11:
+//! ```text
+//! entries: 11 /nodes/a   12 /pods/x   13 /nodes/b   14 /pods/y
+//! writer:  -             mark 12,wake -             (already marked)
+//! reader:  takes mark 12, reads history from 12: sends 12 and 14, next = 15
+//! ```
+//! Order that must be kept: the writer applies, then marks, then publishes the revision. A reader that sees revision r
+//! published and then no mark has nothing unread up to r, and may say so ([`Signal::Progress`]).
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures::StreamExt;
+use futures::stream::{self, BoxStream};
+use parking_lot::Mutex;
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+use crate::kv::{Error, Range, Revision, Signal, WatchOptions};
+use crate::shared::Core;
+use crate::span::Span;
+use crate::state::Change;
+
+/// Changes looked at while the state is locked for reading.
+const PORTION: usize = 64;
+
+/// The watches of a store.
+#[derive(Default)]
+pub(crate) struct Hub {
+    watches: Mutex<Watches>,
+}
+
+#[derive(Default)]
+struct Watches {
+    last_id: u64,
+    all: HashMap<u64, Arc<Mark>>,
+}
+
+/// What the writer knows of a watch.
+struct Mark {
+    span: Span,
+    /// First revision that the reader has not looked at and that touches the span; 0: none.
+    unread: AtomicU64,
+    wake: Notify,
+}
+
+impl Hub {
+    /// Whether anybody watches.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.watches.lock().all.is_empty()
+    }
+
+    /// Marks and wakes the watches that the changes touch.
+    pub(crate) fn mark<'a>(&self, changes: impl Iterator<Item = &'a Change> + Clone) {
+        for mark in self.watches.lock().all.values() {
+            if mark.unread.load(Ordering::Acquire) != 0 {
+                continue;
+            }
+            if let Some(change) = changes.clone().find(|change| mark.span.contains(&change.item.key)) {
+                mark.set(change.item.mod_revision);
+            }
+        }
+    }
+
+    /// Wakes all watches, so that they see that the store is closed.
+    pub(crate) fn wake_all(&self) {
+        self.watches.lock().all.values().for_each(|mark| mark.wake.notify_one());
+    }
+
+    fn add(&self, mark: Arc<Mark>) -> u64 {
+        let mut watches = self.watches.lock();
+        watches.last_id += 1;
+        let id = watches.last_id;
+        watches.all.insert(id, mark);
+        id
+    }
+
+    /// How many watches there are.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.watches.lock().all.len()
+    }
+}
+
+impl Mark {
+    fn set(&self, revision: Revision) {
+        if self.unread.compare_exchange(0, revision, Ordering::AcqRel, Ordering::Acquire).is_ok() {
+            self.wake.notify_one();
+        }
+    }
+}
+
+/// The reader's side.
+struct Watch {
+    core: Arc<Core>,
+    id: u64,
+    mark: Arc<Mark>,
+    /// Revisions below this have been sent, or do not touch the span.
+    next: Revision,
+    /// Whether the history holds changes from `next` on that have not been looked at; then a mark says nothing new.
+    behind: bool,
+    ready: VecDeque<Signal>,
+    /// When to speak up if nothing has happened by then.
+    progress: Option<Instant>,
+    ended: bool,
+}
+
+/// Begins to watch: everything from now (or `options.from`) on will be seen, however late the stream is first polled.
+pub(crate) fn watch(
+    core: Arc<Core>,
+    range: &Range,
+    options: WatchOptions,
+) -> BoxStream<'static, Result<Signal, Error>> {
+    let span = if range.key.is_empty() {
+        // etcd: an empty key means the first one (server/etcdserver/api/v3rpc/watch.go).
+        Span::of(&bytes::Bytes::from_static(b"\0"), range.end.as_ref())
+    } else {
+        Span::of(&range.key, range.end.as_ref())
+    };
+    let mark = Arc::new(Mark { span, unread: AtomicU64::new(0), wake: Notify::new() });
+    // Known to the writer first: what is applied after the look at the revision below will be marked.
+    let id = core.hub.add(Arc::clone(&mark));
+    let now = core.state.read().revision();
+    let next = if options.from == 0 { now + 1 } else { options.from };
+    let progress = options.progress.then(|| Instant::now() + core.progress_interval);
+    let ready = VecDeque::from([Signal::Started(now)]);
+    let mut watch = Watch { core, id, mark, next, behind: next <= now, ready, progress, ended: false };
+    if let Err(error) = watch.check(next) {
+        watch.ended = true;
+        return stream::iter([Err(error)]).boxed();
+    }
+    stream::unfold(watch, |mut watch| async move { watch.next().await.map(|signal| (signal, watch)) }).boxed()
+}
+
+impl Watch {
+    async fn next(&mut self) -> Option<Result<Signal, Error>> {
+        loop {
+            if let Some(signal) = self.ready.pop_front() {
+                self.progress = self.progress.map(|_| Instant::now() + self.core.progress_interval);
+                return Some(Ok(signal));
+            }
+            if self.ended {
+                return None;
+            }
+            if let Err(error) = self.core.open().and_then(|()| self.read()) {
+                self.ended = true;
+                return Some(Err(error));
+            }
+            if self.behind && self.ready.is_empty() {
+                // A long way through changes of other keys: let other tasks run.
+                tokio::task::yield_now().await;
+            } else if self.ready.is_empty() && !self.wait().await {
+                self.say_progress();
+            }
+        }
+    }
+
+    /// Takes what is unread, up to a portion, out of the history.
+    fn read(&mut self) -> Result<(), Error> {
+        let unread = self.mark.unread.swap(0, Ordering::AcqRel);
+        let from = match unread {
+            _ if self.behind => self.next,
+            0 => return Ok(()),
+            unread => unread.max(self.next),
+        };
+        let state = self.core.state.read();
+        if from < state.compacted() {
+            return Err(Error::Compacted(state.compacted()));
+        }
+        let (signals, next) = state.signals(&self.mark.span, from, PORTION);
+        self.behind = next <= state.revision();
+        self.next = next.max(self.next);
+        self.ready.extend(signals);
+        Ok(())
+    }
+
+    /// Waits for a mark; `false` when it is time to speak up.
+    async fn wait(&self) -> bool {
+        let woken = self.mark.wake.notified();
+        match self.progress {
+            None => woken.await,
+            Some(at) => tokio::select! {
+                () = woken => {}
+                () = sleep_until(at) => return false,
+            },
+        }
+        true
+    }
+
+    fn say_progress(&mut self) {
+        let published = self.core.published();
+        if self.mark.unread.load(Ordering::Acquire) == 0 {
+            // A watch from a future revision has nothing to say before it.
+            if self.next <= published + 1 {
+                self.next = published + 1;
+                self.ready.push_back(Signal::Progress(published));
+            } else {
+                self.progress = self.progress.map(|_| Instant::now() + self.core.progress_interval);
+            }
+        }
+    }
+
+    fn check(&self, from: Revision) -> Result<(), Error> {
+        self.core.open()?;
+        let state = self.core.state.read();
+        if from < state.compacted() { Err(Error::Compacted(state.compacted())) } else { Ok(()) }
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.core.hub.watches.lock().all.remove(&self.id);
+    }
+}

@@ -1,0 +1,156 @@
+//! The one thread that changes things: it takes what has been proposed since it last looked, writes it to the log as one
+//! group, makes it durable by one sync, applies it, tells the watches, and answers.
+//!
+//! A group is whatever has piled up during the sync before, so the groups grow with the load: with one client each write
+//! pays a sync of its own, with 512 clients some hundred share one.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+use crate::kv::Error;
+use crate::log::{AppendError, Log};
+use crate::request;
+use crate::shared::{Core, stopped};
+use crate::state::Outcome;
+
+/// Most requests in a group.
+pub(crate) const GROUP: usize = 1024;
+/// A group is not added to beyond so many bytes.
+const GROUP_BYTES: usize = 4 << 20;
+/// Requests applied while the state is locked.
+const PORTION: usize = 32;
+/// Changes that a compaction removes between two groups.
+const SWEEP: usize = 512;
+
+/// What the writer is told.
+pub(crate) enum Message {
+    /// Log and apply a request.
+    Propose(Proposal),
+    /// Finish, and let go of the directory.
+    Close,
+}
+
+/// A request on its way.
+pub(crate) struct Proposal {
+    pub(crate) request: Bytes,
+    pub(crate) reply: oneshot::Sender<Result<Outcome, Error>>,
+    /// Its share of the memory that waiting requests may take.
+    pub(crate) _share: OwnedSemaphorePermit,
+}
+
+/// The writer; [`Writer::run`] is its thread.
+pub(crate) struct Writer {
+    pub(crate) core: Arc<Core>,
+    pub(crate) log: Log,
+    pub(crate) inbox: mpsc::Receiver<Message>,
+    pub(crate) fatal: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+impl Writer {
+    /// Works until told to close, until the last sender is gone, or until the log fails.
+    pub(crate) fn run(mut self) {
+        let mut waiting: VecDeque<Proposal> = VecDeque::new();
+        let mut messages = Vec::new();
+        let mut sweeping = true;
+        let mut open = true;
+        while open {
+            if sweeping {
+                while let Ok(message) = self.inbox.try_recv() {
+                    messages.push(message);
+                    if messages.len() == GROUP {
+                        break;
+                    }
+                }
+            } else if self.inbox.blocking_recv_many(&mut messages, GROUP) == 0 {
+                break;
+            }
+            for message in messages.drain(..) {
+                match message {
+                    Message::Propose(proposal) => waiting.push_back(proposal),
+                    Message::Close => open = false,
+                }
+            }
+            while !waiting.is_empty() {
+                let group = take_group(&mut waiting);
+                if !self.write(group) {
+                    self.core.close();
+                    return;
+                }
+            }
+            sweeping = self.core.state.write().sweep(SWEEP);
+        }
+        self.core.close();
+    }
+
+    /// Writes a group; `false` if the log must not go on.
+    fn write(&mut self, group: Vec<Proposal>) -> bool {
+        let first = match self.log.append(group.iter().map(|proposal| &proposal.request)) {
+            Ok(first) => first,
+            Err(AppendError::Refused(error)) => {
+                tracing::error!(%error, "the store cannot write to its log");
+                let refusal = match error.kind() {
+                    std::io::ErrorKind::StorageFull | std::io::ErrorKind::QuotaExceeded => Error::NoSpace,
+                    _ => Error::Unavailable(format!("cannot write to the log: {error}")),
+                };
+                group.into_iter().for_each(|proposal| drop(proposal.reply.send(Err(refusal.clone()))));
+                return true;
+            }
+            Err(AppendError::Unknown(error)) => {
+                let text = format!("the store's log failed, and what is durable is unknown: {error}");
+                tracing::error!(%error, "the store's log failed, and what is durable is unknown");
+                (self.fatal)(&text);
+                return false;
+            }
+        };
+        let before = self.core.state.read().revision();
+        let mut outcomes = Vec::with_capacity(group.len());
+        let mut index = first;
+        for portion in group.chunks(PORTION) {
+            let requests: Vec<_> = portion.iter().map(|proposal| request::decode(proposal.request.clone())).collect();
+            let mut state = self.core.state.write();
+            for request in requests {
+                outcomes.push(match request {
+                    Ok(Some(request)) => state.apply(index, request),
+                    Ok(None) => Err(stopped()),
+                    Err(what) => Err(Error::Corrupt(what)),
+                });
+                index += 1;
+            }
+        }
+        self.publish(before);
+        for (proposal, outcome) in group.into_iter().zip(outcomes) {
+            // Nobody waits any more: the write is done all the same.
+            let _ = proposal.reply.send(outcome);
+        }
+        true
+    }
+
+    /// Tells the watches what came after revision `before`.
+    fn publish(&self, before: u64) {
+        let state = self.core.state.read();
+        if state.revision() > before {
+            if !self.core.hub.is_empty() {
+                self.core.hub.mark(state.changes(before + 1));
+            }
+            self.core.published.store(state.revision(), Ordering::Release);
+        }
+    }
+}
+
+fn take_group(waiting: &mut VecDeque<Proposal>) -> Vec<Proposal> {
+    let mut bytes = 0;
+    let count = waiting
+        .iter()
+        .take(GROUP)
+        .take_while(|proposal| {
+            let fits = bytes == 0 || bytes + proposal.request.len() <= GROUP_BYTES;
+            bytes += proposal.request.len();
+            fits
+        })
+        .count();
+    waiting.drain(..count).collect()
+}
