@@ -3,11 +3,14 @@
 //! one path; typed structs (k8s-openapi) are for components.
 
 pub mod columns;
+pub mod decode;
 pub mod duration;
 pub mod field;
 pub mod kinds;
 pub mod names;
 pub mod object;
+pub mod patch;
+pub mod protobuf;
 pub mod quantity;
 pub mod schema;
 pub mod selector;

@@ -28,7 +28,15 @@ pub(super) fn parse(text: &'static str) -> Table {
             let Some((package, short)) = name.split_once(':') else { continue };
             let package = packages.get(package).copied().unwrap_or("");
             let form = form_of(short, form);
-            defs.push(Def { package, short, open: line.starts_with('D'), form, fields: vec![], inline: vec![] });
+            defs.push(Def {
+                package,
+                short,
+                open: line.starts_with('D'),
+                form,
+                fields: vec![],
+                inline: vec![],
+                order: vec![],
+            });
         }
     }
     let mut by_name = HashMap::new();
@@ -49,6 +57,14 @@ pub(super) fn parse(text: &'static str) -> Table {
     for def in &mut defs {
         def.fields.sort_by_key(|field| field.name);
         def.fields.shrink_to_fit();
+        let number = |at: u16| {
+            let at = usize::from(at);
+            def.fields.get(at).or_else(|| def.inline.get(at - def.fields.len())).map_or(0, |field| field.number)
+        };
+        let all = u16::try_from(def.fields.len() + def.inline.len()).unwrap_or(u16::MAX);
+        let mut order: Vec<u16> = (0..all).filter(|at| number(*at) != 0).collect();
+        order.sort_by_key(|at| number(*at));
+        def.order = order;
         if let ([only], false, Form::Object) = (def.fields.as_slice(), def.open, def.form)
             && only.name == "items"
         {
@@ -62,7 +78,6 @@ fn form_of(short: &str, form: &str) -> Form {
     match (short, form) {
         ("Time", _) => Form::Time,
         ("MicroTime", _) => Form::MicroTime,
-        ("Duration", _) => Form::Duration,
         ("Quantity", _) => Form::Quantity,
         ("IntOrString", _) => Form::IntOrString,
         ("RawExtension", _) => Form::Raw,

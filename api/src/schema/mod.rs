@@ -32,6 +32,8 @@ pub struct Def {
     pub fields: Vec<Field>,
     /// Messages whose fields stand directly in this object's JSON.
     pub inline: Vec<Field>,
+    /// Positions in `fields`, or behind them in `inline`, by protobuf number; without those that have none.
+    order: Vec<u16>,
 }
 
 /// How a type looks in JSON.
@@ -43,8 +45,6 @@ pub enum Form {
     Time,
     /// RFC 3339, microseconds.
     MicroTime,
-    /// Go's form, e.g. `1h30m0s`.
-    Duration,
     /// A string or a number, e.g. `100m`.
     Quantity,
     /// An integer or a string.
@@ -234,6 +234,14 @@ impl Def {
             Ok(at) => Some(&self.fields[at]),
             Err(_) => self.inline.iter().find_map(|inline| inline.ty.def()?.field(name)),
         }
+    }
+
+    /// What is on the wire, in the order of the numbers, and whether it is inline.
+    pub fn by_number(&self) -> impl Iterator<Item = (&Field, bool)> {
+        self.order.iter().map(|at| match usize::from(*at).checked_sub(self.fields.len()) {
+            None => (&self.fields[usize::from(*at)], false),
+            Some(inline) => (&self.inline[inline], true),
+        })
     }
 
     /// Every field of the JSON object, those of inline messages included.

@@ -1,0 +1,384 @@
+//! JSON text to values, with what serde_json does not do: duplicate keys are reported with their path, depth is limited,
+//! invalid UTF-8 in strings is replaced, and errors read like those of Go's encoding/json, because they reach people
+//! in Status messages.
+
+use serde_json::{Map, Number, Value};
+
+/// Objects and lists in one another, at most. What is stored is read back with serde_json, whose own limit is 128, also
+/// as an item of a list.
+pub const MAX_DEPTH: u32 = 100;
+
+/// Duplicates that are reported, at most (sigs.k8s.io/json reports as many).
+const MAX_REPORTS: usize = 100;
+
+/// A value; of duplicate keys the last one counts.
+pub fn parse(text: &[u8]) -> Result<Value, String> {
+    strict(text).map(|(value, _)| value)
+}
+
+/// A value, and the paths of keys that came twice, e.g. `spec.containers[0].image`.
+pub fn strict(text: &[u8]) -> Result<(Value, Vec<String>), String> {
+    let mut parser = Parser { text, at: 0, duplicates: vec![], path: vec![] };
+    let value = parser.value(MAX_DEPTH)?;
+    parser.space();
+    match parser.peek() {
+        None => Ok((value, parser.duplicates)),
+        Some(byte) => Err(invalid(byte, "after top-level value")),
+    }
+}
+
+enum Step {
+    Key(String),
+    Index(usize),
+}
+
+struct Parser<'a> {
+    text: &'a [u8],
+    at: usize,
+    duplicates: Vec<String>,
+    path: Vec<Step>,
+}
+
+/// `invalid character 'x' <where>`, the character quoted as Go does.
+fn invalid(byte: u8, place: &str) -> String {
+    let shown = match byte {
+        b'\'' => r"'\''".into(),
+        b'"' => "'\"'".into(),
+        b'\n' => r"'\n'".into(),
+        b'\r' => r"'\r'".into(),
+        b'\t' => r"'\t'".into(),
+        b'\\' => r"'\\'".into(),
+        0..=0x1f | 0x7f => format!("'\\x{byte:02x}'"),
+        0x80..=0xa0 => format!("'\\u{byte:04x}'"),
+        _ => format!("'{}'", char::from(byte)),
+    };
+    format!("invalid character {shown} {place}")
+}
+
+const END: &str = "unexpected end of JSON input";
+
+impl Parser<'_> {
+    fn peek(&self) -> Option<u8> {
+        self.text.get(self.at).copied()
+    }
+
+    fn space(&mut self) {
+        while matches!(self.peek(), Some(b' ' | b'\t' | b'\r' | b'\n')) {
+            self.at += 1;
+        }
+    }
+
+    /// The next byte that is no space; it is not consumed.
+    fn next(&mut self) -> Result<u8, String> {
+        self.space();
+        self.peek().ok_or_else(|| END.into())
+    }
+
+    fn value(&mut self, depth: u32) -> Result<Value, String> {
+        match self.next()? {
+            b'{' => self.object(depth.checked_sub(1).ok_or("exceeded max depth")?),
+            b'[' => self.array(depth.checked_sub(1).ok_or("exceeded max depth")?),
+            b'"' => self.string().map(Value::String),
+            b't' => self.literal("true", Value::Bool(true)),
+            b'f' => self.literal("false", Value::Bool(false)),
+            b'n' => self.literal("null", Value::Null),
+            b'-' | b'0'..=b'9' => self.number(),
+            byte => Err(invalid(byte, "looking for beginning of value")),
+        }
+    }
+
+    fn literal(&mut self, word: &str, value: Value) -> Result<Value, String> {
+        for expected in word.bytes() {
+            match self.peek() {
+                Some(byte) if byte == expected => self.at += 1,
+                Some(byte) => {
+                    let place = format!("in literal {word} (expecting '{}')", char::from(expected));
+                    return Err(invalid(byte, &place));
+                }
+                None => return Err(END.into()),
+            }
+        }
+        Ok(value)
+    }
+
+    fn object(&mut self, depth: u32) -> Result<Value, String> {
+        self.at += 1;
+        let mut object = Map::new();
+        if self.next()? == b'}' {
+            self.at += 1;
+            return Ok(Value::Object(object));
+        }
+        loop {
+            match self.next()? {
+                b'"' => {}
+                byte => return Err(invalid(byte, "looking for beginning of object key string")),
+            }
+            let key = self.string()?;
+            match self.next()? {
+                b':' => self.at += 1,
+                byte => return Err(invalid(byte, "after object key")),
+            }
+            self.path.push(Step::Key(key));
+            let value = self.value(depth)?;
+            let Some(Step::Key(key)) = self.path.pop() else { return Err(END.into()) };
+            if object.contains_key(&key) {
+                self.report(&key);
+            }
+            object.insert(key, value);
+            match self.next()? {
+                b',' => self.at += 1,
+                b'}' => {
+                    self.at += 1;
+                    return Ok(Value::Object(object));
+                }
+                byte => return Err(invalid(byte, "after object key:value pair")),
+            }
+        }
+    }
+
+    fn report(&mut self, key: &str) {
+        if self.duplicates.len() >= MAX_REPORTS {
+            return;
+        }
+        let mut path = String::new();
+        for step in &self.path {
+            match step {
+                Step::Key(key) if path.is_empty() => path.push_str(key),
+                Step::Key(key) => path.extend([".", key.as_str()]),
+                Step::Index(index) => path.push_str(&format!("[{index}]")),
+            }
+        }
+        if !path.is_empty() {
+            path.push('.');
+        }
+        path.push_str(key);
+        if !self.duplicates.contains(&path) {
+            self.duplicates.push(path);
+        }
+    }
+
+    fn array(&mut self, depth: u32) -> Result<Value, String> {
+        self.at += 1;
+        let mut array = vec![];
+        if self.next()? == b']' {
+            self.at += 1;
+            return Ok(Value::Array(array));
+        }
+        loop {
+            self.path.push(Step::Index(array.len()));
+            array.push(self.value(depth)?);
+            self.path.pop();
+            match self.next()? {
+                b',' => self.at += 1,
+                b']' => {
+                    self.at += 1;
+                    return Ok(Value::Array(array));
+                }
+                byte => return Err(invalid(byte, "after array element")),
+            }
+        }
+    }
+
+    fn string(&mut self) -> Result<String, String> {
+        self.at += 1;
+        let mut bytes: Vec<u8> = vec![];
+        loop {
+            let rest = self.text.get(self.at..).unwrap_or_default();
+            let plain = rest.iter().position(|b| matches!(b, b'"' | b'\\' | 0..=0x1f)).ok_or(END)?;
+            bytes.extend_from_slice(&rest[..plain]);
+            self.at += plain + 1;
+            match rest[plain] {
+                b'"' => break,
+                b'\\' => self.escape(&mut bytes)?,
+                byte => return Err(invalid(byte, "in string literal")),
+            }
+        }
+        Ok(String::from_utf8(bytes).unwrap_or_else(|bad| String::from_utf8_lossy(bad.as_bytes()).into_owned()))
+    }
+
+    /// What follows a backslash.
+    fn escape(&mut self, bytes: &mut Vec<u8>) -> Result<(), String> {
+        let byte = self.peek().ok_or(END)?;
+        self.at += 1;
+        bytes.push(match byte {
+            b'"' | b'\\' | b'/' => byte,
+            b'b' => 8,
+            b'f' => 12,
+            b'n' => b'\n',
+            b'r' => b'\r',
+            b't' => b'\t',
+            b'u' => {
+                let mut buffer = [0; 4];
+                bytes.extend_from_slice(self.unicode()?.encode_utf8(&mut buffer).as_bytes());
+                return Ok(());
+            }
+            byte => return Err(invalid(byte, "in string escape code")),
+        });
+        Ok(())
+    }
+
+    /// Four hex digits, or two times four that are a surrogate pair; half a pair is the replacement character.
+    fn unicode(&mut self) -> Result<char, String> {
+        let high = self.hex4()?;
+        if (0xd800..0xdc00).contains(&high) && self.text.get(self.at..self.at + 2) == Some(b"\\u") {
+            let before = self.at;
+            self.at += 2;
+            let low = self.hex4()?;
+            if (0xdc00..0xe000).contains(&low) {
+                let code = 0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00);
+                return Ok(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
+            }
+            self.at = before;
+        }
+        Ok(char::from_u32(high).unwrap_or(char::REPLACEMENT_CHARACTER))
+    }
+
+    fn hex4(&mut self) -> Result<u32, String> {
+        let mut code = 0;
+        for _ in 0..4 {
+            let byte = self.peek().ok_or(END)?;
+            let digit = char::from(byte).to_digit(16);
+            code = code * 16 + digit.ok_or_else(|| invalid(byte, "in \\u hexadecimal character escape"))?;
+            self.at += 1;
+        }
+        Ok(code)
+    }
+
+    fn digits(&mut self, place: &str) -> Result<(), String> {
+        match self.peek() {
+            Some(b'0'..=b'9') => {}
+            Some(byte) => return Err(invalid(byte, place)),
+            None => return Err(END.into()),
+        }
+        while matches!(self.peek(), Some(b'0'..=b'9')) {
+            self.at += 1;
+        }
+        Ok(())
+    }
+
+    fn number(&mut self) -> Result<Value, String> {
+        let start = self.at;
+        let mut integer = true;
+        if self.peek() == Some(b'-') {
+            self.at += 1;
+        }
+        if self.peek() == Some(b'0') {
+            self.at += 1
+        } else {
+            self.digits("in numeric literal")?
+        }
+        if self.peek() == Some(b'.') {
+            integer = false;
+            self.at += 1;
+            self.digits("after decimal point in numeric literal")?;
+        }
+        if matches!(self.peek(), Some(b'e' | b'E')) {
+            integer = false;
+            self.at += 1;
+            if matches!(self.peek(), Some(b'+' | b'-')) {
+                self.at += 1;
+            }
+            self.digits("in exponent of numeric literal")?;
+        }
+        let text = std::str::from_utf8(&self.text[start..self.at]).unwrap_or("0");
+        if integer && let Ok(number) = text.parse::<i64>() {
+            return Ok(number.into());
+        }
+        if integer && let Ok(number) = text.parse::<u64>() {
+            return Ok(number.into());
+        }
+        let float = text.parse::<f64>().ok().filter(|f| f.is_finite()).and_then(Number::from_f64);
+        float
+            .map(Value::Number)
+            .ok_or_else(|| format!("json: cannot unmarshal number {text} into Go value of type float64"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn agrees_with_serde_json_on_what_is_valid() {
+        let table = [
+            r#"{}"#,
+            r#" [ ] "#,
+            r#"{"a":[1,-2,3.5,1e3,0,18446744073709551615,9223372036854775807,-9223372036854775808],"b":{"c":null}}"#,
+            r#"{"s":"a\"\\\/\b\f\n\r\tAé😀ü","t":true,"f":false}"#,
+            r#""text""#,
+            "123",
+            "\t{\r\n\"a\" : 1 }\n",
+        ];
+        for text in table {
+            assert_eq!(parse(text.as_bytes()).unwrap(), serde_json::from_str::<Value>(text).unwrap(), "{text}");
+        }
+    }
+
+    #[test]
+    fn errors_are_those_of_go() {
+        let table: [(&[u8], &str); 20] = [
+            (b"", "unexpected end of JSON input"),
+            (b"{", "unexpected end of JSON input"),
+            (b"{\"a\"", "unexpected end of JSON input"),
+            (b"\"abc", "unexpected end of JSON input"),
+            (b"hello", "invalid character 'h' looking for beginning of value"),
+            (b"{a:1}", "invalid character 'a' looking for beginning of object key string"),
+            (b"{\"a\" 1}", "invalid character '1' after object key"),
+            (b"{\"a\":1 \"b\"}", "invalid character '\"' after object key:value pair"),
+            (b"[1 2]", "invalid character '2' after array element"),
+            (b"{\"a\":1,}", "invalid character '}' looking for beginning of object key string"),
+            (b"[1,]", "invalid character ']' looking for beginning of value"),
+            (b"{} x", "invalid character 'x' after top-level value"),
+            (b"trie", "invalid character 'i' in literal true (expecting 'u')"),
+            (b"-x", "invalid character 'x' in numeric literal"),
+            (b"1.x", "invalid character 'x' after decimal point in numeric literal"),
+            (b"1e+", "unexpected end of JSON input"),
+            (b"\"\n\"", "invalid character '\\n' in string literal"),
+            (b"\"\\x\"", "invalid character 'x' in string escape code"),
+            (b"\"\\u12g4\"", "invalid character 'g' in \\u hexadecimal character escape"),
+            (b"'a'", "invalid character '\\'' looking for beginning of value"),
+        ];
+        for (text, error) in table {
+            assert_eq!(parse(text).unwrap_err(), error, "{}", String::from_utf8_lossy(text));
+        }
+    }
+
+    #[test]
+    fn duplicates_are_reported_once_with_their_path() {
+        let text = br#"{"a":1,"a":2,"a":3,"spec":{"containers":[{"x":1},{"image":"a","image":"b"}]},"spec":{}}"#;
+        let (value, duplicates) = strict(text).unwrap();
+        assert_eq!(duplicates, ["a", "spec.containers[1].image", "spec"]);
+        assert_eq!(value, json!({"a": 3, "spec": {}}));
+        let many: String = (0..500).map(|i| format!(r#""k{i}":1,"k{i}":2,"#)).collect();
+        assert_eq!(strict(format!("{{{many}\"z\":1}}").as_bytes()).unwrap().1.len(), MAX_REPORTS);
+    }
+
+    #[test]
+    fn depth_is_limited() {
+        let nested = |n: usize| format!("{}{}", "[".repeat(n), "]".repeat(n));
+        assert!(parse(nested(MAX_DEPTH as usize).as_bytes()).is_ok());
+        assert_eq!(parse(nested(MAX_DEPTH as usize + 1).as_bytes()).unwrap_err(), "exceeded max depth");
+        assert_eq!(parse("[{\"a\":".repeat(100_000).as_bytes()).unwrap_err(), "exceeded max depth");
+    }
+
+    #[test]
+    fn invalid_utf8_and_half_surrogates_are_replaced() {
+        assert_eq!(parse(b"\"a\xffb\"").unwrap(), json!("a\u{fffd}b"));
+        assert_eq!(parse(br#""\ud800x""#).unwrap(), json!("\u{fffd}x"));
+        assert_eq!(parse(br#""\ud83d\ude00""#).unwrap(), json!("😀"));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn never_panics(bytes: Vec<u8>) {
+            let _ = parse(&bytes);
+        }
+
+        #[test]
+        fn reads_what_serde_json_writes(text: String, number: i64) {
+            let value = json!({"t": text, "n": [number, {"deep": null}]});
+            proptest::prop_assert_eq!(parse(value.to_string().as_bytes()).unwrap(), value);
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! Kubernetes protobuf to JSON and back, driven by the schema table: one transcoder for every kind and option type.
+//!
+//! A body is the four bytes `k8s\0` and a `runtime.Unknown {typeMeta, raw, contentEncoding, contentType}` around the
+//! message. Decoding gives the JSON that Go's encoder would write for the same message; encoding gives the bytes that
+//! the generated marshallers of k8s.io/api write (fields by number, maps by key, plain scalars and structs always,
+//! pointers only when set), so that a message goes through JSON and back unchanged.
+//!
+//! Relies on [`crate::schema`]. Foreign input is limited by its own size and by depth, and gives errors, never a panic.
+
+mod decode;
+mod encode;
+mod wire;
+
+use serde_json::Value;
+
+use crate::schema::{self, Def};
+use wire::{Reader, Writer};
+
+/// The media type.
+pub const MEDIA_TYPE: &str = "application/vnd.kubernetes.protobuf";
+
+/// What every enveloped message begins with.
+pub const MAGIC: &[u8] = b"k8s\0";
+
+/// Messages in messages, at most: what comes out must not be deeper than [`crate::decode::MAX_DEPTH`] in JSON, where a
+/// list or a map between two messages is a level, too. The deepest built-in type that is not recursive has 14.
+const MAX_DEPTH: u32 = 48;
+
+/// What the envelope says, and the message in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope<'a> {
+    /// E.g. `apps/v1`.
+    pub api_version: String,
+    /// E.g. `Deployment`.
+    pub kind: String,
+    /// The message.
+    pub raw: &'a [u8],
+    /// What the message is, if not protobuf.
+    pub content_type: String,
+}
+
+/// Takes a body apart without looking into the message.
+pub fn open(bytes: &[u8]) -> Result<Envelope<'_>, String> {
+    let Some(unknown) = bytes.strip_prefix(MAGIC) else {
+        return Err("provided data does not appear to be a protobuf message, expected prefix [107 56 115 0]".into());
+    };
+    let mut envelope =
+        Envelope { api_version: String::new(), kind: String::new(), raw: &[], content_type: String::new() };
+    let mut reader = Reader::new(unknown);
+    while let Some(tag) = reader.tag()? {
+        match tag.field {
+            1 => {
+                let mut meta = Reader::new(reader.bytes(tag)?);
+                while let Some(tag) = meta.tag()? {
+                    match tag.field {
+                        1 => envelope.api_version = meta.string(tag)?,
+                        2 => envelope.kind = meta.string(tag)?,
+                        _ => meta.skip(tag)?,
+                    }
+                }
+            }
+            2 => envelope.raw = reader.bytes(tag)?,
+            3 => {
+                if !reader.bytes(tag)?.is_empty() {
+                    return Err("the content encoding is not supported".into());
+                }
+            }
+            4 => envelope.content_type = reader.string(tag)?,
+            _ => reader.skip(tag)?,
+        }
+    }
+    Ok(envelope)
+}
+
+/// An enveloped message as JSON, with `apiVersion` and `kind`.
+pub fn decode(bytes: &[u8]) -> Result<Value, String> {
+    let envelope = open(bytes)?;
+    decode_as(&envelope, MAX_DEPTH)
+}
+
+fn decode_as(envelope: &Envelope<'_>, depth: u32) -> Result<Value, String> {
+    let mut value = if envelope.content_type == "application/json" {
+        crate::decode::parse(envelope.raw)?
+    } else {
+        decode::message(definition(&envelope.api_version, &envelope.kind)?, envelope.raw, depth)?
+    };
+    if let Value::Object(object) = &mut value {
+        object.insert("apiVersion".into(), envelope.api_version.clone().into());
+        object.insert("kind".into(), envelope.kind.clone().into());
+    }
+    Ok(value)
+}
+
+/// A bare message, without the envelope.
+pub fn decode_message(def: &'static Def, bytes: &[u8]) -> Result<Value, String> {
+    decode::message(def, bytes, MAX_DEPTH)
+}
+
+fn definition(api_version: &str, kind: &str) -> Result<&'static Def, String> {
+    schema::of_object(api_version, kind)
+        .ok_or_else(|| format!("no kind \"{kind}\" is registered for version \"{api_version}\""))
+}
+
+/// An object as an enveloped message; what it is, it says itself.
+pub fn encode(value: &Value) -> Result<Vec<u8>, String> {
+    let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or("");
+    let (api_version, kind) = (text("apiVersion"), text("kind"));
+    Ok(wrap(api_version, kind, &encode_message(definition(api_version, kind)?, value)?))
+}
+
+/// An object as a bare message.
+pub fn encode_message(def: &'static Def, value: &Value) -> Result<Vec<u8>, String> {
+    let mut writer = Writer::default();
+    encode::message(def, value, &mut writer, MAX_DEPTH)?;
+    Ok(writer.done())
+}
+
+/// Puts a bare message into an envelope.
+pub fn wrap(api_version: &str, kind: &str, message: &[u8]) -> Vec<u8> {
+    let mut writer = Writer::with_prefix(MAGIC, message.len() + api_version.len() + kind.len() + 32);
+    writer.nested(1, |meta| {
+        meta.bytes(1, api_version.as_bytes());
+        meta.bytes(2, kind.as_bytes());
+    });
+    writer.bytes(2, message);
+    writer.bytes(3, b"");
+    writer.bytes(4, b"");
+    writer.done()
+}
+
+/// An enveloped list out of its metadata and bare items: items that are encoded already need not be decoded.
+pub fn encode_list<'a>(
+    api_version: &str,
+    list_kind: &str,
+    metadata: &Value,
+    items: impl IntoIterator<Item = &'a [u8]>,
+) -> Result<Vec<u8>, String> {
+    let mut writer = Writer::default();
+    let meta = schema::def("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta").ok_or("no ListMeta")?;
+    writer.bytes(1, &encode_message(meta, metadata)?);
+    for item in items {
+        writer.bytes(2, item);
+    }
+    Ok(wrap(api_version, list_kind, &writer.done()))
+}
+
+/// A bare watch event around an enveloped object, as `application/vnd.kubernetes.protobuf;stream=watch` frames it.
+pub fn encode_watch_event(event: &str, object: &[u8]) -> Vec<u8> {
+    let mut writer = Writer::with_prefix(b"", object.len() + event.len() + 16);
+    writer.bytes(1, event.as_bytes());
+    writer.nested(2, |raw| raw.bytes(1, object));
+    writer.done()
+}
+
+/// One frame of a stream: the length in four bytes, big-endian, and the message.
+pub fn frame(message: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(message.len()).unwrap_or(u32::MAX);
+    [&length.to_be_bytes(), message].concat()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,240 @@
+//! The wire format of protobuf: varints, tags, lengths. Only what proto2 messages without groups need; groups are skipped.
+
+/// A field's number and wire type.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tag {
+    pub(super) field: u32,
+    pub(super) wire: u8,
+}
+
+pub(super) const VARINT: u8 = 0;
+pub(super) const FIXED64: u8 = 1;
+pub(super) const LENGTH: u8 = 2;
+const START_GROUP: u8 = 3;
+const END_GROUP: u8 = 4;
+const FIXED32: u8 = 5;
+
+/// Groups in groups, at most; nothing in Kubernetes writes any.
+const MAX_GROUPS: u32 = 16;
+
+/// Reads one message.
+pub(super) struct Reader<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
+        Self { rest: bytes }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.rest.is_empty()
+    }
+
+    /// The next tag; `None` at the end.
+    pub(super) fn tag(&mut self) -> Result<Option<Tag>, String> {
+        if self.rest.is_empty() {
+            return Ok(None);
+        }
+        let key = self.varint()?;
+        let field = u32::try_from(key >> 3).map_err(|_| "proto: illegal tag")?;
+        if field == 0 {
+            return Err(format!("proto: illegal tag {field} (wire type {key})"));
+        }
+        Ok(Some(Tag { field, wire: (key & 7) as u8 }))
+    }
+
+    pub(super) fn varint(&mut self) -> Result<u64, String> {
+        let mut value = 0u64;
+        for shift in (0..64).step_by(7) {
+            let (byte, rest) = self.rest.split_first().ok_or("unexpected EOF")?;
+            self.rest = rest;
+            value |= u64::from(byte & 0x7f) << shift;
+            if byte & 0x80 == 0 {
+                return Ok(value);
+            }
+        }
+        Err("proto: integer overflow".into())
+    }
+
+    pub(super) fn fixed64(&mut self) -> Result<u64, String> {
+        let (head, rest) = self.rest.split_first_chunk::<8>().ok_or("unexpected EOF")?;
+        self.rest = rest;
+        Ok(u64::from_le_bytes(*head))
+    }
+
+    /// The bytes of a field with a length.
+    pub(super) fn bytes(&mut self, tag: Tag) -> Result<&'a [u8], String> {
+        if tag.wire != LENGTH {
+            return Err(format!("proto: wrong wireType = {} for field {}", tag.wire, tag.field));
+        }
+        let length = usize::try_from(self.varint()?).map_err(|_| "proto: negative length found during unmarshaling")?;
+        let (head, rest) = self.rest.split_at_checked(length).ok_or("unexpected EOF")?;
+        self.rest = rest;
+        Ok(head)
+    }
+
+    pub(super) fn string(&mut self, tag: Tag) -> Result<String, String> {
+        text(self.bytes(tag)?)
+    }
+
+    /// Passes over the value of a field that is not known.
+    pub(super) fn skip(&mut self, tag: Tag) -> Result<(), String> {
+        self.skip_nested(tag, MAX_GROUPS)
+    }
+
+    fn skip_nested(&mut self, tag: Tag, groups: u32) -> Result<(), String> {
+        match tag.wire {
+            VARINT => self.varint().map(drop),
+            FIXED64 => self.fixed64().map(drop),
+            LENGTH => self.bytes(tag).map(drop),
+            FIXED32 => {
+                self.rest = self.rest.get(4..).ok_or("unexpected EOF")?;
+                Ok(())
+            }
+            START_GROUP if groups > 0 => loop {
+                match self.tag()? {
+                    None => return Err("unexpected EOF".into()),
+                    Some(Tag { wire: END_GROUP, .. }) => return Ok(()),
+                    Some(inner) => self.skip_nested(inner, groups - 1)?,
+                }
+            },
+            wire => Err(format!("proto: illegal wireType {wire}")),
+        }
+    }
+}
+
+pub(super) fn text(bytes: &[u8]) -> Result<String, String> {
+    std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| "proto: field contains invalid UTF-8".into())
+}
+
+/// Writes one message.
+#[derive(Default)]
+pub(super) struct Writer {
+    buffer: Vec<u8>,
+}
+
+impl Writer {
+    pub(super) fn with_prefix(prefix: &[u8], capacity: usize) -> Self {
+        let mut buffer = Vec::with_capacity(prefix.len() + capacity);
+        buffer.extend_from_slice(prefix);
+        Self { buffer }
+    }
+
+    pub(super) fn done(self) -> Vec<u8> {
+        self.buffer
+    }
+
+    fn raw_varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.buffer.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.buffer.push(value as u8);
+    }
+
+    fn tag(&mut self, field: u32, wire: u8) {
+        self.raw_varint(u64::from(field) << 3 | u64::from(wire));
+    }
+
+    pub(super) fn varint(&mut self, field: u32, value: u64) {
+        self.tag(field, VARINT);
+        self.raw_varint(value);
+    }
+
+    pub(super) fn fixed64(&mut self, field: u32, value: u64) {
+        self.tag(field, FIXED64);
+        self.buffer.extend_from_slice(&value.to_le_bytes());
+    }
+
+    pub(super) fn bytes(&mut self, field: u32, value: &[u8]) {
+        self.tag(field, LENGTH);
+        self.raw_varint(value.len() as u64);
+        self.buffer.extend_from_slice(value);
+    }
+
+    /// A message in a field.
+    pub(super) fn nested<R>(&mut self, field: u32, write: impl FnOnce(&mut Self) -> R) -> R {
+        self.tag(field, LENGTH);
+        // Most messages are shorter than 128 bytes: one byte is kept free for the length, longer ones are moved.
+        let start = self.buffer.len();
+        self.buffer.push(0);
+        let result = write(self);
+        let mut length = self.buffer.len() - start - 1;
+        if length < 0x80 {
+            self.buffer[start] = length as u8;
+            return result;
+        }
+        let mut prefix = [0u8; 10];
+        let mut used = 0;
+        while length >= 0x80 {
+            prefix[used] = length as u8 | 0x80;
+            length >>= 7;
+            used += 1;
+        }
+        prefix[used] = length as u8;
+        self.buffer.splice(start..=start, prefix[..=used].iter().copied());
+        result
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn varints_round_trip() {
+        for value in [0, 1, 127, 128, 300, u64::from(u32::MAX), u64::MAX] {
+            let mut writer = Writer::default();
+            writer.varint(1, value);
+            let bytes = writer.done();
+            let mut reader = Reader::new(&bytes);
+            assert_eq!(reader.tag().unwrap(), Some(Tag { field: 1, wire: VARINT }));
+            assert_eq!(reader.varint().unwrap(), value);
+        }
+    }
+
+    #[test]
+    fn lengths_of_nested_messages_are_right() {
+        for size in [0usize, 1, 127, 128, 129, 16_383, 16_384, 100_000] {
+            let mut writer = Writer::default();
+            writer.nested(3, |w| w.buffer.extend(std::iter::repeat_n(7, size)));
+            let bytes = writer.done();
+            let mut reader = Reader::new(&bytes);
+            let tag = reader.tag().unwrap().unwrap();
+            assert_eq!((tag.field, reader.bytes(tag).unwrap().len()), (3, size));
+            assert!(reader.is_empty());
+        }
+    }
+
+    #[test]
+    fn unknown_fields_of_every_wire_type_are_skipped() {
+        let table: [&[u8]; 5] = [
+            &[0x08, 0x96, 0x01],
+            &[0x09, 1, 2, 3, 4, 5, 6, 7, 8],
+            &[0x0a, 2, 1, 2],
+            &[0x0d, 1, 2, 3, 4],
+            &[0x0b, 0x10, 1, 0x0c],
+        ];
+        for bytes in table {
+            let mut reader = Reader::new(bytes);
+            let tag = reader.tag().unwrap().unwrap();
+            reader.skip(tag).unwrap();
+            assert!(reader.is_empty());
+        }
+    }
+
+    #[test]
+    fn damage_is_an_error() {
+        let table: [&[u8]; 6] = [&[0x80], &[0xff; 11], &[0x0a, 5, 1], &[0x00], &[0x0f], &[0x0b, 0x0b]];
+        for bytes in table {
+            let mut reader = Reader::new(bytes);
+            let result = reader.tag().and_then(|tag| match tag {
+                Some(tag) => reader.skip(tag),
+                None => Ok(()),
+            });
+            assert!(result.is_err(), "{bytes:?}");
+        }
+        assert!(text(&[0xff]).is_err());
+    }
+}
