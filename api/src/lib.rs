@@ -15,6 +15,8 @@ pub mod quantity;
 pub mod schema;
 pub mod selector;
 pub mod status;
+pub mod validate;
 
 pub use field::{FieldError, Path};
 pub use status::Status;
+pub use validate::{FieldValidation, validate_fields};
