@@ -1,0 +1,1 @@
+//! Tests of the storage as a whole, on the in-memory store.
