@@ -3,7 +3,9 @@
 //! one path; typed structs (k8s-openapi) are for components.
 
 pub mod columns;
+pub mod convert;
 pub mod decode;
+pub mod discovery;
 pub mod duration;
 pub mod field;
 pub mod kinds;
