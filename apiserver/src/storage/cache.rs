@@ -18,13 +18,13 @@ use store::{Kv, Revision, prefix_end};
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
+use super::Options;
 use super::entry::{Entry, Shape};
 use super::errors;
 use super::event::Event;
 use super::metrics::Metrics;
 use super::query::Freshness;
 use super::topic::{Scope, Topic, Topics};
-use super::Options;
 
 /// Objects by key, in key order. The keys are the store's own.
 pub(super) type Objects = OrdMap<Bytes, Arc<Entry>>;

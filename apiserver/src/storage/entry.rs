@@ -266,8 +266,11 @@ mod tests {
 
     #[test]
     fn what_is_sent_is_what_a_tree_would_print() {
-        for metadata in [json!({}), json!({"name": "a"}), json!({"name": "a", "uid": "1"}), json!({"resourceVersion": "3"})] {
-            let entry = entry("pods", "ns/a", &json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {}}));
+        for metadata in
+            [json!({}), json!({"name": "a"}), json!({"name": "a", "uid": "1"}), json!({"resourceVersion": "3"})]
+        {
+            let entry =
+                entry("pods", "ns/a", &json!({"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": {}}));
             let value = entry.value();
             assert_eq!(value["metadata"]["resourceVersion"], "42");
             assert_eq!(entry.json(), serde_json::to_vec(&value).unwrap());

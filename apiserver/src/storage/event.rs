@@ -269,7 +269,8 @@ impl Ring {
     /// Drops what is out of bounds. Events of one revision go together.
     pub(super) fn trim(&mut self, bounds: &Bounds) {
         while let Some(first) = self.events.front() {
-            let fits = self.events.len() <= bounds.events && self.bytes <= bounds.bytes && first.at.elapsed() <= bounds.age;
+            let fits =
+                self.events.len() <= bounds.events && self.bytes <= bounds.bytes && first.at.elapsed() <= bounds.age;
             if fits && first.revision > self.since {
                 return;
             }

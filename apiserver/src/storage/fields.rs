@@ -118,14 +118,7 @@ static TABLES: &[Table] = &[
         aliases: &[],
         index: None,
     },
-    Table {
-        group: "",
-        plural: "secrets",
-        namespace: true,
-        rows: &[row("type", &["type"])],
-        aliases: &[],
-        index: None,
-    },
+    Table { group: "", plural: "secrets", namespace: true, rows: &[row("type", &["type"])], aliases: &[], index: None },
     Table {
         group: "",
         plural: "services",
@@ -231,13 +224,19 @@ mod tests {
             ("", "nodes", "metadata.namespace=x", Some("field label not supported: metadata.namespace")),
             ("", "nodes", "spec.unschedulable=true", None),
             ("", "events", "involvedObject.name=a,regarding.name=a,reportingController=b,source=c", None),
-            ("apps", "deployments", "status.phase=y", Some(
-                "\"status.phase\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\"",
-            )),
+            (
+                "apps",
+                "deployments",
+                "status.phase=y",
+                Some("\"status.phase\" is not a known field selector: only \"metadata.name\", \"metadata.namespace\""),
+            ),
         ];
         for (group, plural, selector, wrong) in table {
             let got = check(kind(group, plural), &FieldSelector::parse(selector).unwrap());
-            assert_eq!(got.err().map(|status| (status.code, status.message)), wrong.map(|text| (400, text.to_string())));
+            assert_eq!(
+                got.err().map(|status| (status.code, status.message)),
+                wrong.map(|text| (400, text.to_string()))
+            );
         }
     }
 

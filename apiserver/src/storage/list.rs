@@ -89,8 +89,10 @@ impl<'a> Window<'a> {
             return Listing { entries: Vec::new(), revision, remaining: None, next: None };
         }
         let range = (Bound::Included(&self.start[..]), Bound::Excluded(&self.end[..]));
-        let mut matching =
-            objects.range::<_, [u8]>(range).map(|(_, entry)| entry).filter(|entry| self.plain || entry.matches(self.predicate));
+        let mut matching = objects
+            .range::<_, [u8]>(range)
+            .map(|(_, entry)| entry)
+            .filter(|entry| self.plain || entry.matches(self.predicate));
         let mut entries = Vec::with_capacity(if self.limit > 0 { self.limit.min(objects.len()) } else { 0 });
         for entry in matching.by_ref() {
             entries.push(entry.clone());

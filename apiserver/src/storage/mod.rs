@@ -126,7 +126,13 @@ impl Storage {
     ///
     /// # Errors
     /// 504 if the revision has not come in time; 429 while the cache starts and the store does not answer.
-    pub async fn get(&self, kind: KindRef, ns: &str, name: &str, fresh: Freshness) -> Result<Option<Arc<Entry>>, Status> {
+    pub async fn get(
+        &self,
+        kind: KindRef,
+        ns: &str,
+        name: &str,
+        fresh: Freshness,
+    ) -> Result<Option<Arc<Entry>>, Status> {
         let cache = self.cache(kind);
         match fresh {
             Freshness::Latest => cache.own_writes().await?,

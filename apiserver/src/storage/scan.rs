@@ -72,14 +72,8 @@ pub struct Damaged {
 
 /// Scans an object for its metadata, labels and `rows`.
 pub(super) fn scan(json: &[u8], rows: &'static [Row]) -> Result<Scan, Damaged> {
-    let mut scanner = Scanner {
-        json,
-        at: 0,
-        rows,
-        spans: vec![Span::ABSENT; rows.len()],
-        unescaped: String::new(),
-        found: None,
-    };
+    let mut scanner =
+        Scanner { json, at: 0, rows, spans: vec![Span::ABSENT; rows.len()], unescaped: String::new(), found: None };
     if u32::try_from(json.len()).is_err() {
         return Err(scanner.damaged("less than 4 GiB"));
     }
@@ -91,9 +85,7 @@ pub(super) fn scan(json: &[u8], rows: &'static [Row]) -> Result<Scan, Damaged> {
         return Err(scanner.damaged("the end"));
     }
     match scanner.found {
-        Some((splice, metadata)) => {
-            Ok(Scan { splice, metadata, spans: scanner.spans, unescaped: scanner.unescaped })
-        }
+        Some((splice, metadata)) => Ok(Scan { splice, metadata, spans: scanner.spans, unescaped: scanner.unescaped }),
         None => Err(scanner.damaged("metadata")),
     }
 }

@@ -79,7 +79,10 @@ mod tests {
             (json(r#"{"v":"v9","rv":5,"start":"a"}"#), "does not recognize this encoded version v9"),
             (json(r#"{"v":"meta.k8s.io/v1","start":"a"}"#), "incorrect encoded start resourceVersion"),
             (json(r#"{"v":"meta.k8s.io/v1","rv":5}"#), "encoded start key empty"),
-            (json(r#"{"v":"meta.k8s.io/v1","rv":5,"start":"../secrets/a"}"#), "continue key is not valid: ../secrets/a"),
+            (
+                json(r#"{"v":"meta.k8s.io/v1","rv":5,"start":"../secrets/a"}"#),
+                "continue key is not valid: ../secrets/a",
+            ),
             (json(r#"{"v":"meta.k8s.io/v1","rv":5,"start":"a//b"}"#), "continue key is not valid: a//b"),
         ];
         for (token, want) in table {

@@ -193,7 +193,15 @@ mod tests {
 
     fn pod(path: &str, node: &str, revision: Revision) -> Option<Arc<Entry>> {
         let bytes = serde_json::to_vec(&json!({"metadata": {}, "spec": {"nodeName": node}})).unwrap();
-        Some(Arc::new(Shape::of(pods()).build(pods().key("", "").replace("//", "/").into_bytes().into_iter().chain(path.bytes()).collect(), bytes.into(), revision).unwrap()))
+        Some(Arc::new(
+            Shape::of(pods())
+                .build(
+                    pods().key("", "").replace("//", "/").into_bytes().into_iter().chain(path.bytes()).collect(),
+                    bytes.into(),
+                    revision,
+                )
+                .unwrap(),
+        ))
     }
 
     fn topics() -> Topics {

@@ -177,7 +177,14 @@ impl Watcher {
         let woken = topic.wake.notified();
         let mut read = topic.read(self.cursor, BATCH, &mut self.batch);
         if read == Read::Behind {
+            let since = topic.since();
             read = self.subscription.all.read(self.cursor, BATCH, &mut self.batch);
+            if read == Read::Nothing {
+                // Events enter the ring of the kind first, so it had everything up to `since`: nothing. From here on the
+                // topic suffices, whatever happens to the rest of the kind.
+                self.cursor = self.cursor.max(since);
+                return Ok(());
+            }
         }
         match read {
             Read::Some(upto) => self.put_events(upto),
@@ -185,8 +192,6 @@ impl Watcher {
             Read::Nothing => match self.bookmark.take() {
                 // Everything up to it had been published before the look that found nothing.
                 Some(revision) => self.put_bookmark(revision),
-                // The topic may be behind the kind while catching up through the ring of all: wait on both is not needed, as
-                // every event of the topic is in the ring of all, and the topic is told of it.
                 None => self.wait(woken).await?,
             },
         }
@@ -292,6 +297,10 @@ impl Watcher {
                     self.batch.push(Arc::new(event));
                 }
                 self.put_events(revision);
+                if self.out.is_empty() {
+                    // A long history in which nothing matches is no reason to keep others waiting.
+                    tokio::task::yield_now().await;
+                }
             }
             Some(Err(Error::Compacted(oldest))) => return Err(self.too_old(oldest)),
             Some(Err(error)) => return Err(Ended::Failed(errors::from_store(error))),

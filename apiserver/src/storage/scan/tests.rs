@@ -11,7 +11,11 @@ fn rows(plural: &str) -> &'static [Row] {
 
 fn text(json: &[u8], scan: &Scan, span: Span) -> String {
     let all = [json, scan.unescaped.as_bytes()].concat();
-    if span == Span::ABSENT { "-".into() } else { String::from_utf8(all[span.start as usize..][..span.len as usize].to_vec()).unwrap() }
+    if span == Span::ABSENT {
+        "-".into()
+    } else {
+        String::from_utf8(all[span.start as usize..][..span.len as usize].to_vec()).unwrap()
+    }
 }
 
 #[test]
@@ -27,7 +31,11 @@ fn finds_rows_and_labels() {
         ("nodes", r#"{"metadata":{"labels":null},"spec":{"unschedulable":true}}"#, vec!["true"]),
         ("nodes", r#"{"metadata":{},"spec":{"unschedulable":{"x":1}}}"#, vec!["-"]),
         ("replicationcontrollers", r#"{"metadata":{},"status":{"replicas":-3}}"#, vec!["-3"]),
-        ("configmaps", r#"{"data":{"metadata":"{\"labels\":{}}"},"metadata":{"labels":{"é":"\u00e9"}}}"#, vec!["é", "é"]),
+        (
+            "configmaps",
+            r#"{"data":{"metadata":"{\"labels\":{}}"},"metadata":{"labels":{"é":"\u00e9"}}}"#,
+            vec!["é", "é"],
+        ),
     ];
     for (plural, json, want) in table {
         let scan = scan(json.as_bytes(), rows(plural)).unwrap();
@@ -42,7 +50,11 @@ fn the_splice_keeps_members_sorted() {
         (r#"{"metadata":{"name":"a","uid":"1"}}"#, r#"{"metadata":{"name":"a",^"uid":"1"}}"#, Form::Before),
         (r#"{"metadata":{"name":"a"}}"#, r#"{"metadata":{"name":"a"^}}"#, Form::After),
         (r#"{"metadata":{}}"#, r#"{"metadata":{^}}"#, Form::Alone),
-        (r#"{"metadata":{"resourceVersion":"7","uid":"1"}}"#, r#"{"metadata":{"resourceVersion":^,"uid":"1"}}"#, Form::Value),
+        (
+            r#"{"metadata":{"resourceVersion":"7","uid":"1"}}"#,
+            r#"{"metadata":{"resourceVersion":^,"uid":"1"}}"#,
+            Form::Value,
+        ),
     ];
     for (json, want, form) in table {
         let scan = scan(json.as_bytes(), &[]).unwrap();
@@ -73,7 +85,16 @@ fn the_resource_version_is_taken_out() {
 
 #[test]
 fn damage_is_said_and_never_panics() {
-    for json in ["", "[]", "{}", "null", "{\"metadata\":[]}", "{\"metadata\":{}", "{\"metadata\":{}} x", "{\"metadata\":{\"a\":1,}}"] {
+    for json in [
+        "",
+        "[]",
+        "{}",
+        "null",
+        "{\"metadata\":[]}",
+        "{\"metadata\":{}",
+        "{\"metadata\":{}} x",
+        "{\"metadata\":{\"a\":1,}}",
+    ] {
         assert!(scan(json.as_bytes(), rows("pods")).is_err(), "{json}");
     }
     let whole = json!({"metadata": {"labels": {"a\\": "b\""}, "uid": "1"}, "spec": {"nodeName": "n\n"}, "status": {"podIPs": [{"ip": "1"}]}});
