@@ -3,13 +3,37 @@
 //! our own). One const table per kind, one function per cell, grouped in files by API group; rows of `kinds::KINDS` point here.
 
 mod cells;
+mod core;
+mod network;
+mod node;
+mod pod;
+mod rest;
+mod workloads;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use crate::object;
 
-pub use cells::NAME_AGE;
+pub use cells::{NAME_AGE, NAME_CREATED_AT};
+pub use core::{
+    CONFIG_MAP, ENDPOINTS, EVENT, NAMESPACE, PERSISTENT_VOLUME, PERSISTENT_VOLUME_CLAIM, REPLICATION_CONTROLLER,
+    RESOURCE_QUOTA, SECRET, SERVICE_ACCOUNT,
+};
+pub use network::{ENDPOINT_SLICE, INGRESS, INGRESS_CLASS, IP_ADDRESS, NETWORK_POLICY, SERVICE, SERVICE_CIDR};
+pub use node::{LEASE, NODE, RUNTIME_CLASS};
+pub use pod::{POD, POD_TEMPLATE};
+pub use rest::{
+    ADMISSION_POLICY_BINDING, API_SERVICE, CERTIFICATE_SIGNING_REQUEST, CLUSTER_TRUST_BUNDLE, CSI_DRIVER, CSI_NODE,
+    CSI_STORAGE_CAPACITY, DEVICE_TAINT_RULE, FLOW_SCHEMA, MUTATING_ADMISSION_POLICY, POD_CERTIFICATE_REQUEST,
+    PRIORITY_CLASS, PRIORITY_LEVEL_CONFIGURATION, RESOURCE_CLAIM, RESOURCE_SLICE, ROLE_BINDING, STORAGE_CLASS,
+    STORAGE_VERSION_MIGRATION, VALIDATING_ADMISSION_POLICY, VOLUME_ATTACHMENT, VOLUME_ATTRIBUTES_CLASS,
+    WEBHOOK_CONFIGURATION,
+};
+pub use workloads::{
+    CONTROLLER_REVISION, CRON_JOB, DAEMON_SET, DEPLOYMENT, HORIZONTAL_POD_AUTOSCALER, JOB, POD_DISRUPTION_BUDGET,
+    REPLICA_SET, SCALE, STATEFUL_SET,
+};
 
 /// The moment that ages are counted to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,28 +156,4 @@ fn completed(item: &Value) -> Option<Value> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_table_in_full() {
-        let now = Now("2026-01-01T00:10:00Z".parse().unwrap());
-        let item = json!({"kind": "X", "metadata": {"name": "a", "creationTimestamp": "2026-01-01T00:00:00Z"}});
-        let table = table(NAME_AGE, [&item], now, IncludeObject::Metadata);
-        assert_eq!(table["columnDefinitions"][0]["name"], "Name");
-        assert_eq!(table["columnDefinitions"][0]["format"], "name");
-        assert_eq!(table["rows"][0]["cells"], json!(["a", "10m"]));
-        assert_eq!(table["rows"][0]["object"]["kind"], "PartialObjectMetadata");
-        assert_eq!(table["rows"][0]["object"]["metadata"], item["metadata"]);
-        assert_eq!(row(NAME_AGE, &item, now, IncludeObject::None)["object"], Value::Null);
-        assert_eq!(row(NAME_AGE, &item, now, IncludeObject::Object)["object"], item);
-    }
-
-    #[test]
-    fn finished_pods_are_marked() {
-        let now = Now(Timestamp::UNIX_EPOCH);
-        let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "status": {"phase": "Failed"}});
-        assert_eq!(row(NAME_AGE, &pod, now, IncludeObject::None)["conditions"][0]["reason"], "Failed");
-        assert_eq!(IncludeObject::parse("All"), None);
-    }
-}
+mod tests;

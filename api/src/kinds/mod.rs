@@ -13,6 +13,8 @@ use std::sync::LazyLock;
 
 use k8s_openapi::{ClusterResourceScope, ListableResource, NamespaceResourceScope, Resource, SubResourceScope};
 
+use crate::columns::{self, Column};
+
 pub use subresource::Subresource;
 pub use table::{GROUPS, KINDS};
 
@@ -48,6 +50,8 @@ pub struct Kind {
     pub verbs: Verbs,
     /// Other served versions that share the storage.
     pub also: &'static [Served],
+    /// Printer columns.
+    pub columns: &'static [Column],
 }
 
 /// One group and version under which a kind is served.
@@ -143,6 +147,7 @@ impl Kind {
             subresources: &[],
             verbs: Verbs::CreateOnly,
             also: &[],
+            columns: columns::NAME_CREATED_AT,
         }
     }
 
@@ -173,6 +178,12 @@ impl Kind {
     /// Served under other groups and versions, too.
     pub const fn also(mut self, also: &'static [Served]) -> Self {
         self.also = also;
+        self
+    }
+
+    /// With printer columns of its own.
+    pub const fn columns(mut self, columns: &'static [Column]) -> Self {
+        self.columns = columns;
         self
     }
 

@@ -1,0 +1,321 @@
+//! Columns of pods. What STATUS says is decided here: the reason that tells most about why a pod is not simply running.
+
+use serde_json::Value;
+
+use super::cells::{self, AGE, NAME, condition, count, join_field, label_map, text_or};
+use super::{Column, Now};
+use crate::{duration, object};
+
+/// Pods.
+pub const POD: &[Column] = &[
+    NAME,
+    Column::text("Ready", "Ready containers of all containers", |o, _| {
+        let summary = Summary::of(o);
+        format!("{}/{}", summary.ready, summary.total).into()
+    }),
+    Column::text("Status", "State of the pod and its containers in one word", |o, _| Summary::of(o).reason.into()),
+    Column::text("Restarts", "How often containers were restarted, and when last", restarts),
+    AGE,
+    Column::text("IP", "Address of the pod", |o, _| text_or(o, "/status/podIPs/0/ip", "<none>")).wide(),
+    Column::text("Node", "Node that the pod is bound to", |o, _| text_or(o, "/spec/nodeName", "<none>")).wide(),
+    Column::text("Nominated Node", "Node on which others are being evicted for this pod", |o, _| {
+        text_or(o, "/status/nominatedNodeName", "<none>")
+    })
+    .wide(),
+    Column::text("Readiness Gates", "Passed readiness gates of all readiness gates", readiness_gates).wide(),
+];
+
+/// Pod templates.
+pub const POD_TEMPLATE: &[Column] = &[
+    NAME,
+    Column::text("Containers", "Names of the containers in the template", |o, _| {
+        join_field(object::list(o, "/template/spec/containers"), "name").into()
+    }),
+    Column::text("Images", "Images of the containers in the template", |o, _| {
+        join_field(object::list(o, "/template/spec/containers"), "image").into()
+    }),
+    Column::text("Pod Labels", "Labels of the template", |o, _| label_map(o, "/template/metadata/labels")),
+];
+
+fn restarts(pod: &Value, now: &Now) -> Value {
+    let summary = Summary::of(pod);
+    if summary.restarts == 0 || summary.last_restart.is_empty() {
+        return summary.restarts.to_string().into();
+    }
+    format!("{} ({} ago)", summary.restarts, duration::age(summary.last_restart, now.0)).into()
+}
+
+fn readiness_gates(pod: &Value, _: &Now) -> Value {
+    let gates = object::list(pod, "/spec/readinessGates");
+    if gates.is_empty() {
+        return "<none>".into();
+    }
+    let passed = gates.iter().filter(|gate| cells::is_true(pod, object::text(gate, "/conditionType"))).count();
+    format!("{passed}/{}", gates.len()).into()
+}
+
+/// What the columns say about the containers.
+struct Summary<'a> {
+    ready: usize,
+    total: usize,
+    reason: String,
+    restarts: i64,
+    last_restart: &'a str,
+}
+
+/// How a container state is named when it explains the pod.
+fn terminated_reason(terminated: &Value) -> String {
+    match (object::text(terminated, "/reason"), count(terminated, "/signal")) {
+        ("", 0) => format!("ExitCode:{}", count(terminated, "/exitCode")),
+        ("", signal) => format!("Signal:{signal}"),
+        (reason, _) => reason.into(),
+    }
+}
+
+fn is_sidecar(pod: &Value, name: &str) -> bool {
+    object::list(pod, "/spec/initContainers").iter().any(|container| {
+        object::text(container, "/name") == name && object::text(container, "/restartPolicy") == "Always"
+    })
+}
+
+impl<'a> Summary<'a> {
+    fn of(pod: &'a Value) -> Self {
+        let init_specs = object::list(pod, "/spec/initContainers");
+        let sidecars = init_specs.iter().filter(|c| object::text(c, "/restartPolicy") == "Always").count();
+        let phase = object::text(pod, "/status/phase");
+        let status_reason = object::text(pod, "/status/reason");
+        let mut summary = Self {
+            ready: 0,
+            total: object::list(pod, "/spec/containers").len() + sidecars,
+            reason: if status_reason.is_empty() { phase } else { status_reason }.into(),
+            restarts: 0,
+            last_restart: "",
+        };
+        let gated = |c: &Value| object::text(c, "/reason") == "SchedulingGated";
+        if condition(pod, "PodScheduled").is_some_and(gated) {
+            summary.reason = "SchedulingGated".into();
+        }
+        let initializing = summary.add_init_containers(pod, init_specs.len());
+        if !initializing || cells::is_true(pod, "Initialized") {
+            summary.add_containers(pod);
+        }
+        if object::deletion_timestamp(pod).is_some() {
+            if status_reason == "NodeLost" {
+                summary.reason = "Unknown".into();
+            } else if phase != "Succeeded" && phase != "Failed" {
+                summary.reason = "Terminating".into();
+            }
+        }
+        summary
+    }
+
+    fn add_restarts(&mut self, status: &'a Value) {
+        self.restarts += count(status, "/restartCount");
+        // RFC 3339 times in UTC sort as texts.
+        self.last_restart = self.last_restart.max(object::text(status, "/lastState/terminated/finishedAt"));
+    }
+
+    /// Whether an init container still has to run; then it gives the reason. Once all have run only sidecars' restarts count.
+    fn add_init_containers(&mut self, pod: &'a Value, specs: usize) -> bool {
+        let mut sidecars = Self { ready: 0, total: 0, reason: String::new(), restarts: 0, last_restart: "" };
+        let mut initializing = false;
+        for (index, status) in object::list(pod, "/status/initContainerStatuses").iter().enumerate() {
+            self.add_restarts(status);
+            let sidecar = is_sidecar(pod, object::text(status, "/name"));
+            if sidecar {
+                sidecars.add_restarts(status);
+            }
+            let terminated = object::at(status, "/state/terminated");
+            if terminated.is_some_and(|terminated| count(terminated, "/exitCode") == 0) {
+                continue;
+            }
+            if sidecar && object::flag(status, "/started") {
+                self.ready += usize::from(object::flag(status, "/ready"));
+                continue;
+            }
+            let waiting = object::text(status, "/state/waiting/reason");
+            self.reason = match terminated {
+                Some(terminated) => format!("Init:{}", terminated_reason(terminated)),
+                None if !waiting.is_empty() && waiting != "PodInitializing" => format!("Init:{waiting}"),
+                None => format!("Init:{index}/{specs}"),
+            };
+            initializing = true;
+            break;
+        }
+        if !initializing || cells::is_true(pod, "Initialized") {
+            (self.restarts, self.last_restart) = (sidecars.restarts, sidecars.last_restart);
+        }
+        initializing
+    }
+
+    /// The first container that is not running gives the reason; a pod with both finished and running ones is not Completed.
+    fn add_containers(&mut self, pod: &'a Value) {
+        let (mut running, mut failure) = (false, String::new());
+        for status in object::list(pod, "/status/containerStatuses").iter().rev() {
+            self.add_restarts(status);
+            let waiting = object::text(status, "/state/waiting/reason");
+            if !waiting.is_empty() {
+                self.reason = waiting.into();
+            } else if let Some(terminated) = object::at(status, "/state/terminated") {
+                self.reason = terminated_reason(terminated);
+                if count(terminated, "/exitCode") != 0 {
+                    failure.clone_from(&self.reason);
+                }
+            } else if object::flag(status, "/ready") && object::at(status, "/state/running").is_some() {
+                running = true;
+                self.ready += 1;
+            }
+        }
+        if self.reason == "Completed" {
+            if running && cells::is_true(pod, "Ready") {
+                self.reason = "Running".into();
+            } else if !failure.is_empty() {
+                self.reason = failure;
+            } else if running {
+                self.reason = "NotReady".into();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{IncludeObject, row};
+    use super::*;
+    use serde_json::json;
+
+    fn cells(pod: &Value) -> Vec<String> {
+        let now = Now("2026-01-01T01:00:00Z".parse().unwrap());
+        let row = row(POD, pod, now, IncludeObject::None);
+        row["cells"].as_array().unwrap().iter().map(|cell| cell.as_str().unwrap().to_string()).collect()
+    }
+
+    fn pod(status: Value) -> Value {
+        json!({"metadata": {"name": "a", "creationTimestamp": "2026-01-01T00:00:00Z"},
+            "spec": {"containers": [{"name": "x"}, {"name": "y"}], "initContainers": [{"name": "i"}, {"name": "j"}]},
+            "status": status})
+    }
+
+    fn container(name: &str, state: Value) -> Value {
+        json!({"name": name, "state": state, "ready": state.get("running").is_some(), "restartCount": 0})
+    }
+
+    #[test]
+    fn status_and_ready() {
+        let running = || json!({"running": {}});
+        let done = || json!({"terminated": {"exitCode": 0, "reason": "Completed"}});
+        let ready = json!([{"type": "Ready", "status": "True"}]);
+        let table = [
+            (json!({"phase": "Pending"}), "0/2", "Pending"),
+            (json!({"phase": "Failed", "reason": "Evicted"}), "0/2", "Evicted"),
+            (
+                json!({"phase": "Pending", "conditions": [{"type": "PodScheduled", "reason": "SchedulingGated"}]}),
+                "0/2",
+                "SchedulingGated",
+            ),
+            (
+                json!({"phase": "Running", "containerStatuses": [container("x", running()), container("y", running())]}),
+                "2/2",
+                "Running",
+            ),
+            (
+                json!({"phase": "Running", "containerStatuses": [container("x", running()),
+                    container("y", json!({"waiting": {"reason": "CrashLoopBackOff"}}))]}),
+                "1/2",
+                "CrashLoopBackOff",
+            ),
+            (
+                json!({"phase": "Running", "containerStatuses": [container("x", running()), container("y", done())]}),
+                "1/2",
+                "NotReady",
+            ),
+            (
+                json!({"phase": "Running", "conditions": ready, "containerStatuses": [container("x", running()), container("y", done())]}),
+                "1/2",
+                "Running",
+            ),
+            (
+                json!({"phase": "Failed", "containerStatuses": [container("x", done()),
+                    container("y", json!({"terminated": {"exitCode": 1, "reason": "Error"}}))]}),
+                "0/2",
+                "Error",
+            ),
+            (json!({"phase": "Succeeded", "containerStatuses": [container("x", done())]}), "0/2", "Completed"),
+            (
+                json!({"phase": "Failed", "containerStatuses": [container("x", json!({"terminated": {"exitCode": 3}}))]}),
+                "0/2",
+                "ExitCode:3",
+            ),
+            (
+                json!({"phase": "Failed", "containerStatuses": [container("x", json!({"terminated": {"exitCode": 3, "signal": 9}}))]}),
+                "0/2",
+                "Signal:9",
+            ),
+            (json!({"phase": "Pending", "initContainerStatuses": [container("i", running())]}), "0/2", "Init:0/2"),
+            (
+                json!({"phase": "Pending", "initContainerStatuses": [container("i", done()), container("j", json!({"waiting": {"reason": "PodInitializing"}}))]}),
+                "0/2",
+                "Init:1/2",
+            ),
+            (
+                json!({"phase": "Pending", "initContainerStatuses": [container("i", json!({"waiting": {"reason": "ImagePullBackOff"}}))]}),
+                "0/2",
+                "Init:ImagePullBackOff",
+            ),
+            (
+                json!({"phase": "Pending", "initContainerStatuses": [container("i", json!({"terminated": {"exitCode": 2, "reason": "Error"}}))]}),
+                "0/2",
+                "Init:Error",
+            ),
+            (
+                json!({"phase": "Pending", "initContainerStatuses": [container("i", json!({"terminated": {"exitCode": 2}}))]}),
+                "0/2",
+                "Init:ExitCode:2",
+            ),
+        ];
+        for (status, ready, reason) in table {
+            let cells = cells(&pod(status.clone()));
+            assert_eq!((cells[1].as_str(), cells[2].as_str()), (ready, reason), "{status}");
+        }
+    }
+
+    #[test]
+    fn deletion() {
+        for (status, reason) in [
+            (json!({"phase": "Running"}), "Terminating"),
+            (json!({"phase": "Succeeded"}), "Succeeded"),
+            (json!({"phase": "Running", "reason": "NodeLost"}), "Unknown"),
+        ] {
+            let mut pod = pod(status);
+            pod["metadata"]["deletionTimestamp"] = json!("2026-01-01T00:30:00Z");
+            assert_eq!(cells(&pod)[2], reason);
+        }
+    }
+
+    #[test]
+    fn sidecars_count_as_containers() {
+        let mut pod = pod(json!({"phase": "Running",
+            "initContainerStatuses": [{"name": "i", "state": {"running": {}}, "started": true, "ready": true, "restartCount": 2,
+                "lastState": {"terminated": {"finishedAt": "2026-01-01T00:50:00Z"}}},
+                {"name": "j", "state": {"terminated": {"exitCode": 0}}, "restartCount": 7}],
+            "containerStatuses": [container("x", json!({"running": {}})), container("y", json!({"running": {}}))]}));
+        pod["spec"]["initContainers"][0]["restartPolicy"] = json!("Always");
+        let cells = cells(&pod);
+        assert_eq!(cells[1..5], ["3/3", "Running", "2 (10m ago)", "60m"]);
+    }
+
+    #[test]
+    fn restarts_and_wide_columns() {
+        let mut status = json!({"phase": "Running", "podIPs": [{"ip": "10.1.2.3"}], "nominatedNodeName": "n2",
+            "conditions": [{"type": "g", "status": "True"}],
+            "containerStatuses": [container("x", json!({"running": {}}))]});
+        status["containerStatuses"][0]["restartCount"] = json!(3);
+        status["containerStatuses"][0]["lastState"] = json!({"terminated": {"finishedAt": "2026-01-01T00:55:00Z"}});
+        let mut pod = pod(status);
+        pod["spec"]["nodeName"] = json!("n1");
+        pod["spec"]["readinessGates"] = json!([{"conditionType": "g"}, {"conditionType": "h"}]);
+        assert_eq!(cells(&pod)[3..], ["3 (5m ago)", "60m", "10.1.2.3", "n1", "n2", "1/2"]);
+        let plain = json!({"metadata": {"name": "a"}});
+        assert_eq!(cells(&plain)[1..], ["0/0", "", "0", "<unknown>", "<none>", "<none>", "<none>", "<none>"]);
+    }
+}
