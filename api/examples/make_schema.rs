@@ -72,8 +72,17 @@ struct Def {
     /// Present in the OpenAPI documents.
     open: bool,
     fields: BTreeMap<String, Field>,
-    /// `-` rows: the definition is no object but this.
+    /// `-` rows: the definition is no object but this; or `atomic` for structs that are owned as a whole.
     form: String,
+}
+
+/// What Go's declarations say.
+#[derive(Default)]
+struct GoFacts {
+    /// By definition and protobuf number.
+    fields: HashMap<(String, u32), GoField>,
+    /// Structs with `+structType=atomic`.
+    atomic: BTreeSet<String>,
 }
 
 #[derive(Default, Clone)]
@@ -162,9 +171,8 @@ fn schema_type(ty: &str) -> String {
     }
 }
 
-/// Facts of Go structs by (definition, protobuf number).
-fn read_go(root: &Path) -> Result<HashMap<(String, u32), GoField>, Error> {
-    let mut facts = HashMap::new();
+fn read_go(root: &Path) -> Result<GoFacts, Error> {
+    let mut facts = GoFacts::default();
     let mut directories = vec![root.to_path_buf()];
     while let Some(directory) = directories.pop() {
         for entry in std::fs::read_dir(&directory)? {
@@ -186,16 +194,21 @@ fn package_of(file: &Path, root: &Path) -> String {
     format!("io.k8s.{}", relative.to_string_lossy().replace('/', "."))
 }
 
-fn read_structs(text: &str, package: &str, facts: &mut HashMap<(String, u32), GoField>) {
-    let mut current = None;
+fn read_structs(text: &str, package: &str, facts: &mut GoFacts) {
+    let (mut current, mut atomic) = (None, false);
     for line in text.lines() {
+        let was_atomic = atomic;
+        atomic = line.starts_with("// +structType=atomic") || atomic && line.starts_with("//");
         if let Some(name) = line.strip_prefix("type ").and_then(|l| l.strip_suffix(" struct {")) {
             current = Some(format!("{package}.{name}"));
+            if was_atomic {
+                facts.atomic.extend(current.clone());
+            }
         } else if line == "}" {
             current = None;
         }
         let (Some(message), Some((number, field))) = (&current, read_field(line)) else { continue };
-        facts.insert((message.clone(), number), field);
+        facts.fields.insert((message.clone(), number), field);
     }
 }
 
@@ -218,10 +231,13 @@ fn read_field(line: &str) -> Option<(u32, GoField)> {
     Some((number, field))
 }
 
-fn merge_go(defs: &mut BTreeMap<String, Def>, go: &HashMap<(String, u32), GoField>) {
+fn merge_go(defs: &mut BTreeMap<String, Def>, go: &GoFacts) {
     for (message, def) in defs {
+        if go.atomic.contains(message) {
+            def.form = "atomic".into();
+        }
         for (name, field) in &mut def.fields {
-            let Some(fact) = go.get(&(message.clone(), field.number)) else {
+            let Some(fact) = go.fields.get(&(message.clone(), field.number)) else {
                 if !message.contains("alpha") && !message.contains("beta") {
                     eprintln!("no Go declaration of {message}.{name}");
                 }

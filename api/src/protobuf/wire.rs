@@ -2,14 +2,14 @@
 
 /// A field's number and wire type.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Tag {
-    pub(super) field: u32,
-    pub(super) wire: u8,
+pub(crate) struct Tag {
+    pub(crate) field: u32,
+    pub(crate) wire: u8,
 }
 
-pub(super) const VARINT: u8 = 0;
-pub(super) const FIXED64: u8 = 1;
-pub(super) const LENGTH: u8 = 2;
+pub(crate) const VARINT: u8 = 0;
+pub(crate) const FIXED64: u8 = 1;
+pub(crate) const LENGTH: u8 = 2;
 const START_GROUP: u8 = 3;
 const END_GROUP: u8 = 4;
 const FIXED32: u8 = 5;
@@ -18,21 +18,21 @@ const FIXED32: u8 = 5;
 const MAX_GROUPS: u32 = 16;
 
 /// Reads one message.
-pub(super) struct Reader<'a> {
+pub(crate) struct Reader<'a> {
     rest: &'a [u8],
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(bytes: &'a [u8]) -> Self {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.rest.is_empty()
     }
 
     /// The next tag; `None` at the end.
-    pub(super) fn tag(&mut self) -> Result<Option<Tag>, String> {
+    pub(crate) fn tag(&mut self) -> Result<Option<Tag>, String> {
         if self.rest.is_empty() {
             return Ok(None);
         }
@@ -44,7 +44,7 @@ impl<'a> Reader<'a> {
         Ok(Some(Tag { field, wire: (key & 7) as u8 }))
     }
 
-    pub(super) fn varint(&mut self) -> Result<u64, String> {
+    pub(crate) fn varint(&mut self) -> Result<u64, String> {
         let mut value = 0u64;
         for shift in (0..64).step_by(7) {
             let (byte, rest) = self.rest.split_first().ok_or("unexpected EOF")?;
@@ -57,14 +57,14 @@ impl<'a> Reader<'a> {
         Err("proto: integer overflow".into())
     }
 
-    pub(super) fn fixed64(&mut self) -> Result<u64, String> {
+    pub(crate) fn fixed64(&mut self) -> Result<u64, String> {
         let (head, rest) = self.rest.split_first_chunk::<8>().ok_or("unexpected EOF")?;
         self.rest = rest;
         Ok(u64::from_le_bytes(*head))
     }
 
     /// The bytes of a field with a length.
-    pub(super) fn bytes(&mut self, tag: Tag) -> Result<&'a [u8], String> {
+    pub(crate) fn bytes(&mut self, tag: Tag) -> Result<&'a [u8], String> {
         if tag.wire != LENGTH {
             return Err(format!("proto: wrong wireType = {} for field {}", tag.wire, tag.field));
         }
@@ -74,12 +74,12 @@ impl<'a> Reader<'a> {
         Ok(head)
     }
 
-    pub(super) fn string(&mut self, tag: Tag) -> Result<String, String> {
+    pub(crate) fn string(&mut self, tag: Tag) -> Result<String, String> {
         text(self.bytes(tag)?)
     }
 
     /// Passes over the value of a field that is not known.
-    pub(super) fn skip(&mut self, tag: Tag) -> Result<(), String> {
+    pub(crate) fn skip(&mut self, tag: Tag) -> Result<(), String> {
         self.skip_nested(tag, MAX_GROUPS)
     }
 
@@ -104,24 +104,24 @@ impl<'a> Reader<'a> {
     }
 }
 
-pub(super) fn text(bytes: &[u8]) -> Result<String, String> {
+pub(crate) fn text(bytes: &[u8]) -> Result<String, String> {
     std::str::from_utf8(bytes).map(str::to_owned).map_err(|_| "proto: field contains invalid UTF-8".into())
 }
 
 /// Writes one message.
 #[derive(Default)]
-pub(super) struct Writer {
+pub(crate) struct Writer {
     buffer: Vec<u8>,
 }
 
 impl Writer {
-    pub(super) fn with_prefix(prefix: &[u8], capacity: usize) -> Self {
+    pub(crate) fn with_prefix(prefix: &[u8], capacity: usize) -> Self {
         let mut buffer = Vec::with_capacity(prefix.len() + capacity);
         buffer.extend_from_slice(prefix);
         Self { buffer }
     }
 
-    pub(super) fn done(self) -> Vec<u8> {
+    pub(crate) fn done(self) -> Vec<u8> {
         self.buffer
     }
 
@@ -137,24 +137,24 @@ impl Writer {
         self.raw_varint(u64::from(field) << 3 | u64::from(wire));
     }
 
-    pub(super) fn varint(&mut self, field: u32, value: u64) {
+    pub(crate) fn varint(&mut self, field: u32, value: u64) {
         self.tag(field, VARINT);
         self.raw_varint(value);
     }
 
-    pub(super) fn fixed64(&mut self, field: u32, value: u64) {
+    pub(crate) fn fixed64(&mut self, field: u32, value: u64) {
         self.tag(field, FIXED64);
         self.buffer.extend_from_slice(&value.to_le_bytes());
     }
 
-    pub(super) fn bytes(&mut self, field: u32, value: &[u8]) {
+    pub(crate) fn bytes(&mut self, field: u32, value: &[u8]) {
         self.tag(field, LENGTH);
         self.raw_varint(value.len() as u64);
         self.buffer.extend_from_slice(value);
     }
 
     /// A message in a field.
-    pub(super) fn nested<R>(&mut self, field: u32, write: impl FnOnce(&mut Self) -> R) -> R {
+    pub(crate) fn nested<R>(&mut self, field: u32, write: impl FnOnce(&mut Self) -> R) -> R {
         self.tag(field, LENGTH);
         // Most messages are shorter than 128 bytes: one byte is kept free for the length, longer ones are moved.
         let start = self.buffer.len();

@@ -4,6 +4,7 @@
 //! P10 io.k8s.api.core.v1                     a package and its number
 //! D 10:Volume                                a definition of OpenAPI (H: one that has only a protocol description)
 //! D 24:Time string:date-time                 one that is no object
+//! D 10:ObjectReference atomic                one that merges treat as a whole
 //!  name|1|s|rk                               field | protobuf number | type | flags | list keys | merge key | Go type
 //! ```
 //!
@@ -27,8 +28,9 @@ pub(super) fn parse(text: &'static str) -> Table {
             let (name, form) = rest.split_once(' ').unwrap_or((rest, ""));
             let Some((package, short)) = name.split_once(':') else { continue };
             let package = packages.get(package).copied().unwrap_or("");
-            let form = form_of(short, form);
+            let (atomic, form) = (form == "atomic", form_of(short));
             defs.push(Def {
+                atomic,
                 package,
                 short,
                 open: line.starts_with('D'),
@@ -74,18 +76,18 @@ pub(super) fn parse(text: &'static str) -> Table {
     Table { defs, by_name }
 }
 
-fn form_of(short: &str, form: &str) -> Form {
-    match (short, form) {
-        ("Time", _) => Form::Time,
-        ("MicroTime", _) => Form::MicroTime,
-        ("Quantity", _) => Form::Quantity,
-        ("IntOrString", _) => Form::IntOrString,
-        ("RawExtension", _) => Form::Raw,
-        ("FieldsV1", _) => Form::Fields,
-        ("JSON", _) => Form::Json,
-        ("JSONSchemaPropsOrBool", _) => Form::SchemaOrBool,
-        ("JSONSchemaPropsOrArray", _) => Form::SchemaOrArray,
-        ("JSONSchemaPropsOrStringArray", _) => Form::SchemaOrStrings,
+fn form_of(short: &str) -> Form {
+    match short {
+        "Time" => Form::Time,
+        "MicroTime" => Form::MicroTime,
+        "Quantity" => Form::Quantity,
+        "IntOrString" => Form::IntOrString,
+        "RawExtension" => Form::Raw,
+        "FieldsV1" => Form::Fields,
+        "JSON" => Form::Json,
+        "JSONSchemaPropsOrBool" => Form::SchemaOrBool,
+        "JSONSchemaPropsOrArray" => Form::SchemaOrArray,
+        "JSONSchemaPropsOrStringArray" => Form::SchemaOrStrings,
         _ => Form::Object,
     }
 }

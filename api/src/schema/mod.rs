@@ -28,6 +28,8 @@ pub struct Def {
     pub open: bool,
     /// How it looks in JSON.
     pub form: Form,
+    /// Whether it is owned and merged as a whole (`x-kubernetes-map-type: atomic` on the definition).
+    pub atomic: bool,
     /// Its own fields, sorted by JSON name.
     pub fields: Vec<Field>,
     /// Messages whose fields stand directly in this object's JSON.
