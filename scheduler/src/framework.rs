@@ -1,0 +1,73 @@
+//! What a plugin is, and what plugins and the scheduler tell each other. Upstream's framework (kube-scheduler,
+//! framework/interface.go) in one trait: every step has a default, a plugin implements the ones it needs.
+
+use crate::state::{NodeState, PodFacts};
+
+/// Whether a pod may go to a node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may.
+    Fits,
+    /// Not as things stand; the reason in upstream's words, e.g. `Insufficient cpu`. Several reasons may hold at once.
+    Refused(Vec<String>),
+}
+
+impl Verdict {
+    /// Fits if `fits`, else refused for `reason`.
+    pub fn when(fits: bool, reason: &str) -> Self {
+        if fits { Self::Fits } else { Self::Refused(vec![reason.to_string()]) }
+    }
+}
+
+/// Something that happened to the cluster and may make room for a pod that found none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ClusterEvent {
+    /// A node appeared.
+    NodeAdded,
+    /// A node's allocatable resources changed.
+    NodeResources,
+    /// A node's labels changed.
+    NodeLabels,
+    /// A node's taints changed, or whether it takes new pods.
+    NodeTaints,
+    /// A pod left its node.
+    PodGone,
+}
+
+/// One concern of scheduling.
+pub trait Plugin: Sync {
+    /// Upstream's name of it, e.g. `NodeResourcesFit`.
+    fn name(&self) -> &'static str;
+
+    /// Whether `pod` may go to `node`.
+    fn filter(&self, _pod: &PodFacts, _node: &NodeState) -> Verdict {
+        Verdict::Fits
+    }
+
+    /// How good `node` is for `pod`, in any unit; `None` = no opinion. [`Plugin::normalize`] brings it to 0..=100.
+    fn score(&self, _pod: &PodFacts, _node: &NodeState) -> Option<i64> {
+        None
+    }
+
+    /// Brings the scores of all candidates to 0..=100.
+    fn normalize(&self, _scores: &mut [i64]) {}
+
+    /// How much its score counts.
+    fn weight(&self) -> i64 {
+        1
+    }
+
+    /// What may turn its refusal into a yes.
+    fn wakes_on(&self) -> &'static [ClusterEvent] {
+        &[]
+    }
+}
+
+/// Scales scores so that the highest is 100; `reverse` makes the highest the worst (upstream's DefaultNormalizeScore).
+pub fn normalize(scores: &mut [i64], reverse: bool) {
+    let highest = scores.iter().copied().max().unwrap_or(0);
+    for score in scores {
+        let scaled = if highest == 0 { 0 } else { *score * 100 / highest };
+        *score = if reverse { 100 - scaled } else { scaled };
+    }
+}

@@ -1,0 +1,120 @@
+//! Room on a node: requests must fit; emptier and better balanced nodes are better (kube-scheduler, noderesources:
+//! fit.go, least_allocated.go, balanced_allocation.go).
+
+use crate::framework::{ClusterEvent, Plugin, Verdict};
+use crate::state::{NodeState, PodFacts};
+
+/// Requests fit into what is left; the emptier node wins.
+pub(super) struct Fit;
+
+impl Plugin for Fit {
+    fn name(&self) -> &'static str {
+        "NodeResourcesFit"
+    }
+
+    fn filter(&self, pod: &PodFacts, node: &NodeState) -> Verdict {
+        let mut reasons = Vec::new();
+        if node.pod_count() + 1 > node.allocatable_pods {
+            reasons.push("Too many pods".to_string());
+        }
+        for (name, wanted) in &pod.requests {
+            let left = node.allocatable(name) - node.requested(name);
+            if *wanted > 0 && *wanted > left {
+                reasons.push(format!("Insufficient {name}"));
+            }
+        }
+        if reasons.is_empty() { Verdict::Fits } else { Verdict::Refused(reasons) }
+    }
+
+    fn score(&self, pod: &PodFacts, node: &NodeState) -> Option<i64> {
+        let free = |name: &str| {
+            let capacity = node.allocatable(name);
+            let used = node.requested_for_score(name) + pod.request_for_score(name);
+            if capacity == 0 || used > capacity { 0 } else { (capacity - used) * 100 / capacity }
+        };
+        Some((free("cpu") + free("memory")) / 2)
+    }
+
+    fn wakes_on(&self) -> &'static [ClusterEvent] {
+        &[ClusterEvent::NodeAdded, ClusterEvent::NodeResources, ClusterEvent::PodGone]
+    }
+}
+
+/// CPU and memory should be used in like measure.
+pub(super) struct BalancedAllocation;
+
+impl Plugin for BalancedAllocation {
+    fn name(&self) -> &'static str {
+        "NodeResourcesBalancedAllocation"
+    }
+
+    fn score(&self, pod: &PodFacts, node: &NodeState) -> Option<i64> {
+        let fraction = |name: &str| {
+            let capacity = node.allocatable(name);
+            let used = node.requested(name) + pod.requests.get(name).copied().unwrap_or(0);
+            if capacity == 0 { 1.0 } else { (used as f64 / capacity as f64).min(1.0) }
+        };
+        // The standard deviation of two values is half their distance.
+        let deviation = (fraction("cpu") - fraction("memory")).abs() / 2.0;
+        Some(((1.0 - deviation) * 100.0) as i64)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::state::testing::{node, pod};
+    use k8s_openapi::serde_json::{Value, json};
+
+    fn asks(requests: Value) -> PodFacts {
+        pod(json!({"spec": {"containers": [{"name": "c", "resources": {"requests": requests}}]}}))
+    }
+
+    fn sized(cpu: &str, memory: &str, pods: &str) -> NodeState {
+        node("n", json!({"status": {"allocatable": {"cpu": cpu, "memory": memory, "pods": pods}}}))
+    }
+
+    #[test]
+    fn every_resource_that_does_not_fit_is_named() {
+        let table = [
+            (json!({"cpu": "1", "memory": "1Gi"}), Verdict::Fits),
+            (json!({"cpu": "2001m"}), Verdict::Refused(vec!["Insufficient cpu".into()])),
+            (
+                json!({"cpu": "3", "memory": "5Gi", "example.com/gpu": "1"}),
+                Verdict::Refused(
+                    ["cpu", "example.com/gpu", "memory"].map(|name| format!("Insufficient {name}")).to_vec(),
+                ),
+            ),
+            (json!({"example.com/gpu": "0"}), Verdict::Fits),
+        ];
+        for (requests, verdict) in table {
+            assert_eq!(Fit.filter(&asks(requests.clone()), &sized("2", "4Gi", "10")), verdict, "{requests}");
+        }
+        let full = Verdict::Refused(vec!["Too many pods".into()]);
+        assert_eq!(Fit.filter(&asks(json!({})), &sized("2", "4Gi", "0")), full);
+    }
+
+    #[test]
+    fn what_runs_there_counts() {
+        let mut target = sized("2", "4Gi", "10");
+        target.add(&asks(json!({"cpu": "1500m"})));
+        assert_eq!(Fit.filter(&asks(json!({"cpu": "500m"})), &target), Verdict::Fits);
+        assert_ne!(Fit.filter(&asks(json!({"cpu": "501m"})), &target), Verdict::Fits);
+    }
+
+    #[test]
+    fn the_emptier_node_scores_higher() {
+        let empty = sized("2", "4Gi", "10");
+        let mut busy = sized("2", "4Gi", "10");
+        busy.add(&asks(json!({})));
+        let pod = asks(json!({}));
+        assert!(Fit.score(&pod, &empty) > Fit.score(&pod, &busy));
+    }
+
+    #[test]
+    fn balance_scores_highest_when_both_are_used_alike() {
+        let target = sized("2", "4Gi", "10");
+        assert_eq!(BalancedAllocation.score(&asks(json!({"cpu": "1", "memory": "2Gi"})), &target), Some(100));
+        assert_eq!(BalancedAllocation.score(&asks(json!({"cpu": "2"})), &target), Some(50));
+    }
+}

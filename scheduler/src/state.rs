@@ -1,0 +1,424 @@
+//! What the scheduler knows: nodes with the sums of what their pods ask for, kept up to date by single steps, and the pods
+//! that it has assumed onto nodes before the API server confirmed it. Plugins see it read-only.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use api::quantity::Quantity;
+use client::Key;
+use k8s_openapi::api::core::v1::{Container, Node, NodeSelectorTerm, Pod, PodSpec, Toleration};
+use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
+
+use crate::framework::ClusterEvent;
+
+/// Requests that scoring assumes where a container names none (kube-scheduler, util/pod_resources.go).
+const ASSUMED_MILLI_CPU: i64 = 100;
+const ASSUMED_MEMORY: i64 = 200 << 20;
+
+/// A port that a pod opens on its node.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct HostPort {
+    /// Address; 0.0.0.0 = all.
+    pub ip: String,
+    /// `TCP`, `UDP`, `SCTP`.
+    pub protocol: String,
+    /// The port.
+    pub port: i32,
+}
+
+/// What scheduling needs of a pod, extracted once. CPU in thousandths, everything else in whole units.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PodFacts {
+    /// `spec.nodeName`.
+    pub node_name: String,
+    /// Sum of the requests, by resource.
+    pub requests: BTreeMap<String, i64>,
+    /// CPU and memory that scoring assumes.
+    scored: (i64, i64),
+    /// Ports on the node.
+    pub host_ports: Vec<HostPort>,
+    /// Tolerations.
+    pub tolerations: Vec<Toleration>,
+    /// `spec.nodeSelector`.
+    pub node_selector: BTreeMap<String, String>,
+    /// Required node affinity; one of the terms must match.
+    pub required_terms: Option<Vec<NodeSelectorTerm>>,
+    /// Preferred node affinity, with weights.
+    pub preferred_terms: Vec<(i32, NodeSelectorTerm)>,
+}
+
+impl PodFacts {
+    /// The facts of a pod.
+    pub fn of(pod: &Pod) -> Self {
+        let Some(spec) = &pod.spec else { return Self::default() };
+        let node_affinity = spec.affinity.as_ref().and_then(|affinity| affinity.node_affinity.as_ref());
+        let required = node_affinity.and_then(|a| a.required_during_scheduling_ignored_during_execution.as_ref());
+        let preferred = node_affinity.and_then(|a| a.preferred_during_scheduling_ignored_during_execution.as_ref());
+        Self {
+            node_name: spec.node_name.clone().unwrap_or_default(),
+            requests: requests(spec),
+            scored: scored(spec),
+            host_ports: host_ports(spec),
+            tolerations: spec.tolerations.clone().unwrap_or_default(),
+            node_selector: spec.node_selector.clone().unwrap_or_default(),
+            required_terms: required.map(|selector| selector.node_selector_terms.clone()),
+            preferred_terms: preferred
+                .into_iter()
+                .flatten()
+                .map(|term| (term.weight, term.preference.clone()))
+                .collect(),
+        }
+    }
+
+    /// What scoring counts for `cpu` or `memory`.
+    pub fn request_for_score(&self, name: &str) -> i64 {
+        if name == "cpu" { self.scored.0 } else { self.scored.1 }
+    }
+}
+
+/// The larger of: all containers and sidecars together, or each init container with the sidecars before it; plus overhead
+/// (component-helpers, resource/helpers.go).
+fn requests(spec: &PodSpec) -> BTreeMap<String, i64> {
+    let mut total = BTreeMap::new();
+    for container in &spec.containers {
+        add_all(&mut total, &asked(container));
+    }
+    let mut sidecars = BTreeMap::new();
+    let mut at_start: BTreeMap<String, i64> = BTreeMap::new();
+    for container in spec.init_containers.iter().flatten() {
+        let mut now = sidecars.clone();
+        add_all(&mut now, &asked(container));
+        for (name, amount) in &now {
+            let most = at_start.entry(name.clone()).or_default();
+            *most = (*most).max(*amount);
+        }
+        if container.restart_policy.as_deref() == Some("Always") {
+            sidecars = now;
+        }
+    }
+    add_all(&mut total, &sidecars);
+    for (name, amount) in at_start {
+        let sum = total.entry(name).or_default();
+        *sum = (*sum).max(amount);
+    }
+    add_all(&mut total, &amounts(spec.overhead.as_ref()));
+    total
+}
+
+fn asked(container: &Container) -> BTreeMap<String, i64> {
+    amounts(container.resources.as_ref().and_then(|resources| resources.requests.as_ref()))
+}
+
+fn add_all(sum: &mut BTreeMap<String, i64>, other: &BTreeMap<String, i64>) {
+    for (name, amount) in other {
+        *sum.entry(name.clone()).or_default() += amount;
+    }
+}
+
+fn amounts(resources: Option<&BTreeMap<String, Text>>) -> BTreeMap<String, i64> {
+    resources.into_iter().flatten().map(|(name, text)| (name.clone(), amount(name, text))).collect()
+}
+
+fn amount(name: &str, text: &Text) -> i64 {
+    let Ok(quantity) = Quantity::parse(&text.0) else { return 0 };
+    if name == "cpu" { quantity.milli_value() } else { quantity.value() }
+}
+
+fn scored(spec: &PodSpec) -> (i64, i64) {
+    let one = |container: &Container| {
+        let asked = asked(container);
+        let or = |name: &str, assumed: i64| asked.get(name).copied().unwrap_or(assumed);
+        (or("cpu", ASSUMED_MILLI_CPU), or("memory", ASSUMED_MEMORY))
+    };
+    spec.containers.iter().map(one).fold((0, 0), |sum, each| (sum.0 + each.0, sum.1 + each.1))
+}
+
+fn host_ports(spec: &PodSpec) -> Vec<HostPort> {
+    let ports =
+        spec.containers.iter().chain(spec.init_containers.iter().flatten()).flat_map(|c| c.ports.iter().flatten());
+    let opened = ports.filter_map(|port| {
+        let number = port.host_port.filter(|number| *number > 0)?;
+        let ip = port.host_ip.clone().filter(|ip| !ip.is_empty()).unwrap_or_else(|| "0.0.0.0".into());
+        let protocol = port.protocol.clone().unwrap_or_else(|| "TCP".into());
+        Some(HostPort { ip, protocol, port: number })
+    });
+    opened.collect()
+}
+
+/// A node and the sums over its pods.
+#[derive(Debug, Clone, Default)]
+pub struct NodeState {
+    /// Its name.
+    pub name: String,
+    /// `spec.unschedulable`.
+    pub unschedulable: bool,
+    /// `status.allocatable.pods`.
+    pub allocatable_pods: i64,
+    labels: BTreeMap<String, String>,
+    taints: Vec<(String, String, String)>,
+    allocatable: BTreeMap<String, i64>,
+    requested: BTreeMap<String, i64>,
+    scored: (i64, i64),
+    ports: Vec<HostPort>,
+    pods: i64,
+    /// Whether the Node object exists; pods may outlive it.
+    exists: bool,
+}
+
+impl NodeState {
+    fn set(&mut self, node: &Node) {
+        let (spec, status) = (node.spec.as_ref(), node.status.as_ref());
+        self.name = node.metadata.name.clone().unwrap_or_default();
+        self.labels = node.metadata.labels.clone().unwrap_or_default();
+        self.unschedulable = spec.and_then(|spec| spec.unschedulable).unwrap_or(false);
+        self.taints = spec
+            .and_then(|spec| spec.taints.as_ref())
+            .into_iter()
+            .flatten()
+            .map(|taint| (taint.key.clone(), taint.value.clone().unwrap_or_default(), taint.effect.clone()))
+            .collect();
+        self.allocatable = amounts(status.and_then(|status| status.allocatable.as_ref()));
+        self.allocatable_pods = self.allocatable.remove("pods").unwrap_or(0);
+        self.exists = true;
+    }
+
+    /// A label's value.
+    pub fn label(&self, key: &str) -> Option<&str> {
+        self.labels.get(key).map(String::as_str)
+    }
+
+    /// Taints as (key, value, effect).
+    pub fn taints(&self) -> impl Iterator<Item = (&str, &str, &str)> {
+        self.taints.iter().map(|(key, value, effect)| (key.as_str(), value.as_str(), effect.as_str()))
+    }
+
+    /// What the node offers of a resource.
+    pub fn allocatable(&self, name: &str) -> i64 {
+        self.allocatable.get(name).copied().unwrap_or(0)
+    }
+
+    /// What its pods ask for.
+    pub fn requested(&self, name: &str) -> i64 {
+        self.requested.get(name).copied().unwrap_or(0)
+    }
+
+    /// The same as scoring counts it.
+    pub fn requested_for_score(&self, name: &str) -> i64 {
+        if name == "cpu" { self.scored.0 } else { self.scored.1 }
+    }
+
+    /// Ports that its pods have opened.
+    pub fn host_ports(&self) -> impl Iterator<Item = &HostPort> {
+        self.ports.iter()
+    }
+
+    /// How many pods it has.
+    pub fn pod_count(&self) -> i64 {
+        self.pods
+    }
+
+    /// Counts a pod in.
+    pub fn add(&mut self, pod: &PodFacts) {
+        self.count(pod, 1);
+        self.ports.extend(pod.host_ports.iter().cloned());
+    }
+
+    fn remove(&mut self, pod: &PodFacts) {
+        self.count(pod, -1);
+        for port in &pod.host_ports {
+            if let Some(place) = self.ports.iter().position(|taken| taken == port) {
+                self.ports.swap_remove(place);
+            }
+        }
+    }
+
+    fn count(&mut self, pod: &PodFacts, sign: i64) {
+        self.pods += sign;
+        self.scored = (self.scored.0 + sign * pod.scored.0, self.scored.1 + sign * pod.scored.1);
+        for (name, amount) in &pod.requests {
+            *self.requested.entry(name.clone()).or_default() += sign * amount;
+        }
+    }
+}
+
+/// All nodes and the pods on them.
+#[derive(Debug, Default)]
+pub struct Cluster {
+    nodes: BTreeMap<String, NodeState>,
+    /// Where each pod is counted, so that it can be counted out again.
+    placed: HashMap<Key, Placed>,
+}
+
+#[derive(Debug)]
+struct Placed {
+    uid: String,
+    node: String,
+    facts: Arc<PodFacts>,
+}
+
+impl Cluster {
+    /// The nodes that exist, by name.
+    pub fn nodes(&self) -> impl Iterator<Item = &NodeState> {
+        self.nodes.values().filter(|node| node.exists)
+    }
+
+    /// Takes a node's present state; says what that may change for waiting pods.
+    pub fn set_node(&mut self, node: &Node) -> Vec<ClusterEvent> {
+        let name = node.metadata.name.clone().unwrap_or_default();
+        let state = self.nodes.entry(name).or_default();
+        let before = state.clone();
+        state.set(node);
+        if !before.exists {
+            return vec![ClusterEvent::NodeAdded];
+        }
+        let changes = [
+            (before.labels != state.labels, ClusterEvent::NodeLabels),
+            (before.taints != state.taints || before.unschedulable != state.unschedulable, ClusterEvent::NodeTaints),
+            (
+                before.allocatable != state.allocatable || before.allocatable_pods != state.allocatable_pods,
+                ClusterEvent::NodeResources,
+            ),
+        ];
+        changes.into_iter().filter(|(changed, _)| *changed).map(|(_, event)| event).collect()
+    }
+
+    /// The node is gone.
+    pub fn remove_node(&mut self, name: &str) {
+        if let Some(node) = self.nodes.get_mut(name) {
+            node.exists = false;
+            if node.pods == 0 {
+                self.nodes.remove(name);
+            }
+        }
+    }
+
+    /// The pod is on `node`, or is assumed to be. Saying it again changes nothing.
+    pub fn place(&mut self, key: Key, uid: &str, node: &str, facts: Arc<PodFacts>) {
+        if let Some(placed) = self.placed.get(&key)
+            && placed.uid == uid
+            && placed.node == node
+            && placed.facts == facts
+        {
+            return;
+        }
+        self.forget(&key);
+        self.nodes.entry(node.to_string()).or_default().add(&facts);
+        self.placed.insert(key, Placed { uid: uid.to_string(), node: node.to_string(), facts });
+    }
+
+    /// The pod is on no node (any more); whether it was counted.
+    pub fn forget(&mut self, key: &Key) -> bool {
+        let Some(placed) = self.placed.remove(key) else { return false };
+        if let Some(node) = self.nodes.get_mut(&placed.node) {
+            node.remove(&placed.facts);
+            if node.pods == 0 && !node.exists {
+                self.nodes.remove(&placed.node);
+            }
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod testing {
+    //! Short ways to make pods and nodes.
+
+    use super::*;
+    use k8s_openapi::serde_json::{Value, from_value, json};
+
+    /// The facts of a pod written as JSON.
+    pub(crate) fn pod(mut object: Value) -> PodFacts {
+        let spec = &mut object["spec"];
+        if spec.is_null() {
+            *spec = json!({});
+        }
+        if spec["containers"].is_null() {
+            spec["containers"] = json!([{"name": "c"}]);
+        }
+        PodFacts::of(&from_value(object).unwrap())
+    }
+
+    /// A node written as JSON.
+    pub(crate) fn node(name: &str, mut object: Value) -> NodeState {
+        object["metadata"]["name"] = json!(name);
+        let mut state = NodeState::default();
+        state.set(&from_value(object).unwrap());
+        state
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::testing::*;
+    use super::*;
+    use k8s_openapi::serde_json::{from_value, json};
+
+    #[test]
+    fn requests_are_those_of_upstreams_rule() {
+        let cpu = |amount: &str| json!({"requests": {"cpu": amount}});
+        let table = [
+            (
+                json!({"containers": [{"name": "a", "resources": cpu("1")}, {"name": "b", "resources": cpu("500m")}]}),
+                1500,
+            ),
+            (
+                json!({"containers": [{"name": "a", "resources": cpu("1")}],
+                       "initContainers": [{"name": "i", "resources": cpu("2")}, {"name": "j", "resources": cpu("1")}]}),
+                2000,
+            ),
+            (
+                json!({"containers": [{"name": "a", "resources": cpu("1")}],
+                       "initContainers": [{"name": "s", "restartPolicy": "Always", "resources": cpu("1")},
+                                          {"name": "i", "resources": cpu("2")}]}),
+                3000,
+            ),
+            (json!({"containers": [{"name": "a", "resources": cpu("1")}], "overhead": {"cpu": "250m"}}), 1250),
+        ];
+        for (spec, milli) in table {
+            assert_eq!(pod(json!({"spec": spec})).requests["cpu"], milli, "{spec}");
+        }
+    }
+
+    #[test]
+    fn placing_and_forgetting_leaves_no_trace() {
+        let mut cluster = Cluster::default();
+        let node: Node =
+            from_value(json!({"metadata": {"name": "n"}, "status": {"allocatable": {"cpu": "4"}}})).unwrap();
+        assert_eq!(cluster.set_node(&node), [ClusterEvent::NodeAdded]);
+        assert_eq!(cluster.set_node(&node), []);
+        let facts = Arc::new(pod(json!({"spec": {"containers":
+            [{"name": "c", "ports": [{"containerPort": 80, "hostPort": 80}], "resources": {"requests": {"cpu": "1"}}}]}})));
+        let key = Key::new("default", "p");
+        cluster.place(key.clone(), "u", "n", facts.clone());
+        cluster.place(key.clone(), "u", "n", facts.clone());
+        let state = cluster.nodes().next().unwrap();
+        assert_eq!((state.pod_count(), state.requested("cpu"), state.host_ports().count()), (1, 1000, 1));
+        cluster.place(key.clone(), "u2", "other", facts);
+        assert!(cluster.forget(&key) && !cluster.forget(&key));
+        let state = cluster.nodes().next().unwrap();
+        assert_eq!((state.pod_count(), state.requested("cpu"), state.host_ports().count()), (0, 0, 0));
+        assert_eq!(cluster.nodes.len(), 1);
+    }
+
+    #[test]
+    fn changes_of_a_node_are_told_apart() {
+        let mut cluster = Cluster::default();
+        let node = |object| from_value::<Node>(object).unwrap();
+        cluster.set_node(&node(json!({"metadata": {"name": "n"}})));
+        let table = [
+            (json!({"metadata": {"name": "n", "labels": {"a": "b"}}}), vec![ClusterEvent::NodeLabels]),
+            (
+                json!({"metadata": {"name": "n", "labels": {"a": "b"}}, "spec": {"unschedulable": true}}),
+                vec![ClusterEvent::NodeTaints],
+            ),
+            (
+                json!({"metadata": {"name": "n", "labels": {"a": "b"}}, "spec": {"unschedulable": true},
+                       "status": {"allocatable": {"pods": "5"}}}),
+                vec![ClusterEvent::NodeResources],
+            ),
+        ];
+        for (object, events) in table {
+            assert_eq!(cluster.set_node(&node(object)), events);
+        }
+    }
+}
