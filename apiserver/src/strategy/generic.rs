@@ -100,7 +100,8 @@ mod tests {
 
     #[test]
     fn the_generation_counts_changes_of_the_body_only() {
-        let old = json!({"metadata": {"generation": 4, "labels": {"a": "b"}}, "spec": {"replicas": 1}, "status": {"x": 1}});
+        let old =
+            json!({"metadata": {"generation": 4, "labels": {"a": "b"}}, "spec": {"replicas": 1}, "status": {"x": 1}});
         let table = [
             (json!({"metadata": {}, "spec": {"replicas": 1}, "status": {"x": 2}}), 4),
             (json!({"metadata": {"labels": {}}, "spec": {"replicas": 2}}), 5),
@@ -119,7 +120,8 @@ mod tests {
     #[test]
     fn a_status_update_touches_the_status_only() {
         run("deployments", |cx| {
-            let old = json!({"metadata": {"generation": 4, "ownerReferences": [1]}, "spec": {"replicas": 1}, "status": {}});
+            let old =
+                json!({"metadata": {"generation": 4, "ownerReferences": [1]}, "spec": {"replicas": 1}, "status": {}});
             let mut new = json!({"metadata": {"annotations": {}}, "spec": {"replicas": 9}, "status": {"x": 1}});
             prepare_status_update(cx, &mut new, &old);
             let expected = json!({"metadata": {"annotations": {}, "generation": 4, "ownerReferences": [1]},

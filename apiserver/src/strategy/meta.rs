@@ -2,8 +2,8 @@
 //! finalizers from pkg/apis/core/validation).
 
 use api::field::{FieldError, Path};
-use api::{names, object};
 use api::kinds::KindRef;
+use api::{names, object};
 use serde_json::{Value, json};
 
 use super::rules::{self, NameRule};
@@ -168,15 +168,25 @@ mod tests {
         let role = kinds::find("rbac.authorization.k8s.io", "v1", "clusterroles").unwrap().0;
         let table = [
             (config_map, json!({"name": "a", "namespace": "b"}), vec![]),
-            (config_map, json!({"namespace": "b"}), vec!["metadata.name: Required value: name or generateName is required"]),
+            (
+                config_map,
+                json!({"namespace": "b"}),
+                vec!["metadata.name: Required value: name or generateName is required"],
+            ),
             (config_map, json!({"name": "a"}), vec!["metadata.namespace: Required value"]),
-            (node, json!({"name": "a", "namespace": "b"}), vec!["metadata.namespace: Forbidden: not allowed on this type"]),
+            (
+                node,
+                json!({"name": "a", "namespace": "b"}),
+                vec!["metadata.namespace: Forbidden: not allowed on this type"],
+            ),
             (role, json!({"name": "system:node"}), vec![]),
             (role, json!({"name": "a/b"}), vec!["metadata.name: Invalid value: \"a/b\": may not contain '/'"]),
             (
                 node,
                 json!({"name": "a", "finalizers": ["x"]}),
-                vec!["metadata.finalizers[0]: Invalid value: \"x\": name is neither a standard finalizer name nor is it fully qualified"],
+                vec![
+                    "metadata.finalizers[0]: Invalid value: \"x\": name is neither a standard finalizer name nor is it fully qualified",
+                ],
             ),
             (
                 node,
@@ -193,7 +203,8 @@ mod tests {
 
     #[test]
     fn only_one_owner_controls() {
-        let owner = |name: &str| json!({"apiVersion": "v1", "kind": "Pod", "name": name, "uid": "u", "controller": true});
+        let owner =
+            |name: &str| json!({"apiVersion": "v1", "kind": "Pod", "name": name, "uid": "u", "controller": true});
         let object = json!({"metadata": {"name": "a", "ownerReferences": [owner("x"), owner("y")]}});
         let errors = validate(kinds::find("", "v1", "nodes").unwrap().0, &object);
         assert!(errors[0].message.ends_with("Found \"true\" in references for x and y"), "{errors:?}");
@@ -219,7 +230,9 @@ mod tests {
         new["metadata"]["finalizers"] = json!(["a/b"]);
         assert_eq!(
             texts(&validate_update(&new, &dying)),
-            ["metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{\"a/b\"}"]
+            [
+                "metadata.finalizers: Forbidden: no new finalizers can be added if the object is being deleted, found new finalizers []string{\"a/b\"}"
+            ]
         );
     }
 }

@@ -15,6 +15,8 @@
 
 pub mod generic;
 pub mod meta;
+mod namespace;
+mod pod;
 pub mod rules;
 
 use api::FieldError;
@@ -89,7 +91,7 @@ struct Plain;
 impl Strategy for Plain {}
 
 /// Group, plural, strategy: one row per kind that has a file here.
-static TABLE: &[(&str, &str, &dyn Strategy)] = &[];
+static TABLE: &[(&str, &str, &dyn Strategy)] = &[("", "namespaces", &namespace::Namespace), ("", "pods", &pod::Pod)];
 
 /// The strategy of a kind.
 pub fn of(kind: KindRef) -> &'static dyn Strategy {

@@ -1,0 +1,299 @@
+//! Bodies to objects: size limit, media type, JSON, YAML or protobuf, type and field checks, version.
+//!
+//! Error texts follow upstream's decoders and `transformDecodeError` (apiserver, pkg/endpoints/handlers/rest.go).
+
+use api::kinds::{KindRef, Served};
+use api::validate::{self, FieldValidation};
+use api::{Status, object, protobuf, schema};
+use bytes::Bytes;
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde_json::{Value, json};
+
+use super::negotiate::Encoding;
+use crate::registry::Call;
+use crate::registry::patch::{Form, to_version};
+use crate::request::Body;
+
+/// Largest body: what upstream takes for every write (apiserver, MaxRequestBodyBytes).
+pub const BODY_LIMIT: usize = 3 * 1024 * 1024;
+
+/// Where upstream's scheme stands, as its messages have it.
+const SCHEME: &str = "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30";
+
+/// Reads a body of at most [`BODY_LIMIT`] bytes.
+///
+/// # Errors
+/// 413, and 400 for a body that breaks off.
+pub async fn read(body: Body) -> Result<Bytes, Status> {
+    match Limited::new(body, BODY_LIMIT).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {
+            Err(Status::too_large(format!("Request entity is too large: limit is {BODY_LIMIT}")))
+        }
+        Err(error) => Err(Status::bad_request(format!("unable to read the body of the request: {error}"))),
+    }
+}
+
+/// The media type of a body without its parameters.
+fn essence(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
+}
+
+/// How an object in a body is encoded.
+///
+/// # Errors
+/// 415.
+pub fn encoding(content_type: &str) -> Result<Encoding, Status> {
+    match essence(content_type) {
+        "" | "application/json" => Ok(Encoding::Json),
+        "application/yaml" | "application/x-yaml" => Ok(Encoding::Yaml),
+        "application/vnd.kubernetes.protobuf" => Ok(Encoding::Protobuf),
+        _ => Err(Status::unsupported_media_type(&[
+            Encoding::Json.media_type(),
+            Encoding::Yaml.media_type(),
+            Encoding::Protobuf.media_type(),
+        ])),
+    }
+}
+
+/// Patch types in upstream's order.
+const PATCH_TYPES: &[&str] =
+    &["application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json"];
+
+/// Which form of patch a body has.
+///
+/// # Errors
+/// 415, in plain words for server-side apply.
+pub fn patch_form(content_type: &str) -> Result<Form, Status> {
+    match essence(content_type) {
+        "application/json-patch+json" => Ok(Form::Json),
+        "application/merge-patch+json" => Ok(Form::Merge),
+        "application/strategic-merge-patch+json" => Ok(Form::Strategic),
+        "application/apply-patch+yaml" | "application/apply-patch+cbor" => {
+            let mut status = Status::unsupported_media_type(PATCH_TYPES);
+            status.message = format!(
+                "server-side apply is not supported by this server yet; use client-side apply (kubectl apply without --server-side) or one of: {}",
+                PATCH_TYPES.join(", ")
+            );
+            Err(status)
+        }
+        _ => Err(Status::unsupported_media_type(PATCH_TYPES)),
+    }
+}
+
+/// The JSON of a patch.
+///
+/// # Errors
+/// `BadRequest`.
+pub fn patch_body(body: &[u8]) -> Result<Value, Status> {
+    api::decode::parse(body).map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))
+}
+
+/// A body as a tree with the paths of duplicate keys.
+fn parse(encoding: Encoding, body: &[u8]) -> Result<(Value, Vec<String>), String> {
+    match encoding {
+        Encoding::Json => {
+            api::decode::strict(body).map_err(|error| format!("couldn't get version/kind; json parse error: {error}"))
+        }
+        Encoding::Yaml => {
+            let text = std::str::from_utf8(body).map_err(|_| "yaml: invalid leading UTF-8 octet".to_string())?;
+            super::yaml::read(text).map(|value| (value, Vec::new()))
+        }
+        Encoding::Protobuf => protobuf::decode(body).map(|value| (value, Vec::new())),
+    }
+}
+
+/// A body as a value of any kind that is not stored (DeleteOptions and the like): no field checks.
+///
+/// # Errors
+/// 400, 415.
+pub fn loose(content_type: &str, body: &[u8], what: &str) -> Result<Value, Status> {
+    let (value, _) = parse(encoding(content_type)?, body).map_err(|error| unrecognized(what, &error, body))?;
+    let found = object::kind(&value);
+    if !found.is_empty() && found != what {
+        return Err(cannot_be_handled(&value, what, &format!("unexpected kind {found}")));
+    }
+    if value.is_object() { Ok(value) } else { Err(unrecognized(what, "it is not an object", body)) }
+}
+
+/// A body as an object of `kind` served as `served`, in the storage version. Unknown fields are dropped, told or refused.
+///
+/// # Errors
+/// 400, 415.
+pub fn object(
+    call: &Call,
+    kind: KindRef,
+    served: &Served,
+    content_type: &str,
+    body: &[u8],
+    validation: FieldValidation,
+) -> Result<Value, Status> {
+    let value = typed(call, kind.kind, served, content_type, body, validation)?;
+    to_version(kind, value, &kind.served())
+}
+
+/// The same for any kind with a definition (subresource bodies), in the version of the definition.
+///
+/// # Errors
+/// 400, 415.
+pub fn typed(
+    call: &Call,
+    name: &str,
+    served: &Served,
+    content_type: &str,
+    body: &[u8],
+    validation: FieldValidation,
+) -> Result<Value, Status> {
+    let (mut value, duplicates) =
+        parse(encoding(content_type)?, body).map_err(|error| unrecognized(name, &error, body))?;
+    if !value.is_object() {
+        let error = "couldn't get version/kind; json parse error: json: cannot unmarshal into Go value of type struct";
+        return Err(unrecognized(name, error, body));
+    }
+    is_kind(&mut value, name, served)?;
+    fields(call, served, &mut value, validation, &duplicates)?;
+    Ok(value)
+}
+
+/// Type checks and unknown fields of a decoded or patched object.
+///
+/// # Errors
+/// `BadRequest`.
+pub fn fields(
+    call: &Call,
+    served: &Served,
+    value: &mut Value,
+    validation: FieldValidation,
+    duplicates: &[String],
+) -> Result<(), Status> {
+    let definition = schema::def(served.definition)
+        .ok_or_else(|| Status::internal(format_args!("no schema of {}", served.definition)))?;
+    let found = validate::validate_decoded(definition, value, duplicates, validation)?;
+    found.into_iter().for_each(|text| call.warn(text));
+    Ok(())
+}
+
+/// Whether the object says that it is of the kind and version expected; what it leaves out is filled in.
+fn is_kind(value: &mut Value, name: &str, served: &Served) -> Result<(), Status> {
+    let api_version = served.api_version();
+    for (field, expected) in [("apiVersion", api_version.as_str()), ("kind", name)] {
+        let place = &mut value[field];
+        if place.is_null() || place.as_str() == Some("") {
+            *place = json!(expected);
+        } else if !place.is_string() {
+            let message = format!(
+                "couldn't get version/kind; json parse error: json: cannot unmarshal {} into Go struct field .{field} of type string",
+                go_kind(place)
+            );
+            return Err(unrecognized(name, &message, b""));
+        }
+    }
+    let (found, found_version) = (object::kind(value), object::api_version(value));
+    if found == name && found_version == api_version {
+        return Ok(());
+    }
+    let (group, version) = object::group_version(value);
+    let known = api::kinds::by_kind(group, version, found);
+    match known {
+        _ if found == name && known.is_some() => Err(Status::bad_request(format!(
+            "the API version in the data ({found_version}) does not match the expected API version ({api_version})"
+        ))),
+        Some(_) => {
+            let why = format!("converting ({version}.{found}) to ({}.{name}): unknown conversion", served.version);
+            Err(cannot_be_handled(value, name, &why))
+        }
+        None => {
+            let why = format!("no kind {found:?} is registered for version {found_version:?} in scheme {SCHEME:?}");
+            Err(cannot_be_handled(value, name, &why))
+        }
+    }
+}
+
+fn go_kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(_) => "string",
+        Value::Array(_) => "array",
+        Value::Object(_) => "object",
+    }
+}
+
+fn cannot_be_handled(value: &Value, name: &str, why: &str) -> Status {
+    let (_, version) = object::group_version(value);
+    validate::cannot_be_handled(object::kind(value), version, name, why)
+}
+
+fn unrecognized(name: &str, why: &str, body: &[u8]) -> Status {
+    let summary = summarize(body);
+    Status::bad_request(format!("the object provided is unrecognized (must be of type {name}): {why} ({summary})"))
+}
+
+/// The beginning of a body, in hexadecimal as upstream shows it (`summarizeData`).
+fn summarize(body: &[u8]) -> String {
+    const SHOWN: usize = 30;
+    if body.is_empty() {
+        return "<empty>".into();
+    }
+    let hex: String = body.iter().take(SHOWN).map(|byte| format!("{byte:02x}")).collect();
+    if body.len() > SHOWN { format!("{hex} ...") } else { hex }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use api::kinds;
+
+    fn decode(plural: &str, body: &str, validation: FieldValidation) -> Result<Value, String> {
+        let (kind, served) = kinds::find("", "v1", plural).unwrap();
+        object(&Call::internal(), kind, &served, "application/json", body.as_bytes(), validation)
+            .map_err(|status| status.message)
+    }
+
+    #[test]
+    fn what_is_left_out_is_filled_in() {
+        let value = decode("configmaps", r#"{"metadata":{"name":"a"}}"#, FieldValidation::Strict).unwrap();
+        assert_eq!(value, json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}}));
+    }
+
+    #[test]
+    fn refusals_read_like_upstreams() {
+        let table = [
+            (
+                "{x",
+                "the object provided is unrecognized (must be of type ConfigMap): couldn't get version/kind; json parse error: invalid character 'x' looking for beginning of object key string (7b78)",
+            ),
+            (
+                r#"{"apiVersion":"v1","kind":"Pod"}"#,
+                "Pod in version \"v1\" cannot be handled as a ConfigMap: converting (v1.Pod) to (v1.ConfigMap): unknown conversion",
+            ),
+            (
+                r#"{"apiVersion":"v7","kind":"ConfigMap"}"#,
+                "ConfigMap in version \"v7\" cannot be handled as a ConfigMap: no kind \"ConfigMap\" is registered for version \"v7\" in scheme \"k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30\"",
+            ),
+            (
+                r#"{"nope":1}"#,
+                "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: unknown field \"nope\"",
+            ),
+            (
+                r#"{"metadata":{"name":"a","name":"b"}}"#,
+                "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: duplicate field \"metadata.name\"",
+            ),
+        ];
+        for (body, expected) in table {
+            assert_eq!(decode("configmaps", body, FieldValidation::Strict), Err(expected.into()), "{body}");
+        }
+    }
+
+    #[test]
+    fn media_types() {
+        assert_eq!(encoding("application/json; charset=utf-8").unwrap(), Encoding::Json);
+        assert_eq!(encoding("text/plain").unwrap_err().code, 415);
+        assert_eq!(patch_form("application/merge-patch+json").unwrap(), Form::Merge);
+        assert!(
+            patch_form("application/apply-patch+yaml").unwrap_err().message.starts_with("server-side apply is not")
+        );
+        assert_eq!(patch_form("application/json").unwrap_err().code, 415);
+    }
+}

@@ -1,0 +1,188 @@
+//! Watches over HTTP: frames of JSON or protobuf in a response that ends with its time, pulled only as fast as the client
+//! reads; a client that does not read costs the storage nothing but its place (storage cuts off who falls too far behind).
+
+use std::time::Duration;
+
+use api::columns::{self, IncludeObject};
+use api::kinds::KindRef;
+use api::{Status, protobuf};
+use bytes::{Bytes, BytesMut};
+use futures::stream::{BoxStream, StreamExt};
+use http::Response;
+use http::header::{self, HeaderValue};
+use rand::Rng;
+use serde_json::{Value, json};
+
+use super::negotiate::{Encoding, Shape};
+use super::query::{ListOptions, watch_from};
+use super::respond::Reply;
+use crate::registry::Registry;
+use crate::request::Body;
+use crate::storage::{Predicate, WatchItem, WatchQuery};
+
+/// A watch without timeoutSeconds ends after a random time between this and twice as much, so that reconnects spread.
+const MIN_TIMEOUT: u64 = 1800;
+/// Frames that are ready at once are sent together, at most so many.
+const BATCH: usize = 64;
+
+/// Answers a watch.
+///
+/// # Errors
+/// What keeps it from starting; later errors are events.
+pub async fn serve(
+    registry: &Registry,
+    reply: Reply,
+    options: ListOptions,
+    namespace: &str,
+    name: &str,
+) -> Result<Response<Body>, Status> {
+    let some = |text: &str| Some(text.to_string()).filter(|text| !text.is_empty());
+    let query = WatchQuery {
+        namespace: some(namespace),
+        name: some(name),
+        from: watch_from(&options)?,
+        initial_events: options.initial_events == Some(true) && options.bookmarks,
+        bookmarks: options.bookmarks,
+        predicate: Predicate { labels: options.labels, fields: options.fields },
+    };
+    // A version that is gone is told inside the stream, as upstream's watch cache does: clients look for it there.
+    let items = match registry.watch(reply.kind, query).await {
+        Ok(items) => items,
+        Err(status) if status.is("Expired") => futures::stream::once(async move { Err(status) }).boxed(),
+        Err(status) => return Err(status),
+    };
+    let seconds = options
+        .timeout_seconds
+        .filter(|seconds| *seconds > 0)
+        .unwrap_or_else(|| rand::rng().random_range(MIN_TIMEOUT..2 * MIN_TIMEOUT));
+    let frames = frames(reply, items);
+    let bounded = frames.take_until(tokio::time::sleep(Duration::from_secs(seconds)));
+    let mut response = Response::new(Body::from_stream(bounded.map(Ok::<_, std::convert::Infallible>)));
+    let media_type = match reply.accepted.encoding {
+        Encoding::Protobuf => "application/vnd.kubernetes.protobuf;stream=watch",
+        Encoding::Json | Encoding::Yaml => "application/json",
+    };
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+    Ok(response)
+}
+
+/// Encoded events; the stream ends after an error event.
+fn frames(reply: Reply, items: BoxStream<'static, Result<WatchItem, Status>>) -> BoxStream<'static, Bytes> {
+    let mut encoder = Encoder { reply, first: true };
+    items
+        .scan(false, |ended, item| {
+            let over = std::mem::replace(ended, item.is_err());
+            futures::future::ready((!over).then_some(item))
+        })
+        .ready_chunks(BATCH)
+        .map(move |items| {
+            let mut frames = items.into_iter().map(|item| encoder.frame(item));
+            match (frames.next(), frames.len()) {
+                (Some(only), 0) => only,
+                (first, _) => {
+                    let mut all = BytesMut::new();
+                    first.into_iter().chain(frames).for_each(|frame| all.extend_from_slice(&frame));
+                    all.freeze()
+                }
+            }
+        })
+        .boxed()
+}
+
+struct Encoder {
+    reply: Reply,
+    /// The next Table is the first: the only one with column definitions.
+    first: bool,
+}
+
+impl Encoder {
+    fn frame(&mut self, item: Result<WatchItem, Status>) -> Bytes {
+        let item = match item {
+            Ok(item) => item,
+            Err(status) => return self.error(&status),
+        };
+        if self.reply.verbatim() && self.reply.accepted.encoding == Encoding::Json {
+            return item.json_frame(self.reply.kind);
+        }
+        let with_columns = std::mem::replace(&mut self.first, false) && self.reply.accepted.shape == Shape::Table;
+        let reply = self.reply;
+        item.frame(key(&reply, with_columns), |item| {
+            encode_item(&reply, item, with_columns).unwrap_or_else(|status| encode_error(&reply, &status))
+        })
+    }
+
+    fn error(&self, status: &Status) -> Bytes {
+        encode_error(&self.reply, status)
+    }
+}
+
+/// What an encoding depends on besides the item, as a number: frames with the same key are shared between watchers.
+fn key(reply: &Reply, with_columns: bool) -> u32 {
+    let encoding = u32::from(reply.accepted.encoding == Encoding::Protobuf);
+    let shape = match reply.accepted.shape {
+        Shape::Object => 0,
+        Shape::Partial(_) => 1,
+        Shape::Table => 2,
+    };
+    let include = match reply.include {
+        IncludeObject::None => 0,
+        IncludeObject::Metadata => 1,
+        IncludeObject::Object => 2,
+    };
+    let version = reply.kind.all_served().position(|served| served == reply.served).unwrap_or(0);
+    let version = u32::try_from(version).unwrap_or(0);
+    encoding | shape << 1 | include << 3 | u32::from(with_columns) << 5 | version << 6
+}
+
+fn encode_item(reply: &Reply, item: &WatchItem, with_columns: bool) -> Result<Bytes, Status> {
+    let shaped = match item.change() {
+        Some(change) => shaped(reply, change.entry().try_value()?, with_columns)?,
+        None => bookmark(reply, item),
+    };
+    encode_event(reply, item.type_name(), &shaped)
+}
+
+fn shaped(reply: &Reply, stored: Value, with_columns: bool) -> Result<Value, Status> {
+    let mut value = reply.shape(stored)?;
+    if reply.accepted.shape == Shape::Table && !with_columns {
+        // Null as upstream sends it from the second event on.
+        value["columnDefinitions"] = Value::Null;
+    }
+    Ok(value)
+}
+
+fn bookmark(reply: &Reply, item: &WatchItem) -> Value {
+    let mut metadata = json!({"resourceVersion": item.revision().to_string(), "creationTimestamp": null});
+    if matches!(item, WatchItem::Bookmark { initial_end: true, .. }) {
+        metadata["annotations"] = json!({"k8s.io/initial-events-end": "true"});
+    }
+    match reply.accepted.shape {
+        Shape::Object => typed(reply.kind, &reply.served.api_version(), metadata),
+        Shape::Partial(_) => {
+            json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": metadata})
+        }
+        Shape::Table => json!({"apiVersion": "meta.k8s.io/v1", "kind": "Table", "metadata": metadata,
+            "columnDefinitions": columns::definitions(reply.kind.columns), "rows": []}),
+    }
+}
+
+fn typed(kind: KindRef, api_version: &str, metadata: Value) -> Value {
+    json!({"apiVersion": api_version, "kind": kind.kind, "metadata": metadata})
+}
+
+fn encode_event(reply: &Reply, event: &str, object: &Value) -> Result<Bytes, Status> {
+    if reply.accepted.encoding == Encoding::Protobuf {
+        let message = protobuf::encode(object).map_err(Status::internal)?;
+        return Ok(protobuf::frame(&protobuf::encode_watch_event(event, &message)).into());
+    }
+    Ok(format!("{{\"type\":\"{event}\",\"object\":{object}}}\n").into())
+}
+
+/// An `ERROR` event; one that cannot be encoded ends the stream without words.
+fn encode_error(reply: &Reply, status: &Status) -> Bytes {
+    let value = serde_json::to_value(status).unwrap_or_default();
+    encode_event(reply, "ERROR", &value).unwrap_or_else(|error| {
+        tracing::error!(%error, "watch error cannot be encoded");
+        Bytes::new()
+    })
+}

@@ -1,0 +1,118 @@
+//! The verbs, once for every kind: strategies, admission and storage brought together with upstream's semantics. Knows
+//! nothing of HTTP: handlers and in-process callers (bootstrap, tokens) use the same methods.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`call`] | who asks, in which manner; what comes back |
+//! | [`read`] | get, list, watch |
+//! | [`create`], [`names`] | create; generated names |
+//! | [`update`] | update, the loop that all changes go through, deletion by removing the last finalizer |
+//! | [`patch`] | the three kinds of patches |
+//! | [`delete`], [`delete_plan`] | delete, deletecollection; what a delete comes to, as a pure function |
+//! | [`scale`], [`binding`], [`eviction`], [`finalize`] | subresources that are more than a view of their object |
+
+mod binding;
+pub mod call;
+mod create;
+mod delete;
+pub mod delete_plan;
+mod eviction;
+mod finalize;
+mod names;
+pub mod patch;
+mod read;
+mod scale;
+pub mod update;
+
+use std::sync::Arc;
+
+use api::Status;
+use api::kinds::KindRef;
+use base::{Clock, SystemClock};
+use jiff::Timestamp;
+
+pub use call::{Call, Object, Written};
+pub use delete_plan::{DeleteOptions, Preconditions, Propagation};
+pub use update::Target;
+
+use crate::admission::{Attributes, Chain, Operation};
+use crate::storage::Storage;
+
+/// All verbs over one storage.
+pub struct Registry {
+    storage: Arc<Storage>,
+    admission: Chain,
+    clock: Arc<dyn Clock>,
+}
+
+impl Registry {
+    /// Over this storage, with the system's clock.
+    pub fn new(storage: Arc<Storage>) -> Arc<Self> {
+        Self::with_clock(storage, SystemClock::shared())
+    }
+
+    /// Over this storage, with this clock.
+    pub fn with_clock(storage: Arc<Storage>, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let admission = Chain::new(&storage);
+        Arc::new(Self { storage, admission, clock })
+    }
+
+    /// What it stands on, for those who need revisions or the cache itself.
+    pub fn storage(&self) -> &Arc<Storage> {
+        &self.storage
+    }
+
+    /// The time of the server.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// The admission chain, for streams (`Connect`).
+    pub fn admission(&self) -> &Chain {
+        &self.admission
+    }
+
+    /// Admission for an object posted to a subresource (`pods/eviction`), which is stored nowhere itself.
+    ///
+    /// # Errors
+    /// What a plugin refuses.
+    pub async fn admit_posted(
+        &self,
+        call: &Call,
+        kind: KindRef,
+        namespace: &str,
+        name: &str,
+        body: &mut serde_json::Value,
+    ) -> Result<(), Status> {
+        let attributes = self.attributes(call, Operation::Create, kind, namespace, name);
+        self.admission.admit(&attributes, body).await?;
+        self.admission.validate(&attributes, body).await
+    }
+
+    fn attributes<'a>(
+        &self,
+        call: &'a Call,
+        operation: Operation,
+        kind: KindRef,
+        namespace: &'a str,
+        name: &'a str,
+    ) -> Attributes<'a> {
+        let (user, subresource, dry_run) = (&call.user, call.subresource.as_str(), call.dry_run);
+        Attributes { operation, kind, subresource, namespace, name, user, dry_run, old: None }
+    }
+}
+
+/// A time as objects carry it: UTC, whole seconds.
+pub fn timestamp(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+/// 404 for an object of this kind.
+fn not_found(kind: KindRef, name: &str) -> Status {
+    Status::not_found(kind.group, kind.plural, name)
+}
+
+/// 409 for an object of this kind.
+fn conflict(kind: KindRef, name: &str, why: &str) -> Status {
+    Status::conflict(kind.group, kind.plural, name, why)
+}
