@@ -1,6 +1,10 @@
 //! What runs containers, in the shape of CRI so that CRI can be one of its implementations. Pod networking is behind it;
 //! logs are files in the CRI log format. Everything is idempotent: asking twice for the same state is no error.
 
+pub mod echo;
+pub mod logs;
+pub mod process;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -9,6 +13,7 @@ use std::time::Duration;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 /// Identifies a pod sandbox within its runtime.
@@ -17,7 +22,7 @@ pub type SandboxId = String;
 pub type ContainerId = String;
 
 /// What a sandbox is for; enough to find it again after a restart of the kubelet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SandboxSpec {
     /// Namespace of the pod.
     pub namespace: String,
@@ -65,7 +70,7 @@ pub struct Sandbox {
 }
 
 /// Limits as cgroups know them. `None` = no limit.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Resources {
     /// Relative share: cpu.shares of cgroup v1 (2 to 262144).
     pub cpu_shares: Option<u64>,
@@ -78,7 +83,7 @@ pub struct Resources {
 }
 
 /// A directory or file that a container sees.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Mount {
     /// On the node.
     pub host_path: PathBuf,
@@ -89,7 +94,7 @@ pub struct Mount {
 }
 
 /// What to run.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerSpec {
     /// Name within the pod.
     pub name: String,

@@ -1,0 +1,122 @@
+//! The shim: a tiny process per pod that holds the pod's namespaces and is the parent of all its containers, so that the kubelet can
+//! die and return without touching them.
+//!
+//! ```text
+//! kubelet --spawns--> __shim <directory> --forks--> container processes (own PID and mount namespaces)
+//!    \--unix socket-->   |  holds network, UTS and IPC namespace; pumps output into log files;
+//!                        |  writes exit records, fsynced; dies with nothing left when told to stop
+//! ```
+//! | file | what |
+//! |---|---|
+//! | [`wire`] | messages, file descriptors beside them, files on disk |
+//! | [`serve`] | the poll loop and what it holds |
+//! | [`output`] | container output into logs and to those attached |
+//! | [`child`] | from fork to exec |
+//! | [`rootfs`] | what a container sees as its file system |
+//! | [`lookup`] | which file a command names (pure) |
+//! | [`sys`] | the unsafe calls |
+//!
+//! One thread, no tokio, little memory. If a shim dies, the kernel kills its containers with it (parent death signal).
+
+pub mod child;
+pub mod lookup;
+pub mod output;
+pub mod rootfs;
+pub mod serve;
+pub mod sys;
+pub mod wire;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+
+use rustix::thread::UnshareFlags;
+use sys::Forked;
+use wire::{ProcessId, Ready, SandboxConfig};
+
+/// The subcommands that must run before anything starts a thread. Call it first thing in `main`; `Some` is the exit code.
+pub fn dispatch(arguments: impl IntoIterator<Item = OsString>) -> Option<i32> {
+    let mut arguments = arguments.into_iter().skip(1);
+    let first = arguments.next()?;
+    match first.to_str()? {
+        "__shim" => Some(main(arguments.next())),
+        "__echo" => {
+            Some(crate::runtime::echo::main(arguments.map(|text| text.to_string_lossy().into_owned()).collect()))
+        }
+        _ => None,
+    }
+}
+
+/// `__shim <sandbox directory>`: prints one JSON line ([`Ready`]), closes its output and stays.
+fn main(directory: Option<OsString>) -> i32 {
+    let Some(directory) = directory else {
+        eprintln!("__shim is started by mkubelet, with the directory of a sandbox");
+        return 64;
+    };
+    // The kubelet need not be our parent: it may die, and it should not have to reap us.
+    match sys::fork() {
+        Ok(Forked::Parent(_)) => return 0,
+        Ok(Forked::Child) => {}
+        Err(error) => return report(&Ready::Failed(format!("fork: {error}"))),
+    }
+    match prepare(Path::new(&directory)) {
+        Ok(shim) => {
+            let code = ready().map_or_else(|error| report(&Ready::Failed(error.to_string())), |()| 0);
+            if code == 0 { shim.run() } else { code }
+        }
+        Err(error) => report(&Ready::Failed(error)),
+    }
+}
+
+fn report(ready: &Ready) -> i32 {
+    let line = serde_json::to_string(ready).unwrap_or_default();
+    println!("{line}");
+    i32::from(!matches!(ready, Ready::Ok(_)))
+}
+
+/// Says that it is ready, and lets go of the pipe.
+fn ready() -> io::Result<()> {
+    let me = ProcessId::of(std::process::id()).ok_or_else(|| io::Error::other("/proc is not mounted"))?;
+    report(&Ready::Ok(me));
+    io::stdout().flush()?;
+    let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
+    Ok(rustix::stdio::dup2_stdout(&null)?)
+}
+
+/// Makes what the pod's containers share.
+fn prepare(directory: &Path) -> Result<serve::Shim, String> {
+    let because = |what: &str| {
+        let what = what.to_owned();
+        move |error: io::Error| format!("{what}: {error}")
+    };
+    let config: SandboxConfig =
+        wire::read_json(&directory.join(wire::SANDBOX_FILE)).map_err(because("sandbox.json"))?;
+    rustix::process::setsid().map_err(|error| format!("session: {error}"))?;
+    let _ = rustix::thread::set_name(c"mkube-shim");
+    rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
+    // As the kubelet gives the pause container: killed last.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "-998");
+    config.cgroup.child("shim").enter();
+
+    // A socket's address holds 107 bytes; a data directory's name may be longer.
+    let bind = || {
+        rustix::process::chdir(directory)?;
+        let _ = std::fs::remove_file(wire::SOCKET);
+        let listener = UnixListener::bind(wire::SOCKET)?;
+        listener.set_nonblocking(true)?;
+        rustix::process::chdir("/")?;
+        Ok(listener)
+    };
+    let listener = bind().map_err(because("socket"))?;
+
+    sys::unshare(UnshareFlags::NEWIPC).map_err(because("IPC namespace"))?;
+    if let Some(network) = &config.network {
+        network.enter_new().map_err(because("network namespace"))?;
+        sys::unshare(UnshareFlags::NEWUTS).map_err(because("UTS namespace"))?;
+        rustix::system::sethostname(config.spec.hostname.as_bytes()).map_err(|error| format!("host name: {error}"))?;
+    }
+    let me = ProcessId::of(std::process::id()).ok_or("/proc is not mounted")?;
+    wire::write_json(&directory.join(wire::SHIM_FILE), &me, false).map_err(because("shim.json"))?;
+    serve::Shim::new(directory, config, listener).map_err(because("shim"))
+}
