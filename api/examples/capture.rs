@@ -100,6 +100,9 @@ fn answer(request: &Request) -> Result<Answer, Error> {
         ["api", version] => discovery::resource_list("", version),
         ["apis", group, version] => discovery::resource_list(group, version),
         ["version"] => Some(json!({"major": "1", "minor": "37", "gitVersion": "v1.37.0"})),
+        ["openapi", "v2"] if request.accept.contains("proto-openapi") => {
+            return Ok((200, openapi::V2_PROTOBUF, openapi::v2_protobuf()));
+        }
         ["openapi", "v2"] => return Ok((200, JSON, openapi::v2())),
         ["openapi", "v3"] => Some(openapi::v3_index()),
         ["openapi", "v3", rest @ ..] => {

@@ -17,8 +17,12 @@ use sha2::{Digest as _, Sha256};
 
 use crate::kinds::{GROUPS, KINDS, KindRef, api_version, split_api_version};
 
-/// Media type of the version 2 document in protobuf.
-pub const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+/// What clients ask for when they want the version 2 document in protobuf.
+pub const V2_PROTOBUF_ACCEPT: &str = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf";
+
+/// The content type of the answer: Go's parser of media types refuses the `@`, so upstream answers without it
+/// (kube-openapi, pkg/handler).
+pub const V2_PROTOBUF: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
 
 /// Changed whenever the documents change for another reason than the schema table, so that clients fetch them anew.
 const REVISION: &str = "1";

@@ -122,6 +122,42 @@ fn lists_and_watch_events_are_put_together_from_parts() {
     assert_eq!(frame(b"ab"), [0, 0, 0, 2, b'a', b'b']);
 }
 
+/// Bodies that kubectl 1.33 sent (see `examples/capture.rs`): `create deployment web --image=nginx --replicas=3`,
+/// `create configmap a --from-literal=k=v`, `create token default`, `auth can-i list pods`.
+#[test]
+fn what_kubectl_sends_goes_through_json_unchanged() {
+    let metadata = json!({"labels": {"app": "web"}});
+    let pod = json!({"containers": [{"image": "nginx", "name": "nginx", "resources": {}}]});
+    let table: [(&[u8], Value); 4] = [
+        (
+            include_bytes!("fixtures/create-deployment.pb"),
+            json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"labels": {"app": "web"}, "name": "web"},
+                "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "web"}}, "strategy": {},
+                         "template": {"metadata": metadata, "spec": pod}},
+                "status": {}}),
+        ),
+        (
+            include_bytes!("fixtures/create-configmap.pb"),
+            json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"k": "v"}}),
+        ),
+        (
+            include_bytes!("fixtures/create-token.pb"),
+            json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "metadata": {}, "spec": {},
+                "status": {"token": ""}}),
+        ),
+        (
+            include_bytes!("fixtures/auth-can-i.pb"),
+            json!({"apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "metadata": {},
+                "spec": {"resourceAttributes": {"namespace": "default", "resource": "pods", "verb": "list"}},
+                "status": {"allowed": false}}),
+        ),
+    ];
+    for (bytes, value) in table {
+        assert_eq!(decode(bytes).unwrap(), value);
+        assert_eq!(encode(&value).unwrap(), bytes);
+    }
+}
+
 #[test]
 fn options_and_status_are_known() {
     let table = [
