@@ -1,0 +1,251 @@
+//! `mkube up`: a cluster of separate processes on this machine, until a signal or `mkube down` ends it.
+
+mod certificates;
+pub(crate) mod network;
+mod prerequisites;
+mod supervise;
+pub(crate) mod units;
+mod wait;
+
+pub(crate) use wait::is_ready as node_is_ready;
+
+use std::io::{IsTerminal, Write};
+use std::net::TcpListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail, ensure};
+
+use base::Context;
+
+use crate::down;
+use crate::layout::{Cluster, Layout, Lock};
+use crate::net::cidr::Ranges;
+use crate::net::{self, namespace};
+
+/// Flags of `mkube up`.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// Number of worker nodes (1 to 50; by default 3, or what the existing cluster has).
+    #[arg(long, value_parser = clap::value_parser!(u8).range(1..=50))]
+    pub nodes: Option<u8>,
+    /// Container runtime: process (host executables; no images).
+    #[arg(long, value_parser = ["process"])]
+    pub runtime: Option<String>,
+    /// Directory of the cluster.
+    #[arg(long, default_value = ".mkube")]
+    pub data_dir: PathBuf,
+    /// Port of the API server on this host's loopback address; 0 = any free one (by default 6443, or the one of the
+    /// existing cluster).
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// Return once the cluster is ready; it goes on in the background until `mkube down`.
+    #[arg(long)]
+    pub detach: bool,
+    /// Apply this file once the cluster is ready, and wait until its Deployments are; may be given several times.
+    #[arg(long)]
+    pub manifest: Vec<PathBuf>,
+    /// The process that a detached `up` leaves behind.
+    #[arg(long, hide = true)]
+    pub background: bool,
+}
+
+/// How long the API server and the nodes may take.
+const READY: Duration = Duration::from_secs(60);
+
+/// Runs `mkube up`.
+///
+/// # Errors
+/// With a sentence that says what is missing or in the way.
+pub fn run(options: &Options) -> anyhow::Result<()> {
+    if options.detach && !options.background {
+        return detach(options);
+    }
+    let begun = Instant::now();
+    if options.background {
+        rustix::process::setsid().context("leaving the terminal")?;
+    }
+    prerequisites::check()?;
+    let layout = Layout::new(&options.data_dir)?;
+    layout.create()?;
+    let lock = layout.lock()?;
+    let cluster = found_or_new(&layout, options)?;
+    // One thread: the supervisor's death is heard by its children through the thread that started them.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(live(options, layout, cluster, lock, begun))
+}
+
+/// Starts this very command again in the background and shows what it says until it is ready.
+fn detach(options: &Options) -> anyhow::Result<()> {
+    use std::process::{Command, Stdio};
+    let layout = Layout::new(&options.data_dir)?;
+    layout.create()?;
+    let log = layout.log("mkube");
+    let stderr = std::fs::OpenOptions::new().create(true).append(true).open(&log).context("opening the log")?;
+    let length = stderr.metadata().map(|meta| meta.len()).unwrap_or(0);
+    let mut child = Command::new("/proc/self/exe")
+        .args(std::env::args_os().skip(1))
+        .arg("--background")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(stderr)
+        .spawn()
+        .context("starting in the background")?;
+    let mut said = child.stdout.take().context("no output")?;
+    std::io::copy(&mut said, &mut std::io::stdout()).context("showing progress")?;
+    // The pipe closes when the cluster is ready, or when the process has ended.
+    if layout.pid("ready").exists() {
+        return Ok(());
+    }
+    let status = child.wait().context("waiting")?;
+    let text = std::fs::read(&log).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text[usize::try_from(length)?.min(text.len())..]).into_owned();
+    let last = text.lines().filter(|line| !line.trim().is_empty()).last().unwrap_or("no reason given");
+    bail!("{} ({status}; see {})", last.trim_start_matches("error: "), log.display())
+}
+
+fn found_or_new(layout: &Layout, options: &Options) -> anyhow::Result<Cluster> {
+    let cluster = match layout.cluster()? {
+        Some(mut cluster) => {
+            if let Some(nodes) = options.nodes {
+                ensure!(
+                    nodes >= cluster.nodes,
+                    "the cluster in {} has {} nodes; it cannot shrink to {nodes}",
+                    layout.root().display(),
+                    cluster.nodes
+                );
+                cluster.nodes = nodes;
+            }
+            if let Some(runtime) = &options.runtime {
+                cluster.runtime.clone_from(runtime);
+            }
+            if let Some(port) = options.port.filter(|port| *port != 0) {
+                cluster.port = port;
+            }
+            cluster
+        }
+        None => Cluster {
+            id: format!("{:06x}", rand::random::<u32>() & 0xff_ffff),
+            nodes: options.nodes.unwrap_or(3),
+            runtime: options.runtime.clone().unwrap_or_else(|| "process".into()),
+            port: options.port.unwrap_or(6443),
+            ranges: free_ranges()?,
+        },
+    };
+    let cluster = Cluster { port: free_port(cluster.port)?, ..cluster };
+    layout.keep(&cluster)?;
+    Ok(cluster)
+}
+
+fn free_ranges() -> anyhow::Result<Ranges> {
+    let taken =
+        namespace::on_thread(|| Ok(net::with_netlink(|handle| async move { net::routed_ranges(&handle).await })))?;
+    Ranges::choose(&taken?).context("no free address ranges below 10.0.0.0/8: are there 50 clusters on this machine?")
+}
+
+fn free_port(port: u16) -> anyhow::Result<u16> {
+    match TcpListener::bind(("127.0.0.1", port)) {
+        Ok(listener) => Ok(listener.local_addr()?.port()),
+        Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {
+            bail!("port {port} on 127.0.0.1 is in use; choose another with --port, or any free one with --port 0")
+        }
+        Err(error) => Err(error).with_context(|| format!("port {port} on 127.0.0.1")),
+    }
+}
+
+/// The cluster's life.
+async fn live(options: &Options, layout: Layout, cluster: Cluster, lock: Lock, begun: Instant) -> anyhow::Result<()> {
+    base::logging::init("info", base::logging::Format::Text);
+    let context = Context::until_signal()?;
+    let mut say = Progress::new(begun);
+    say.line(&format!("cluster {} in {}", cluster.id, layout.root().display()));
+    for node in cluster.node_names() {
+        std::fs::create_dir_all(layout.manifests(&node)).context("making the node's directories")?;
+    }
+    certificates::make(&layout, &cluster)?;
+    network::make(&cluster)?;
+    let ranges = &cluster.ranges;
+    say.step(&format!("network ready: nodes {}, pods {}, services {}", ranges.nodes, ranges.pods, ranges.services));
+
+    let executable = Arc::new(std::env::current_exe().context("own executable")?);
+    let layout = Arc::new(layout);
+    for unit in units::plan(&layout, &cluster).map_err(anyhow::Error::msg)? {
+        let kept = supervise::keep(unit, layout.clone(), executable.clone(), context.clone());
+        context.spawn_graceful("unit", kept);
+    }
+    let outcome = tokio::select! {
+        outcome = announce(options, &layout, &cluster, &mut say) => outcome,
+        () = context.stopped() => Ok(()),
+    };
+    if outcome.is_ok() && !context.is_stopped() {
+        base::files::write_atomic(&layout.pid("ready"), std::process::id().to_string().as_bytes(), 0o600)?;
+        say.close();
+        context.stopped().await;
+    }
+    let _ = std::fs::remove_file(layout.pid("ready"));
+    context.shutdown(Duration::from_secs(15)).await;
+    let removed = down::remove_remains(&layout, &cluster);
+    drop(lock);
+    outcome.and(removed)
+}
+
+/// Waits until everything is ready, and says so.
+async fn announce(options: &Options, layout: &Layout, cluster: &Cluster, say: &mut Progress) -> anyhow::Result<()> {
+    let config = client::Config::from_kubeconfig(&layout.kubeconfig())?.named("mkube");
+    let client = client::Client::new(&config)?;
+    wait::api_server(&client, READY).await?;
+    say.step(&format!("API server ready at https://127.0.0.1:{}", cluster.port));
+    wait::nodes(&client, &cluster.node_names(), READY).await?;
+    say.step(&format!("{} of {} nodes ready", cluster.nodes, cluster.nodes));
+    for manifest in &options.manifest {
+        wait::apply(layout, manifest).await?;
+    }
+    if !options.manifest.is_empty() {
+        wait::deployments(&client, READY).await?;
+        say.step("manifests applied, deployments available");
+    }
+    say.line("");
+    say.line(&format!("kubeconfig: {}", layout.kubeconfig().display()));
+    let program = std::env::current_exe().map(|path| path.display().to_string()).unwrap_or_else(|_| "mkube".into());
+    say.line(&format!("try:        export KUBECONFIG={}", layout.kubeconfig().display()));
+    say.line(&format!("            {program} kubectl get nodes -o wide"));
+    for (name, url) in wait::urls(&client).await? {
+        say.line(&format!("            curl {url}   # Service {name}"));
+    }
+    say.line(&format!("            {program} down --data-dir {}", layout.root().display()));
+    Ok(())
+}
+
+/// Tells people how far it is.
+struct Progress {
+    begun: Instant,
+    terminal: bool,
+}
+
+impl Progress {
+    fn new(begun: Instant) -> Self {
+        Self { begun, terminal: std::io::stdout().is_terminal() }
+    }
+
+    fn step(&mut self, text: &str) {
+        let mark = if self.terminal { "\u{1b}[32m✓\u{1b}[0m" } else { "✓" };
+        self.line(&format!("{mark} {:5.2} s  {text}", self.begun.elapsed().as_secs_f64()));
+    }
+
+    #[allow(clippy::unused_self)]
+    fn line(&mut self, text: &str) {
+        // Whoever watched may have gone; the cluster goes on.
+        let _ = writeln!(std::io::stdout(), "{text}");
+        let _ = std::io::stdout().flush();
+    }
+
+    /// Nothing more to say: whoever reads our output through a pipe learns it by the pipe's end.
+    fn close(&mut self) {
+        if !self.terminal
+            && let Ok(null) = std::fs::OpenOptions::new().write(true).open("/dev/null")
+        {
+            let _ = rustix::stdio::dup2_stdout(null);
+        }
+    }
+}

@@ -1,0 +1,77 @@
+//! Keeps the units running: starts them, logs what they say into files, starts again what ends, later each time.
+
+use std::fs::OpenOptions;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::process::{Child, Command};
+use tokio::time::Instant;
+
+use base::Context;
+
+use super::units::Unit;
+use crate::layout::Layout;
+
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+/// A unit that ran this long has proved itself: the next restart comes at once again.
+const PROVEN: Duration = Duration::from_secs(30);
+/// How long a unit may take to end after SIGTERM.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Runs `unit` until `context` stops, then ends it.
+pub async fn keep(unit: Unit, layout: Arc<Layout>, executable: Arc<PathBuf>, context: Context) {
+    let mut wait = FIRST_WAIT;
+    while !context.is_stopped() {
+        let begun = Instant::now();
+        match start(&unit, &layout, &executable) {
+            Ok(mut child) => {
+                let ended = tokio::select! {
+                    status = child.wait() => Some(status),
+                    () = context.stopped() => None,
+                };
+                match ended {
+                    Some(status) => {
+                        let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+                        tracing::warn!(unit = unit.name, status, "ended, starting again");
+                    }
+                    None => stop(&unit, &mut child).await,
+                }
+            }
+            Err(error) => tracing::error!(unit = unit.name, error = format!("{error:#}"), "cannot start"),
+        }
+        let _ = std::fs::remove_file(layout.pid(&unit.name));
+        wait = if begun.elapsed() > PROVEN { FIRST_WAIT } else { (wait * 2).min(LONGEST_WAIT) };
+        tokio::select! {
+            () = tokio::time::sleep(wait) => {}
+            () = context.stopped() => {}
+        }
+    }
+}
+
+fn start(unit: &Unit, layout: &Layout, executable: &PathBuf) -> anyhow::Result<Child> {
+    let path = layout.log(&unit.name);
+    let log = OpenOptions::new().create(true).append(true).open(&path).context("opening the log")?;
+    let mut command = Command::from(unit.launch.command(executable));
+    command.stdin(Stdio::null()).stdout(log.try_clone().context("log")?).stderr(log);
+    let child = command.spawn().context("starting")?;
+    if let Some(pid) = child.id() {
+        base::files::write_atomic(&layout.pid(&unit.name), pid.to_string().as_bytes(), 0o600).context("PID file")?;
+    }
+    Ok(child)
+}
+
+async fn stop(unit: &Unit, child: &mut Child) {
+    let pid = child.id().and_then(|pid| i32::try_from(pid).ok()).and_then(Pid::from_raw);
+    if let Some(pid) = pid {
+        let _ = kill_process(pid, Signal::TERM);
+    }
+    if tokio::time::timeout(PATIENCE, child.wait()).await.is_err() {
+        tracing::warn!(unit = unit.name, "did not end in time, killing");
+        let _ = child.kill().await;
+    }
+}

@@ -1,0 +1,164 @@
+//! The processes of a cluster: which, where, with what arguments. Pure.
+
+use std::net::SocketAddr;
+
+use crate::launch::Launch;
+use crate::layout::{Cluster, Layout};
+use crate::net::cidr::{FIRST_NODE, MASTER};
+
+/// One supervised process.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unit {
+    /// Name of its log and PID file, e.g. `kubelet-node-1`.
+    pub name: String,
+    /// How it starts.
+    pub launch: Launch,
+}
+
+/// Port of the API server on the switch.
+pub const API_PORT: u16 = 6443;
+const KUBELET_PORT: u16 = 10250;
+
+/// Name of the unit that runs `component` on `node`.
+pub fn node_unit(component: &str, node: &str) -> String {
+    format!("{component}-{node}")
+}
+
+/// All units: the master's, then each node's.
+///
+/// # Errors
+/// When the cluster's ranges are damaged.
+pub fn plan(layout: &Layout, cluster: &Cluster) -> Result<Vec<Unit>, String> {
+    let mut units = vec![
+        apiserver(layout, cluster)?,
+        master(cluster, "scheduler", scheduler(layout)),
+        master(cluster, "controller-manager", controller_manager(layout, cluster)),
+        master(cluster, "kube-proxy", kube_proxy(layout, cluster, "")),
+    ];
+    for (number, node) in (0u8..).zip(cluster.node_names()) {
+        let address = cluster.ranges.node_address(FIRST_NODE + number)?.to_string();
+        let on_node = |component: &str, arguments: Vec<String>| Unit {
+            name: node_unit(component, &node),
+            launch: Launch { namespace: Some(cluster.namespace(&node)), listen: None, arguments },
+        };
+        units.push(on_node("kubelet", kubelet(layout, cluster, &node, &address)));
+        units.push(on_node("kube-proxy", kube_proxy(layout, cluster, &node)));
+    }
+    Ok(units)
+}
+
+fn master(cluster: &Cluster, name: &str, arguments: Vec<String>) -> Unit {
+    let launch = Launch { namespace: Some(cluster.namespace("master")), listen: None, arguments };
+    Unit { name: name.into(), launch }
+}
+
+fn apiserver(layout: &Layout, cluster: &Cluster) -> Result<Unit, String> {
+    let pki = layout.pki();
+    let file = |name: &str| pki.join(name).display().to_string();
+    let arguments = command(
+        "apiserver",
+        &[
+            ("--bind-address", "0.0.0.0".into()),
+            ("--secure-port", API_PORT.to_string()),
+            ("--advertise-address", cluster.ranges.node_address(MASTER)?.to_string()),
+            ("--store-dir", layout.store().display().to_string()),
+            ("--tls-cert-file", file("apiserver.crt")),
+            ("--tls-private-key-file", file("apiserver.key")),
+            ("--client-ca-file", file("ca.crt")),
+            ("--service-account-key-file", file("sa.key")),
+            ("--service-account-signing-key-file", file("sa.key")),
+            ("--kubelet-client-certificate", file("apiserver-kubelet-client.crt")),
+            ("--kubelet-client-key", file("apiserver-kubelet-client.key")),
+            ("--kubelet-certificate-authority", file("ca.crt")),
+            ("--service-cluster-ip-range", cluster.ranges.services.clone()),
+        ],
+    );
+    let mut unit = master(cluster, "apiserver", arguments);
+    unit.launch.listen = Some(SocketAddr::from(([127, 0, 0, 1], cluster.port)));
+    Ok(unit)
+}
+
+fn scheduler(layout: &Layout) -> Vec<String> {
+    command("scheduler", &[("--kubeconfig", layout.component_kubeconfig("scheduler").display().to_string())])
+}
+
+fn controller_manager(layout: &Layout, cluster: &Cluster) -> Vec<String> {
+    command(
+        "controller-manager",
+        &[
+            ("--kubeconfig", layout.component_kubeconfig("controller-manager").display().to_string()),
+            ("--cluster-cidr", cluster.ranges.pods.clone()),
+            ("--root-ca-file", layout.pki().join("ca.crt").display().to_string()),
+        ],
+    )
+}
+
+fn kube_proxy(layout: &Layout, cluster: &Cluster, node: &str) -> Vec<String> {
+    command(
+        "kube-proxy",
+        &[
+            ("--kubeconfig", layout.component_kubeconfig("kube-proxy").display().to_string()),
+            ("--cluster-cidr", cluster.ranges.pods.clone()),
+            ("--hostname-override", node.into()),
+        ],
+    )
+}
+
+fn kubelet(layout: &Layout, cluster: &Cluster, node: &str, address: &str) -> Vec<String> {
+    let pki = layout.pki();
+    let file = |name: String| pki.join(name).display().to_string();
+    command(
+        "kubelet",
+        &[
+            ("--kubeconfig", file(format!("kubelet-{node}.kubeconfig"))),
+            ("--hostname-override", node.into()),
+            ("--node-ip", address.into()),
+            ("--port", KUBELET_PORT.to_string()),
+            ("--root-dir", layout.node(node).display().to_string()),
+            ("--pod-manifest-path", layout.manifests(node).display().to_string()),
+            ("--client-ca-file", file("ca.crt".into())),
+            ("--tls-cert-file", file(format!("kubelet-{node}-serving.crt"))),
+            ("--tls-private-key-file", file(format!("kubelet-{node}-serving.key"))),
+            ("--container-runtime", cluster.runtime.clone()),
+            ("--cgroup-root", cluster.cgroup(node)),
+            ("--capacity-divide", cluster.nodes.to_string()),
+        ],
+    )
+}
+
+fn command(name: &str, flags: &[(&str, String)]) -> Vec<String> {
+    let flags = flags.iter().filter(|(_, value)| !value.is_empty()).map(|(flag, value)| format!("{flag}={value}"));
+    std::iter::once(name.to_string()).chain(flags).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::net::cidr::Ranges;
+    use std::path::Path;
+
+    #[test]
+    fn every_node_gets_a_kubelet_and_a_proxy_in_its_own_namespace() {
+        let ranges = Ranges::choose(&[]).unwrap();
+        let cluster = Cluster { id: "abc123".into(), nodes: 2, runtime: "process".into(), port: 7000, ranges };
+        let units = plan(&Layout::new(Path::new("/d")).unwrap(), &cluster).unwrap();
+        let names: Vec<_> = units.iter().map(|unit| unit.name.as_str()).collect();
+        assert_eq!(
+            names,
+            [
+                "apiserver",
+                "scheduler",
+                "controller-manager",
+                "kube-proxy",
+                "kubelet-node-1",
+                "kube-proxy-node-1",
+                "kubelet-node-2",
+                "kube-proxy-node-2"
+            ]
+        );
+        assert_eq!(units[0].launch.listen, Some("127.0.0.1:7000".parse().unwrap()));
+        assert_eq!(units[6].launch.namespace.as_deref(), Some("mkube-abc123-node-2"));
+        assert!(units[6].launch.arguments.contains(&"--node-ip=10.198.0.12".to_string()));
+        assert!(!units[3].launch.arguments.iter().any(|argument| argument.starts_with("--hostname-override")));
+    }
+}
