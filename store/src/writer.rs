@@ -77,7 +77,6 @@ impl Writer {
             while !waiting.is_empty() {
                 let group = take_group(&mut waiting);
                 if !self.write(group) {
-                    self.core.close();
                     return;
                 }
             }
@@ -102,6 +101,8 @@ impl Writer {
             Err(AppendError::Unknown(error)) => {
                 let text = format!("the store's log failed, and what is durable is unknown: {error}");
                 tracing::error!(%error, "the store's log failed, and what is durable is unknown");
+                // Closed before anybody is told that his write was not answered.
+                self.core.close();
                 (self.fatal)(&text);
                 return false;
             }

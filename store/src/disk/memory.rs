@@ -16,14 +16,23 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 
 use super::{Disk, DiskFile, SECTOR};
 
-/// See the module's header. Clones are the same disk.
-#[derive(Clone, Default)]
+/// See the module's header. Clones are the same disk, as the machine sees it that runs now: what was handed out before a
+/// loss of power is dead after it.
+#[derive(Default)]
 pub struct MemoryDisk {
     inner: Arc<Mutex<Inner>>,
+    /// Losses of power before this handle was made.
+    life: u64,
+}
+
+impl Clone for MemoryDisk {
+    fn clone(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), life: self.inner.lock().life }
+    }
 }
 
 #[derive(Default)]
@@ -63,13 +72,11 @@ enum NameChange {
 struct MemoryFile {
     disk: MemoryDisk,
     node: usize,
-    life: u64,
 }
 
 struct Held {
     disk: MemoryDisk,
     path: PathBuf,
-    life: u64,
 }
 
 impl MemoryDisk {
@@ -139,11 +146,21 @@ impl MemoryDisk {
             other.nodes.push(Node { seen: content.clone(), durable: content, pending: Vec::new() });
         }
         other.durable = other.seen.clone();
-        Self { inner: Arc::new(Mutex::new(other)) }
+        Self { inner: Arc::new(Mutex::new(other)), life: 0 }
     }
 
-    fn file(&self, node: usize, life: u64) -> Box<dyn DiskFile> {
-        Box::new(MemoryFile { disk: self.clone(), node, life })
+    /// The disk, if it has not lost power since this handle was made.
+    fn alive(&self) -> io::Result<MutexGuard<'_, Inner>> {
+        let inner = self.inner.lock();
+        if inner.life == self.life { Ok(inner) } else { Err(io::Error::other("the disk lost power")) }
+    }
+
+    fn same(&self) -> Self {
+        Self { inner: Arc::clone(&self.inner), life: self.life }
+    }
+
+    fn file(&self, node: usize) -> Box<dyn DiskFile> {
+        Box::new(MemoryFile { disk: self.same(), node })
     }
 }
 
@@ -201,29 +218,30 @@ impl Disk for MemoryDisk {
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        let inner = self.inner.lock();
+        let inner = self.alive()?;
         let here = inner.seen.keys().filter(|path| path.parent() == Some(dir));
         Ok(here.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect())
     }
 
     fn open(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let inner = self.inner.lock();
+        let inner = self.alive()?;
         let node = inner.seen.get(path).copied().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))?;
-        Ok(self.file(node, inner.life))
+        drop(inner);
+        Ok(self.file(node))
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let mut inner = self.inner.lock();
-        let life = inner.life;
+        let mut inner = self.alive()?;
         let node = inner.nodes.len();
         inner.nodes.push(Node::default());
         inner.seen.insert(path.to_owned(), node);
         inner.names.push(NameChange::Link(path.to_owned(), node));
-        Ok(self.file(node, life))
+        drop(inner);
+        Ok(self.file(node))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut inner = self.inner.lock();
+        let mut inner = self.alive()?;
         if !inner.seen.contains_key(from) {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -234,7 +252,7 @@ impl Disk for MemoryDisk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        let mut inner = self.inner.lock();
+        let mut inner = self.alive()?;
         if !inner.seen.contains_key(path) {
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -245,24 +263,22 @@ impl Disk for MemoryDisk {
     }
 
     fn sync_dir(&self, _dir: &Path) -> io::Result<()> {
-        let mut inner = self.inner.lock();
+        let mut inner = self.alive()?;
         inner.durable = inner.seen.clone();
         inner.names.clear();
         Ok(())
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Any + Send>>> {
-        let mut inner = self.inner.lock();
-        let life = inner.life;
+        let mut inner = self.alive()?;
         let free = inner.locked.insert(path.to_owned());
-        Ok(free.then(|| Box::new(Held { disk: self.clone(), path: path.to_owned(), life }) as Box<dyn Any + Send>))
+        Ok(free.then(|| Box::new(Held { disk: self.same(), path: path.to_owned() }) as Box<dyn Any + Send>))
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
-        let mut inner = self.disk.inner.lock();
-        if inner.life == self.life {
+        if let Ok(mut inner) = self.disk.alive() {
             inner.locked.remove(&self.path);
         }
     }
@@ -270,11 +286,7 @@ impl Drop for Held {
 
 impl MemoryFile {
     fn with<T>(&self, work: impl FnOnce(&mut Inner) -> io::Result<T>) -> io::Result<T> {
-        let mut inner = self.disk.inner.lock();
-        if inner.life != self.life {
-            return Err(io::Error::other("the disk lost power"));
-        }
-        work(&mut inner)
+        work(&mut *self.disk.alive()?)
     }
 }
 

@@ -78,7 +78,7 @@ impl Log {
     /// Writes requests as the next entries, in one frame, and makes them durable. Returns the first one's index.
     pub(crate) fn append<'a>(&mut self, requests: impl Iterator<Item = &'a Bytes>) -> Result<u64, AppendError> {
         if self.current.bytes >= self.segment_bytes {
-            self.rotate().map_err(AppendError::Refused)?;
+            self.rotate()?;
         }
         let first = self.next;
         self.frame.begin(first);
@@ -104,8 +104,14 @@ impl Log {
         Ok(first)
     }
 
-    fn rotate(&mut self) -> io::Result<()> {
-        let (file, segment) = create_segment(&*self.disk, &self.dir, self.next, self.chain)?;
+    fn rotate(&mut self) -> Result<(), AppendError> {
+        let (file, segment) = create_segment(&*self.disk, &self.dir, self.next, self.chain).map_err(|error| {
+            // What a full disk says before anything was synced can be tried again; a failed sync cannot.
+            match error.kind() {
+                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => AppendError::Refused(error),
+                _ => AppendError::Unknown(error),
+            }
+        })?;
         self.file = file;
         self.sealed.push(std::mem::replace(&mut self.current, segment));
         Ok(())
@@ -147,3 +153,6 @@ fn create_segment(disk: &dyn Disk, dir: &Path, first: u64, chain: u32) -> io::Re
     disk.sync_dir(dir)?;
     Ok((file, Segment { path, first, bytes: HEADER as u64 }))
 }
+
+#[cfg(test)]
+mod tests;
