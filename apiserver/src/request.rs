@@ -73,6 +73,8 @@ pub struct RequestInfo {
     pub name: String,
     /// Whether `name` stands in the path (and not only in a field selector).
     pub named: bool,
+    /// The field selector of the query, undecoded further; empty if none.
+    pub field_selector: String,
     /// What follows the subresource (`proxy/<rest>`), without the leading slash.
     pub rest: String,
     /// The decoded path.
@@ -100,6 +102,7 @@ impl RequestInfo {
         info.is_resource = true;
         info.verb = method_verb(method).into();
         let query = Query::parse(raw_query.unwrap_or_default());
+        info.field_selector = query.get("fieldSelector").unwrap_or_default().into();
         info.read_tail(tail);
         info.refine_verb(&query);
         if let Some((kind, served)) = kinds::find(&info.api_group, &info.api_version, &info.resource_name) {

@@ -24,6 +24,8 @@ pub struct Attributes {
     pub namespace: String,
     /// Empty for collections.
     pub name: String,
+    /// The field selector of a list or watch; empty if none.
+    pub field_selector: String,
     /// The path, for what is no resource.
     pub path: String,
     /// Whether it is about a resource.
@@ -42,6 +44,7 @@ impl Attributes {
             subresource: info.subresource.clone(),
             namespace: info.namespace.clone(),
             name: info.name.clone(),
+            field_selector: info.field_selector.clone(),
             path: info.path.clone(),
             is_resource: info.is_resource,
         }

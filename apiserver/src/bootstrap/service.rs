@@ -1,0 +1,145 @@
+//! The `kubernetes` Service in `default`, with this server as its endpoint (upstream: pkg/controlplane/controller/
+//! kubernetesservice and pkg/controlplane/reconcilers). It has no selector: its endpoints are ours to write.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use api::{Status, kinds, object};
+use serde_json::{Value, json};
+
+use super::Facts;
+use crate::registry::{Call, Registry, Target};
+use crate::storage::Freshness;
+
+const NAME: &str = "kubernetes";
+const NAMESPACE: &str = "default";
+
+/// Makes sure of the Service and of this server as its endpoint.
+///
+/// # Errors
+/// When the range is none, an object is refused, or the store fails.
+pub async fn reconcile(registry: &Registry, facts: &Facts) -> anyhow::Result<()> {
+    let address = first_address(&facts.service_range).ok_or_else(|| {
+        anyhow::anyhow!("--service-cluster-ip-range {:?} is no range of addresses", facts.service_range)
+    })?;
+    put(registry, service(address, facts.port), &["/spec/ports"]).await?;
+    put(registry, endpoints(facts), &["/subsets"]).await?;
+    put(registry, slice(facts), &["/endpoints", "/ports"]).await?;
+    Ok(())
+}
+
+/// The first usable address of a range: the one after its base.
+pub fn first_address(range: &str) -> Option<IpAddr> {
+    let (base, bits) = range.split(',').next()?.trim().split_once('/')?;
+    let bits: u32 = bits.parse().ok()?;
+    match base.parse().ok()? {
+        IpAddr::V4(base) if bits <= 31 => {
+            let mask = u32::MAX.checked_shl(32 - bits).unwrap_or(0);
+            Some(Ipv4Addr::from((u32::from(base) & mask) + 1).into())
+        }
+        IpAddr::V6(base) if bits <= 127 => {
+            let mask = u128::MAX.checked_shl(128 - bits).unwrap_or(0);
+            Some(Ipv6Addr::from((u128::from(base) & mask) + 1).into())
+        }
+        _ => None,
+    }
+}
+
+fn family(address: IpAddr) -> &'static str {
+    if address.is_ipv4() { "IPv4" } else { "IPv6" }
+}
+
+fn service(address: IpAddr, port: u16) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {
+            "name": NAME, "namespace": NAMESPACE,
+            "labels": {"component": "apiserver", "provider": "kubernetes"},
+        },
+        "spec": {
+            "type": "ClusterIP", "clusterIP": address.to_string(), "clusterIPs": [address.to_string()],
+            "ipFamilies": [family(address)], "ipFamilyPolicy": "SingleStack", "sessionAffinity": "None",
+            "internalTrafficPolicy": "Cluster",
+            "ports": [{"name": "https", "port": 443, "protocol": "TCP", "targetPort": port}],
+        },
+    })
+}
+
+fn endpoints(facts: &Facts) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Endpoints",
+        "metadata": {
+            "name": NAME, "namespace": NAMESPACE,
+            "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"},
+        },
+        "subsets": [{
+            "addresses": [{"ip": facts.advertise.to_string()}],
+            "ports": [{"name": "https", "port": facts.port, "protocol": "TCP"}],
+        }],
+    })
+}
+
+fn slice(facts: &Facts) -> Value {
+    json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
+        "metadata": {"name": NAME, "namespace": NAMESPACE, "labels": {"kubernetes.io/service-name": NAME}},
+        "addressType": family(facts.advertise),
+        "endpoints": [{"addresses": [facts.advertise.to_string()], "conditions": {"ready": true}}],
+        "ports": [{"name": "https", "port": facts.port, "protocol": "TCP"}],
+    })
+}
+
+/// Creates the object, or brings `fields` of the present one up to date.
+async fn put(registry: &Registry, wanted: Value, fields: &[&str]) -> Result<(), Status> {
+    let found = kinds::by_api_version(object::api_version(&wanted), object::kind(&wanted));
+    let (kind, _) = found.ok_or_else(|| Status::internal("kind without a row"))?;
+    let call = Call::internal();
+    let Some(entry) = registry.storage().get(kind, NAMESPACE, NAME, Freshness::Latest).await? else {
+        return registry.create(&call, kind, NAMESPACE, wanted).await.map(drop);
+    };
+    let present = entry.value();
+    let mut merged = present.clone();
+    for field in fields {
+        if let Some(value) = object::at(&wanted, field) {
+            object::set(&mut merged, field, value.clone());
+        }
+    }
+    if merged == present {
+        return Ok(());
+    }
+    object::set_resource_version(&mut merged, "");
+    registry.update(&call, kind, NAMESPACE, NAME, Target::Main, merged).await.map(drop)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_address_follows_the_base() {
+        let table = [
+            ("10.96.0.0/16", Some("10.96.0.1")),
+            ("10.96.7.9/16", Some("10.96.0.1")),
+            ("fd00:1::/112", Some("fd00:1::1")),
+            ("10.96.0.0/12,fd00::/108", Some("10.96.0.1")),
+            ("10.96.0.0", None),
+            ("10.96.0.0/33", None),
+            ("x/8", None),
+        ];
+        for (range, expected) in table {
+            assert_eq!(first_address(range).map(|a| a.to_string()).as_deref(), expected, "{range}");
+        }
+    }
+
+    #[test]
+    fn the_service_leads_to_this_server() {
+        let facts = Facts {
+            advertise: IpAddr::from([10, 0, 0, 1]),
+            port: 6443,
+            service_range: "10.96.0.0/16".into(),
+            client_ca: None,
+        };
+        assert_eq!(endpoints(&facts)["subsets"][0]["ports"][0]["port"], 6443);
+        assert_eq!(slice(&facts)["addressType"], "IPv4");
+        assert_eq!(service(IpAddr::from([10, 96, 0, 1]), 6443)["spec"]["ports"][0]["targetPort"], 6443);
+    }
+}

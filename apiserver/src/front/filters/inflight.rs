@@ -1,0 +1,44 @@
+//! How many requests are served at once, reading and changing apart; more get 429 and a time to come back. Watches and
+//! streams are not counted (upstream: WithMaxInFlightLimit; there members of system:masters pass, here nobody does: the
+//! limit is what bounds memory).
+
+use api::Status;
+use http::Response;
+use tokio::sync::Semaphore;
+
+use crate::front::chain::{Exchange, Next};
+use crate::front::metrics::{self, Labels};
+use crate::front::respond;
+use crate::request::Body;
+
+/// The limits.
+pub struct Limits {
+    reading: Semaphore,
+    changing: Semaphore,
+}
+
+impl Limits {
+    /// So many reading and so many changing requests.
+    pub fn new(reading: usize, changing: usize) -> Self {
+        Self { reading: Semaphore::new(reading), changing: Semaphore::new(changing) }
+    }
+}
+
+/// See the module.
+pub async fn filter(exchange: Exchange, next: Next) -> Response<Body> {
+    if exchange.info.long_running() {
+        return next.run(exchange).await;
+    }
+    let front = exchange.front.clone();
+    let (limit, kind) = if exchange.info.read_only() {
+        (&front.limits.reading, "readOnly")
+    } else {
+        (&front.limits.changing, "mutating")
+    };
+    let Ok(_permit) = limit.try_acquire() else {
+        Labels::of(&exchange.info, false).terminated("429");
+        return respond::status(&Status::too_many_requests("Too many requests, please try again later.", 1));
+    };
+    let _counted = metrics::inflight(kind);
+    next.run(exchange).await
+}

@@ -1,0 +1,81 @@
+//! The flags of the API server, named like upstream's kube-apiserver.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+/// Flags.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// Address to listen on.
+    #[arg(long, default_value = "0.0.0.0")]
+    pub bind_address: IpAddr,
+    /// Port to listen on with TLS; 0 = any free one.
+    #[arg(long, default_value_t = 6443)]
+    pub secure_port: u16,
+    /// Address under which members of the cluster reach this server; by default the bind address if it is a concrete one,
+    /// else that of the interface that leads out.
+    #[arg(long)]
+    pub advertise_address: Option<IpAddr>,
+    /// Directory of the embedded store.
+    #[arg(long)]
+    pub store_dir: PathBuf,
+    /// Certificate of the server (PEM, with intermediates).
+    #[arg(long)]
+    pub tls_cert_file: PathBuf,
+    /// Private key of the server (PEM).
+    #[arg(long)]
+    pub tls_private_key_file: PathBuf,
+    /// Authorities that client certificates may come from (PEM). Without it certificates say nothing.
+    #[arg(long)]
+    pub client_ca_file: Option<PathBuf>,
+    /// Keys that verify service account tokens (PEM, public or private); may be given several times.
+    #[arg(long)]
+    pub service_account_key_file: Vec<PathBuf>,
+    /// Key that signs service account tokens (PEM, PKCS #8, ECDSA P-256).
+    #[arg(long)]
+    pub service_account_signing_key_file: PathBuf,
+    /// Issuer of service account tokens.
+    #[arg(long, default_value = "https://kubernetes.default.svc.cluster.local")]
+    pub service_account_issuer: String,
+    /// Audiences that tokens for this API have; by default the issuer.
+    #[arg(long, value_delimiter = ',')]
+    pub api_audiences: Vec<String>,
+    /// Client certificate for kubelets (PEM).
+    #[arg(long)]
+    pub kubelet_client_certificate: Option<PathBuf>,
+    /// Client key for kubelets (PEM).
+    #[arg(long)]
+    pub kubelet_client_key: Option<PathBuf>,
+    /// Authorities that kubelets' certificates may come from (PEM); by default the client authorities.
+    #[arg(long)]
+    pub kubelet_certificate_authority: Option<PathBuf>,
+    /// Range of the addresses of Services.
+    #[arg(long, default_value = "10.96.0.0/16")]
+    pub service_cluster_ip_range: String,
+    /// Range of the node ports of Services.
+    #[arg(long, default_value = "30000-32767")]
+    pub service_node_port_range: String,
+    /// Reading requests served at once; more get 429.
+    #[arg(long, default_value_t = 400)]
+    pub max_requests_inflight: usize,
+    /// Changing requests served at once; more get 429.
+    #[arg(long, default_value_t = 200)]
+    pub max_mutating_requests_inflight: usize,
+    /// Longest life of a request that is no watch or stream, in seconds.
+    #[arg(long, default_value_t = 60)]
+    pub request_timeout_seconds: u64,
+    /// Connections served at once; further ones wait to be accepted.
+    #[arg(long, default_value_t = 8192)]
+    pub max_connections: usize,
+}
+
+impl Options {
+    /// Audiences that a token for this API may have.
+    pub fn audiences(&self) -> Vec<String> {
+        if self.api_audiences.is_empty() {
+            vec![self.service_account_issuer.clone()]
+        } else {
+            self.api_audiences.clone()
+        }
+    }
+}

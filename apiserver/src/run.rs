@@ -1,0 +1,130 @@
+//! Puts the server together: store → storage → registry → authentication and authorization → listener → the objects that
+//! every cluster starts with.
+
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use base::Context;
+use store::Store;
+use tokio::net::TcpListener;
+
+use crate::auth::Auth;
+use crate::bootstrap::{self, Facts};
+use crate::front::filters::inflight::Limits;
+use crate::front::{Front, health::Health, listen};
+use crate::options::Options;
+use crate::registry::Registry;
+use crate::storage::Storage;
+use crate::stream::Dialer;
+
+/// How long requests and the store may take to finish when the server stops.
+const PATIENCE: Duration = Duration::from_secs(8);
+/// How often history is forgotten.
+const COMPACTION: Duration = Duration::from_secs(5 * 60);
+
+/// A server that is ready.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The verbs, for callers in the same process.
+    pub registry: Arc<Registry>,
+    /// What requests share.
+    pub front: Arc<Front>,
+}
+
+/// Starts a server in `context`; returns once it is ready.
+///
+/// # Errors
+/// Unusable files or flags, a taken port, a damaged store.
+pub async fn start(options: Options, context: &Context) -> anyhow::Result<Running> {
+    let address = SocketAddr::new(options.bind_address, options.secure_port);
+    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let address = listener.local_addr()?;
+
+    // The store and the caches outlive the connections: what is under way when the server stops is answered.
+    let below = Context::new();
+    let kv = Store::open(store::Options::new(&options.store_dir), &below)?;
+    let storage = Storage::new(kv, below.clone());
+    let registry = Registry::new(storage.clone());
+    let auth = Auth::new(&options, registry.clone(), context).await?;
+    let tls = listen::tls(&options.tls_cert_file, &options.tls_private_key_file, auth.clients.clone())?;
+    let dialer = Dialer::new(&options, registry.clone())?;
+    let advertise = options.advertise_address.unwrap_or_else(|| advertised(options.bind_address));
+    let connections = context.child();
+    let front = Arc::new(Front {
+        registry: registry.clone(),
+        auth,
+        dialer,
+        health: Health::default(),
+        limits: Limits::new(options.max_requests_inflight, options.max_mutating_requests_inflight),
+        address: SocketAddr::new(advertise, address.port()).to_string(),
+        request_timeout: Duration::from_secs(options.request_timeout_seconds.max(1)),
+        context: connections.clone(),
+    });
+    stop_in_order(context, connections, below);
+    context.spawn("compaction", compact(storage));
+    listen::serve(front.clone(), listener, tls, options.max_connections);
+
+    let facts = Facts {
+        advertise,
+        port: address.port(),
+        service_range: options.service_cluster_ip_range.clone(),
+        client_ca: options.client_ca_file.as_ref().map(std::fs::read_to_string).transpose()?,
+    };
+    bootstrap::run(&registry, &facts).await.context("the first objects cannot be written")?;
+    front.health.set_bootstrapped();
+    tracing::info!(%address, "serving");
+    Ok(Running { address, registry, front })
+}
+
+/// When the server stops: first the connections end, then the caches and the store.
+fn stop_in_order(context: &Context, connections: Context, below: Context) {
+    let stopping = context.clone();
+    context.spawn_graceful("shutdown", async move {
+        stopping.stopped().await;
+        if !connections.shutdown(PATIENCE).await {
+            tracing::warn!("some connections did not end in time");
+        }
+        below.shutdown(PATIENCE).await;
+    });
+}
+
+/// Forgets history older than five to ten minutes (upstream: the etcd3 compactor of the storage backend).
+async fn compact(storage: Arc<Storage>) {
+    let mut seen = storage.kv().local_revision();
+    loop {
+        tokio::time::sleep(COMPACTION).await;
+        let now = storage.kv().local_revision();
+        if let Err(error) = storage.compact(seen).await {
+            tracing::warn!(%error, revision = seen, "compaction failed");
+        }
+        seen = now;
+    }
+}
+
+/// Runs a server until `context` stops.
+///
+/// # Errors
+/// As [`start`].
+pub async fn run(options: Options, context: Context) -> anyhow::Result<()> {
+    let running = start(options, &context).await?;
+    drop(running);
+    if !context.run_to_end(PATIENCE * 3).await {
+        tracing::warn!("some requests did not end in time");
+    }
+    Ok(())
+}
+
+/// The address by which others reach us: the bound one, or that of the interface that leads out (no packet is sent).
+fn advertised(bind: IpAddr) -> IpAddr {
+    if !bind.is_unspecified() {
+        return bind;
+    }
+    let probe = UdpSocket::bind((IpAddr::from([0, 0, 0, 0]), 0)).and_then(|socket| {
+        socket.connect((IpAddr::from([192, 0, 2, 1]), 9))?;
+        socket.local_addr()
+    });
+    probe.map_or(IpAddr::from([127, 0, 0, 1]), |address| address.ip())
+}

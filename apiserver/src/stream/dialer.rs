@@ -1,0 +1,223 @@
+//! Connections to kubelets, pods and services. Every connection has a deadline; what it carries does not.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use api::{Status, kinds};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use serde_json::Value;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+
+use super::place;
+use crate::options::Options;
+use crate::registry::Registry;
+use crate::storage::Freshness;
+
+const CONNECT: Duration = Duration::from_secs(10);
+
+/// A byte stream.
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
+
+/// Where a request goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// Address or name.
+    pub host: String,
+    /// Port.
+    pub port: u16,
+    /// How it is spoken to.
+    pub security: Security,
+}
+
+/// How a target is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Security {
+    /// A kubelet: it knows us by our certificate, and we it by its own.
+    Kubelet,
+    /// TLS to something of a user's, whose certificate nobody here can judge (as upstream's pod and service proxies).
+    Unverified,
+    /// Plain TCP.
+    Plain,
+}
+
+impl Target {
+    /// `host:port`, an IPv6 address in brackets.
+    pub fn authority(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+
+    /// `https` or `http`.
+    pub fn scheme(&self) -> &'static str {
+        if self.security == Security::Plain { "http" } else { "https" }
+    }
+}
+
+/// See the module.
+pub struct Dialer {
+    registry: Arc<Registry>,
+    kubelet: Option<Arc<ClientConfig>>,
+    unverified: Arc<ClientConfig>,
+}
+
+impl Dialer {
+    /// Reads the certificates that the flags name.
+    ///
+    /// # Errors
+    /// Files that cannot be read or hold no usable certificate or key.
+    pub fn new(options: &Options, registry: Arc<Registry>) -> anyhow::Result<Self> {
+        Ok(Self { registry, kubelet: kubelet_config(options)?, unverified: unverified_config()? })
+    }
+
+    /// Connects.
+    ///
+    /// # Errors
+    /// Why not, in words.
+    pub async fn connect(&self, target: &Target) -> Result<Box<dyn Io>, String> {
+        let attempt = async {
+            let stream = TcpStream::connect((target.host.as_str(), target.port))
+                .await
+                .map_err(|error| format!("dial tcp {}: connect: {error}", target.authority()))?;
+            let _ = stream.set_nodelay(true);
+            let config = match target.security {
+                Security::Plain => return Ok(Box::new(stream) as Box<dyn Io>),
+                Security::Unverified => self.unverified.clone(),
+                Security::Kubelet => self.kubelet.clone().ok_or(
+                    "this server has no certificate for kubelets: --kubelet-client-certificate, --kubelet-client-key",
+                )?,
+            };
+            let name = ServerName::try_from(target.host.clone()).map_err(|error| error.to_string())?;
+            let stream =
+                TlsConnector::from(config).connect(name, stream).await.map_err(|error| format!("tls: {error}"))?;
+            Ok(Box::new(stream) as Box<dyn Io>)
+        };
+        let timed = tokio::time::timeout(CONNECT, attempt).await;
+        timed.unwrap_or_else(|_| Err(format!("dial tcp {}: i/o timeout", target.authority())))
+    }
+
+    /// A core object.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn object(&self, plural: &str, namespace: &str, name: &str) -> Result<Value, Status> {
+        let (kind, _) = kinds::find("", "v1", plural).ok_or_else(Status::no_such_path)?;
+        Ok(self.registry.get(kind, namespace, name, Freshness::Latest).await?.value())
+    }
+
+    /// A pod.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub async fn pod(&self, namespace: &str, name: &str) -> Result<Value, Status> {
+        self.object("pods", namespace, name).await
+    }
+
+    /// The kubelet of a pod's node; `None` while the pod is on none.
+    ///
+    /// # Errors
+    /// When the node is missing or has no address.
+    pub async fn kubelet_of(&self, pod: &Value) -> Result<Option<Target>, Status> {
+        let node = api::object::text(pod, "/spec/nodeName");
+        if node.is_empty() { Ok(None) } else { self.kubelet(node).await.map(Some) }
+    }
+
+    /// The kubelet of a node.
+    ///
+    /// # Errors
+    /// When the node is missing or has no address.
+    pub async fn kubelet(&self, node: &str) -> Result<Target, Status> {
+        let object = self.object("nodes", "", node).await?;
+        let (host, port) = place::kubelet(&object).ok_or_else(|| {
+            Status::internal(format!("no preferred addresses found; known addresses: [] of node {node}"))
+        })?;
+        Ok(Target { host, port, security: Security::Kubelet })
+    }
+}
+
+fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
+    std::fs::read(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn kubelet_config(options: &Options) -> anyhow::Result<Option<Arc<ClientConfig>>> {
+    let (Some(certificate), Some(key)) = (&options.kubelet_client_certificate, &options.kubelet_client_key) else {
+        return Ok(None);
+    };
+    let authority = options.kubelet_certificate_authority.as_ref().or(options.client_ca_file.as_ref());
+    let authority = authority.context("--kubelet-certificate-authority is needed to know kubelets")?;
+    let mut roots = RootCertStore::empty();
+    for certificate in CertificateDer::pem_slice_iter(&read(authority)?) {
+        roots.add(certificate?)?;
+    }
+    let chain = CertificateDer::pem_slice_iter(&read(certificate)?).collect::<Result<Vec<_>, _>>()?;
+    let secret =
+        PrivateKeyDer::from_pem_slice(&read(key)?).with_context(|| format!("{} is no private key", key.display()))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let config = builder.with_root_certificates(roots).with_client_auth_cert(chain, secret)?;
+    Ok(Some(Arc::new(config)))
+}
+
+fn unverified_config() -> anyhow::Result<Arc<ClientConfig>> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let algorithms = provider.signature_verification_algorithms;
+    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let verifier = Arc::new(unverified::Anything(algorithms));
+    Ok(Arc::new(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()))
+}
+
+mod unverified {
+    //! Accepts any certificate: for proxies to users' pods and services only.
+
+    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+    use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
+    use rustls::{DigitallySignedStruct, Error, SignatureScheme};
+    use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
+
+    #[derive(Debug)]
+    pub(super) struct Anything(pub(super) WebPkiSupportedAlgorithms);
+
+    impl ServerCertVerifier for Anything {
+        fn verify_server_cert(
+            &self,
+            _: &CertificateDer<'_>,
+            _: &[CertificateDer<'_>],
+            _: &ServerName<'_>,
+            _: &[u8],
+            _: UnixTime,
+        ) -> Result<ServerCertVerified, Error> {
+            Ok(ServerCertVerified::assertion())
+        }
+
+        fn verify_tls12_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signature: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            verify_tls12_signature(message, certificate, signature, &self.0)
+        }
+
+        fn verify_tls13_signature(
+            &self,
+            message: &[u8],
+            certificate: &CertificateDer<'_>,
+            signature: &DigitallySignedStruct,
+        ) -> Result<HandshakeSignatureValid, Error> {
+            verify_tls13_signature(message, certificate, signature, &self.0)
+        }
+
+        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+            self.0.supported_schemes()
+        }
+    }
+}
