@@ -1,5 +1,6 @@
 //! Tests of the storage as a whole, on the in-memory store.
 
+mod broken;
 mod flow;
 mod lists;
 mod memory;

@@ -153,7 +153,7 @@ impl Watcher {
                 Err(Ended::Failed(status)) => {
                     self.ended = true;
                     self.cache().metrics.terminated();
-                    return Some(Err(status));
+                    return Some(Err(*status));
                 }
             }
         }
@@ -303,7 +303,7 @@ impl Watcher {
                 }
             }
             Some(Err(Error::Compacted(oldest))) => return Err(self.too_old(oldest)),
-            Some(Err(error)) => return Err(Ended::Failed(errors::from_store(error))),
+            Some(Err(error)) => return Err(Ended::Failed(Box::new(errors::from_store(error)))),
             None => return Err(Ended::Stopped),
         }
         if self.cursor >= self.subscription.all.since() {
@@ -313,7 +313,7 @@ impl Watcher {
     }
 
     fn too_old(&self, oldest: Revision) -> Ended {
-        Ended::Failed(errors::too_old(self.cursor, oldest))
+        Ended::Failed(Box::new(errors::too_old(self.cursor, oldest)))
     }
 }
 
@@ -322,7 +322,7 @@ enum Ended {
     /// The server stops.
     Stopped,
     /// The client is told why.
-    Failed(Status),
+    Failed(Box<Status>),
 }
 
 /// An event out of the store's history. Fails if what was before is not known: then nobody can say what the change means to a selector.

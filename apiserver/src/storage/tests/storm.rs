@@ -22,11 +22,11 @@ async fn write(storage: Arc<Storage>, writer: usize) {
         let pick = (seed >> 33) as usize;
         let (name, app, node) =
             (format!("w{writer}-{}", pick % 7), format!("{}", pick / 7 % 3), format!("n{}", pick / 21 % 3));
-        let ns = if pick % 2 == 0 { "a" } else { "b" };
+        let ns = if pick.is_multiple_of(2) { "a" } else { "b" };
         let object = pod(ns, &name, &app, &node);
         match storage.get(pods, ns, &name, Freshness::Latest).await.unwrap() {
             None => drop(storage.create(pods, ns, &name, &object).await.unwrap()),
-            Some(entry) if pick % 5 == 0 => {
+            Some(entry) if pick.is_multiple_of(5) => {
                 assert!(matches!(storage.delete(pods, ns, &name, entry.revision()).await.unwrap(), Updated::Done(_)));
             }
             Some(entry) => {
@@ -61,21 +61,20 @@ async fn follow(
     mut done: tokio::sync::watch::Receiver<Revision>,
 ) -> Model {
     let pods = kind("pods");
-    let (mut model, mut last) = (Model::new(), 0);
+    let mut model = Model::new();
     let query = WatchQuery {
         predicate: select(labels, fields),
         initial_events: true,
         ..watch_from(WatchFrom::State(Freshness::Latest))
     };
     let mut items = storage.watch(pods, query.clone()).await.unwrap();
-    loop {
+    let mut last = loop {
         let item = next(&mut items).await.unwrap();
         if let WatchItem::Bookmark { revision, initial_end: true } = item {
-            last = revision;
-            break;
+            break revision;
         }
         apply(&mut model, &item, &mut 0);
-    }
+    };
     let mut taken = 0;
     loop {
         tokio::select! {
@@ -83,7 +82,7 @@ async fn follow(
             item = items.next() => {
                 apply(&mut model, &item.unwrap().unwrap(), &mut last);
                 taken += 1;
-                if patience > 0 && taken % patience == 0 {
+                if patience > 0 && usize::is_multiple_of(taken, patience) {
                     // Reads nothing for a while, then goes on elsewhere from what it has seen.
                     for _ in 0..50 {
                         tokio::task::yield_now().await;

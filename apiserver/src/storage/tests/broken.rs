@@ -1,0 +1,159 @@
+//! A store that fails: watches that break, reads that are refused, damaged objects.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use futures::future::BoxFuture;
+use parking_lot::Mutex;
+use store::{Error, Op, Page, Range, Signal, Txn, TxnReply, WatchOptions};
+use tokio::sync::broadcast;
+
+use super::*;
+
+/// A store whose watches can be cut with an error, and whose reads can be refused.
+struct Flaky {
+    inner: Arc<Store>,
+    cut: broadcast::Sender<Error>,
+    refuse: Mutex<Option<Error>>,
+    ranges: AtomicUsize,
+}
+
+impl Flaky {
+    fn new() -> Arc<Self> {
+        let (inner, cut) = (Store::in_memory(), broadcast::channel(8).0);
+        Arc::new(Self { inner, cut, refuse: Mutex::new(None), ranges: AtomicUsize::new(0) })
+    }
+}
+
+impl Kv for Flaky {
+    fn range(&self, range: Range) -> BoxFuture<'_, Result<Page, Error>> {
+        self.ranges.fetch_add(1, Ordering::SeqCst);
+        match self.refuse.lock().clone() {
+            Some(error) => Box::pin(async { Err(error) }),
+            None => self.inner.range(range),
+        }
+    }
+
+    fn txn(&self, txn: Txn) -> BoxFuture<'_, Result<TxnReply, Error>> {
+        self.inner.txn(txn)
+    }
+
+    fn watch(&self, range: Range, options: WatchOptions) -> BoxStream<'static, Result<Signal, Error>> {
+        let mut cut = self.cut.subscribe();
+        let cutting = futures::stream::once(async move { Err(cut.recv().await.unwrap_or(Error::NoSpace)) });
+        // Whatever comes first; nothing after an error.
+        let both = futures::stream::select(self.inner.watch(range, options), cutting);
+        let ended = Arc::new(Mutex::new(false));
+        both.take_while(move |signal| {
+            let before = std::mem::replace(&mut *ended.lock(), signal.is_err());
+            futures::future::ready(!before)
+        })
+        .boxed()
+    }
+
+    fn compact(&self, upto: Revision) -> BoxFuture<'_, Result<(), Error>> {
+        self.inner.compact(upto)
+    }
+
+    fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>> {
+        self.inner.revision()
+    }
+
+    fn local_revision(&self) -> Revision {
+        self.inner.local_revision()
+    }
+}
+
+fn storage(kv: &Arc<Flaky>, options: Options) -> (Arc<Storage>, Context) {
+    let context = Context::new();
+    (Storage::with_options(kv.clone(), context.clone(), options), context)
+}
+
+async fn put(storage: &Storage, name: &str, app: &str) -> Revision {
+    let (pods, object) = (kind("pods"), pod("ns", name, app, ""));
+    match storage.get(pods, "ns", name, Freshness::Latest).await.unwrap() {
+        None => storage.create(pods, "ns", name, &object).await.unwrap().revision(),
+        Some(entry) => match storage.update(pods, "ns", name, entry.revision(), &object).await.unwrap() {
+            Updated::Done(entry) => entry.revision(),
+            Updated::Changed(_) => panic!("nobody else writes"),
+        },
+    }
+}
+
+#[tokio::test]
+async fn a_broken_watch_goes_on_where_it_was() {
+    let kv = Flaky::new();
+    let (storage, _context) = storage(&kv, Options::default());
+    let first = put(&storage, "a", "0").await;
+    let mut items = storage.watch(kind("pods"), watch_from(WatchFrom::Revision(first))).await.unwrap();
+    let lists = kv.ranges.load(Ordering::SeqCst);
+    for round in 1..4 {
+        let deadline = std::time::Instant::now() + Duration::from_secs(10);
+        while kv.cut.send(Error::Unavailable("cut".into())).is_err() {
+            assert!(std::time::Instant::now() < deadline, "the cache watches again in time");
+            tokio::task::yield_now().await;
+        }
+        let changed = put(&storage, "a", &round.to_string()).await;
+        assert_eq!(told(&mut items).await, format!("MODIFIED a@{changed}"));
+    }
+    assert_eq!(kv.ranges.load(Ordering::SeqCst), lists, "without listing again");
+}
+
+#[tokio::test]
+async fn after_a_gap_everything_is_listed_and_watchers_read_history() {
+    let kv = Flaky::new();
+    let (storage, _context) = storage(&kv, Options::default());
+    let first = put(&storage, "a", "0").await;
+    let pods = kind("pods");
+    let mut items = storage.watch(pods, watch_from(WatchFrom::Revision(first))).await.unwrap();
+    let mut named = watch_from(WatchFrom::Revision(first));
+    (named.namespace, named.name) = (Some("ns".into()), Some("b".into()));
+    let mut named = storage.watch(pods, named).await.unwrap();
+    assert!(tokio::time::timeout(Duration::from_millis(20), items.next()).await.is_err());
+    let lists = kv.ranges.load(Ordering::SeqCst);
+    kv.cut.send(Error::Compacted(1)).unwrap();
+    let b = put(&storage, "b", "0").await;
+    let a = put(&storage, "a", "1").await;
+    assert_eq!(told(&mut items).await, format!("ADDED b@{b}"));
+    assert_eq!(told(&mut items).await, format!("MODIFIED a@{a}"));
+    assert_eq!(told(&mut named).await, format!("ADDED b@{b}"));
+    assert!(kv.ranges.load(Ordering::SeqCst) > lists, "listed again");
+    let last = put(&storage, "a", "2").await;
+    assert_eq!(told(&mut items).await, format!("MODIFIED a@{last}"), "and goes on");
+}
+
+#[tokio::test]
+async fn a_cache_that_cannot_start_says_so_and_starts_later() {
+    let kv = Flaky::new();
+    *kv.refuse.lock() = Some(Error::Unavailable("no leader".into()));
+    let (storage, context) = storage(&kv, Options { patience: Duration::from_millis(200), ..Options::default() });
+    let status = storage.get(kind("pods"), "ns", "a", Freshness::Any).await.unwrap_err();
+    assert_eq!((status.code, status.message.as_str()), (429, "storage is (re)initializing"));
+    assert_eq!(storage.kinds_synced().unwrap_err(), "watch caches not synced: pods");
+    *kv.refuse.lock() = None;
+    let deadline = std::time::Instant::now() + Duration::from_secs(10);
+    while storage.get(kind("pods"), "ns", "a", Freshness::Any).await.is_err() {
+        assert!(std::time::Instant::now() < deadline, "started in time");
+    }
+    assert!(storage.kinds_synced().is_ok());
+    context.stop();
+    let status = storage.get(kind("nodes"), "", "a", Freshness::Any).await.unwrap_err();
+    assert_eq!(status.code, 503, "{status}");
+}
+
+#[tokio::test]
+async fn damaged_objects_are_left_out() {
+    let kv = Flaky::new();
+    let damaged = |key: &str, value: &str| Txn {
+        then: vec![Op::Put { key: key.to_string().into(), value: value.to_string().into(), lease: 0 }],
+        ..Txn::default()
+    };
+    kv.txn(damaged("/registry/pods/ns/before", "{\"metadata\":")).await.unwrap();
+    let (storage, _context) = storage(&kv, Options::default());
+    put(&storage, "good", "0").await;
+    for key in ["/registry/pods/ns/after", "/registry/pods/nowhere"] {
+        kv.txn(damaged(key, "k8s\0protobuf")).await.unwrap();
+    }
+    let listing = storage.list(kind("pods"), ListQuery::default()).await.unwrap();
+    let names: Vec<&str> = listing.entries.iter().map(|entry| entry.name()).collect();
+    assert_eq!(names, ["good"]);
+}
