@@ -139,6 +139,13 @@ impl Group {
         found
     }
 
+    /// Removes it if nothing is in it or below it any more.
+    pub fn remove_if_empty(&self) {
+        for (_, directory) in self.directories() {
+            let _ = std::fs::remove_dir(directory);
+        }
+    }
+
     /// Removes it with all that is below it. Processes in it must have ended; the kernel lets go of a dead one a moment later,
     /// so a busy directory is tried again for a while.
     pub fn remove(&self) -> io::Result<()> {

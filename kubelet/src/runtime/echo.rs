@@ -56,7 +56,9 @@ impl Options {
                     options.linger = duration(&value).ok_or_else(|| format!("--linger {value:?}: not a duration"))?
                 }
                 _ => {
-                    return Err(format!("unknown argument {name:?}; there are --http --tcp --udp PORT and --linger 2s"));
+                    return Err(format!(
+                        "unknown argument {name:?}; there are --http --tcp --udp PORT and --linger 2s"
+                    ));
                 }
             }
         }

@@ -97,7 +97,7 @@ fn prepare(directory: &Path) -> Result<serve::Shim, String> {
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));
     // As the kubelet gives the pause container: killed last.
     let _ = std::fs::write("/proc/self/oom_score_adj", "-998");
-    config.cgroup.child("shim").enter();
+    config.shim_cgroup().enter();
 
     // A socket's address holds 107 bytes; a data directory's name may be longer.
     let bind = || {

@@ -52,10 +52,17 @@ pub struct SandboxConfig {
     pub created_at: i64,
     /// `None` with host network.
     pub network: Option<PodNetwork>,
-    /// Its cgroup.
+    /// The pod's control group; sandboxes of the same pod that follow each other share it. See [`SandboxConfig::shim_cgroup`].
     pub cgroup: cgroup::Group,
     /// Directories of the node that containers see empty: keys, other pods.
     pub hide: Vec<PathBuf>,
+}
+
+impl SandboxConfig {
+    /// The control group of the shim itself. Containers have theirs beside it, named by their IDs.
+    pub fn shim_cgroup(&self) -> cgroup::Group {
+        self.cgroup.child(&format!("shim-{}", self.id))
+    }
 }
 
 /// A process that can be told from a later one with the same PID.

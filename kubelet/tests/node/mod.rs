@@ -56,7 +56,7 @@ impl Node {
         }
     }
 
-    async fn start(directory: &Path) -> Self {
+    pub async fn start(directory: &Path) -> Self {
         let id = directory.file_name().unwrap().to_str().unwrap().replace('.', "");
         let mut options = ProcessOptions::new(directory.join("runtime"), id, "test-node");
         options.exe = PathBuf::from(env!("CARGO_BIN_EXE_mkubelet"));

@@ -39,17 +39,20 @@ pub fn cleanup(root: &Path) -> io::Result<Vec<String>> {
     Ok(left)
 }
 
-/// Ends one pod: its shim (and by that its containers), whatever else is in its control group, its interface.
+/// Ends one sandbox: its shim (and by that its containers), whatever else is in their control groups, its interface.
 pub(super) fn end(pod: &Pod, left: &mut Vec<String>) {
     if let Some(shim) = &*pod.shim.lock() {
         shim.kill();
     }
-    for held in pod.containers.lock().values() {
+    for (id, held) in pod.containers.lock().iter() {
         if let Some(process) = held.record.as_ref().and_then(|record| record.process.as_ref()) {
             process.kill();
         }
+        remove_group(&pod.config.cgroup.child(id), left);
     }
-    remove_group(&pod.config.cgroup, left);
+    remove_group(&pod.config.shim_cgroup(), left);
+    // The pod's next sandbox may be in it already.
+    pod.config.cgroup.remove_if_empty();
     // With its last process the namespace goes, and the interface with it, but only some time later.
     if let Some(network) = &pod.config.network
         && let Err(error) = network.remove()

@@ -535,11 +535,8 @@ fn start_shim(pod: &Pod, exe: &Path) -> Result<()> {
         std::fs::File::create(directory.join("shim.log"))
     };
     let log = files().map_err(other("making a sandbox"))?;
-    for missing in config
-        .cgroup
-        .create(&config.spec.resources)
-        .into_iter()
-        .chain(config.cgroup.child("shim").create(&Default::default()))
+    for missing in
+        config.cgroup.create(&config.spec.resources).into_iter().chain(config.shim_cgroup().create(&Default::default()))
     {
         tracing::warn!(sandbox = config.id, missing, "a limit could not be set");
     }

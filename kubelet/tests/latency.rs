@@ -1,0 +1,37 @@
+//! How long a pod takes from "run it" to "its program runs", with the process runtime. Prints a table; fails only if it is absurd.
+
+mod node;
+
+use std::time::{Duration, Instant};
+
+use kubelet::runtime::Runtime;
+use node::{Node, echo};
+
+#[test]
+fn from_sandbox_to_running() {
+    Node::run("latency", async |node| {
+        let mut rows: Vec<[Duration; 5]> = Vec::new();
+        for round in 0..30 {
+            let begun = Instant::now();
+            let sandbox = node.sandbox(&format!("p{round}"), |_| {}).await;
+            let made = begun.elapsed();
+            let id = node.runtime.create_container(&sandbox.id, &echo(node, "main")).await.unwrap();
+            let created = begun.elapsed();
+            node.runtime.start_container(&id).await.unwrap();
+            let started = begun.elapsed();
+            let stop = Instant::now();
+            node.runtime.stop_sandbox(&sandbox.id).await.unwrap();
+            let stopped = stop.elapsed();
+            node.runtime.remove_sandbox(&sandbox.id).await.unwrap();
+            rows.push([made, created - made, started - created, started, stopped]);
+        }
+        for (column, name) in ["sandbox", "create", "start", "sum", "stop"].iter().enumerate() {
+            let mut values: Vec<Duration> = rows.iter().map(|row| row[column]).collect();
+            values.sort();
+            eprintln!("{name:8} p50 {:>9.2?}  p90 {:>9.2?}  max {:>9.2?}", values[15], values[27], values[29]);
+        }
+        let mut sums: Vec<Duration> = rows.iter().map(|row| row[3]).collect();
+        sums.sort();
+        assert!(sums[15] < Duration::from_secs(2), "{sums:?}");
+    });
+}
