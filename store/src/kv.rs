@@ -242,7 +242,9 @@ pub trait Kv: Send + Sync + 'static {
     /// The store's revision.
     fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>>;
 
-    /// The last revision that this process has seen applied; no round trip.
+    /// The last revision that this process has seen applied; no round trip. Every watch of this process that has said
+    /// [`Signal::Started`] yields all its events up to this revision without waiting: when, after this was read, a poll
+    /// finds nothing, the reader knows everything up to here.
     fn local_revision(&self) -> Revision;
 }
 
