@@ -5,7 +5,8 @@
 //! cargo run -p api --example check_fixtures -- .../kubernetes/api/testdata/HEAD
 //! ```
 //!
-//! Each message must decode to the JSON beside it and encode to the same bytes.
+//! Each message must decode to the JSON beside it and encode to the same bytes, and the JSON must pass the check of fields
+//! as it is.
 
 use std::path::Path;
 
@@ -43,6 +44,16 @@ fn check(path: &Path) -> Result<(), Error> {
     let decoded = api::protobuf::decode(&bytes)?;
     if let Some(difference) = difference("", &expected, &decoded) {
         return Err(difference.into());
+    }
+    let text = |key: &str| decoded[key].as_str().unwrap_or_default().to_owned();
+    let def = api::schema::of_object(&text("apiVersion"), &text("kind")).ok_or("no definition")?;
+    let mut checked = decoded.clone();
+    let reports = api::validate::prune(def, &mut checked)?;
+    if let Some(report) = reports.first() {
+        return Err(report.clone().into());
+    }
+    if let Some(difference) = difference("", &decoded, &checked) {
+        return Err(format!("checked: {difference}").into());
     }
     let encoded = api::protobuf::encode(&decoded)?;
     if encoded != bytes {

@@ -18,6 +18,7 @@ type Error = Box<dyn std::error::Error>;
 
 /// Types that are read and written but that no kind contains.
 const ROOTS: &[&str] = &[
+    "io.k8s.api.apidiscovery.v2.APIGroupDiscovery",
     "io.k8s.api.apidiscovery.v2.APIGroupDiscoveryList",
     "io.k8s.api.core.v1.List",
     "io.k8s.api.core.v1.NodeProxyOptions",
@@ -103,6 +104,7 @@ fn main() -> Result<(), Error> {
     merge_go(&mut defs, &go);
     merge_schema(&mut defs, &std::fs::read_to_string(Path::new(facts).join("schema.tsv"))?);
     drop_unknown(&mut defs);
+    add_type_meta(&mut defs);
     print(&defs, &reachable(&defs));
     Ok(())
 }
@@ -301,6 +303,17 @@ fn owner_of(defs: &BTreeMap<String, Def>, name: &str, field: &str) -> Option<Str
         return Some(name.into());
     }
     def.fields.values().filter(|f| f.inline).find_map(|f| owner_of(defs, &f.ty, field))
+}
+
+/// Option types and the like are objects with `apiVersion` and `kind`, too, though only OpenAPI says so of others.
+fn add_type_meta(defs: &mut BTreeMap<String, Def>) {
+    for name in ROOTS {
+        let object = ["Options", "List", "Discovery", "PartialObjectMetadata"].iter().any(|end| name.ends_with(end));
+        let Some(def) = defs.get_mut(*name).filter(|_| object) else { continue };
+        for field in ["apiVersion", "kind"] {
+            def.fields.entry(field.into()).or_insert_with(|| Field { ty: "s".into(), ..Field::default() });
+        }
+    }
 }
 
 /// Fields whose type is not among the facts (alpha types behind a feature gate that is off).

@@ -1,5 +1,5 @@
 //! THE TABLE: one row per kind. Short names, categories and subresources are those of upstream's registries
-//! (pkg/registry/<group>/<resource>/storage).
+//! (pkg/registry/<group>/<resource>/storage), columns those of its printers.
 
 use super::Subresource::{
     Approval, Attach, Binding, EphemeralContainers, Eviction, Exec, Finalize, Log, PortForward, Proxy, Resize, Scale,

@@ -5,11 +5,14 @@
 //! Texts are those of sigs.k8s.io/json and of `transformDecodeError` (apiserver, pkg/endpoints/handlers), because people
 //! and `kubectl --validate` read them.
 
+mod scalars;
+
 use serde_json::{Map, Value};
 
 use crate::quantity;
 use crate::schema::{Def, Field, Form, Type, go_type};
 use crate::status::Status;
+use scalars::{base64, int_or_string, looks_like_rfc3339, time_error};
 
 /// What to do about unknown and duplicate fields (query parameter `fieldValidation`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -230,6 +233,8 @@ impl Pass {
     fn time(&self, def: &'static Def, value: &mut Value) -> Checked {
         let text = match &*value {
             Value::String(text) => text,
+            // The zero time, e.g. as a value of a map.
+            Value::Null => return Ok(()),
             other => {
                 let found = match other {
                     Value::Bool(_) => "bool",
@@ -328,268 +333,5 @@ fn zero(ty: Type) -> Value {
     }
 }
 
-/// Like encoding/base64: line breaks are allowed, the error names the byte.
-fn base64(text: &mut String) -> Checked {
-    use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
-    if text.contains(['\r', '\n']) {
-        text.retain(|c| !matches!(c, '\r' | '\n'));
-    }
-    STANDARD.decode(text.as_bytes()).map(drop).map_err(|error| {
-        let at = match error {
-            base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => at,
-            base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => text.len() / 4 * 4,
-        };
-        format!("illegal base64 data at input byte {at}")
-    })
-}
-
-fn int_or_string(value: &Value) -> Checked {
-    let found = match value {
-        Value::String(_) | Value::Null => return Ok(()),
-        Value::Number(number) if number.as_i64().is_some_and(|n| i32::try_from(n).is_ok()) => return Ok(()),
-        Value::Number(number) => format!("number {number}"),
-        Value::Bool(_) => "bool".into(),
-        Value::Array(_) => "array".into(),
-        Value::Object(_) => "object".into(),
-    };
-    Err(format!("json: cannot unmarshal {found} into Go value of type int32"))
-}
-
-/// Jiff reads more than RFC 3339; Go does not.
-fn looks_like_rfc3339(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let digits =
-        |range: std::ops::Range<usize>| bytes.get(range).is_some_and(|part| part.iter().all(u8::is_ascii_digit));
-    let at = |index: usize| bytes.get(index).copied();
-    let zone = text.ends_with('Z') || matches!(at(text.len().wrapping_sub(6)), Some(b'+' | b'-'));
-    digits(0..4)
-        && at(4) == Some(b'-')
-        && digits(5..7)
-        && at(7) == Some(b'-')
-        && digits(8..10)
-        && at(10) == Some(b'T')
-        && digits(11..13)
-        && at(13) == Some(b':')
-        && digits(14..16)
-        && at(16) == Some(b':')
-        && digits(17..19)
-        && zone
-}
-
-/// `parsing time "x" as "2006-01-02T15:04:05Z07:00": cannot parse "x" as "2006"`.
-fn time_error(text: &str, micro: bool) -> String {
-    let layout = if micro { "2006-01-02T15:04:05.000000Z07:00" } else { "2006-01-02T15:04:05Z07:00" };
-    let parts: &[(&str, usize)] = &[
-        ("2006", 4),
-        ("-", 0),
-        ("01", 2),
-        ("-", 0),
-        ("02", 2),
-        ("T", 0),
-        ("15", 2),
-        (":", 0),
-        ("04", 2),
-        (":", 0),
-        ("05", 2),
-    ];
-    let mut rest = text;
-    for (part, digits) in parts {
-        let length = if *digits == 0 { part.len() } else { *digits };
-        let fits = rest.as_bytes().get(..length).is_some_and(|head| {
-            if *digits == 0 { head == part.as_bytes() } else { head.iter().all(u8::is_ascii_digit) }
-        });
-        if !fits {
-            return format!("parsing time {text:?} as {layout:?}: cannot parse {rest:?} as {part:?}");
-        }
-        rest = &rest[length..];
-    }
-    format!("parsing time {text:?} as {layout:?}: cannot parse {rest:?} as \"Z07:00\"")
-}
-
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-    use crate::schema::def;
-
-    fn pruned(name: &str, mut value: Value) -> Result<(Value, Vec<String>), String> {
-        let reports = prune(def(name).unwrap(), &mut value)?;
-        Ok((value, reports))
-    }
-
-    const POD: &str = "io.k8s.api.core.v1.Pod";
-    const DEPLOYMENT: &str = "io.k8s.api.apps.v1.Deployment";
-
-    #[test]
-    fn unknown_fields_are_dropped_and_reported_with_their_path() {
-        let (value, reports) = pruned(
-            POD,
-            json!({"kind": "Pod", "apiVersion": "v1", "foo": 1, "Spec": {},
-                "metadata": {"name": "p", "labels": {"any": "thing"}},
-                "spec": {"containers": [{"name": "a", "x": 1}, {"name": "b", "env": [{"name": "e", "y": {}}]}],
-                         "volumes": [{"name": "v", "emptyDir": {"z": 1}}], "overhead": {"cpu": "1"}}}),
-        )
-        .unwrap();
-        assert_eq!(
-            reports,
-            [
-                "unknown field \"Spec\"",
-                "unknown field \"foo\"",
-                "unknown field \"spec.containers[0].x\"",
-                "unknown field \"spec.containers[1].env[0].y\"",
-                "unknown field \"spec.volumes[0].emptyDir.z\"",
-            ]
-        );
-        assert!(value.get("foo").is_none() && value["spec"]["containers"][0].get("x").is_none());
-        assert_eq!(value["spec"]["volumes"], json!([{"name": "v", "emptyDir": {}}]));
-    }
-
-    #[test]
-    fn wrong_types_are_refused_in_gos_words() {
-        let field = "json: cannot unmarshal";
-        let table = [
-            (
-                DEPLOYMENT,
-                json!({"spec": {"replicas": "3"}}),
-                "string into Go struct field DeploymentSpec.spec.replicas of type int32",
-            ),
-            (
-                DEPLOYMENT,
-                json!({"spec": {"replicas": 1.5}}),
-                "number 1.5 into Go struct field DeploymentSpec.spec.replicas of type int32",
-            ),
-            (
-                DEPLOYMENT,
-                json!({"spec": {"replicas": 3_000_000_000u64}}),
-                "number 3000000000 into Go struct field DeploymentSpec.spec.replicas of type int32",
-            ),
-            (
-                POD,
-                json!({"metadata": {"labels": {"a": 1}}}),
-                "number into Go struct field ObjectMeta.metadata.labels of type string",
-            ),
-            (
-                POD,
-                json!({"metadata": {"labels": "a"}}),
-                "string into Go struct field ObjectMeta.metadata.labels of type map[string]string",
-            ),
-            (POD, json!({"metadata": []}), "array into Go struct field Pod.metadata of type v1.ObjectMeta"),
-            (
-                POD,
-                json!({"spec": {"containers": {}}}),
-                "object into Go struct field PodSpec.spec.containers of type []v1.Container",
-            ),
-            (
-                POD,
-                json!({"spec": {"containers": [1]}}),
-                "number into Go struct field PodSpec.spec.containers of type v1.Container",
-            ),
-            (
-                POD,
-                json!({"spec": {"containers": [{"env": [{"value": true}]}]}}),
-                "bool into Go struct field EnvVar.spec.containers.env.value of type string",
-            ),
-            (
-                POD,
-                json!({"spec": {"containers": [{"ports": [{"protocol": 6}]}]}}),
-                "number into Go struct field ContainerPort.spec.containers.ports.protocol of type v1.Protocol",
-            ),
-            (POD, json!([]), "array into Go value of type v1.Pod"),
-        ];
-        for (name, value, error) in table {
-            assert_eq!(pruned(name, value).unwrap_err(), format!("{field} {error}"));
-        }
-    }
-
-    #[test]
-    fn types_with_a_form_of_their_own_have_their_own_errors() {
-        let table = [
-            (
-                json!({"spec": {"containers": [{"resources": {"limits": {"cpu": "lots"}}}]}}),
-                "quantities must match the regular expression",
-            ),
-            (
-                json!({"metadata": {"creationTimestamp": "today"}}),
-                "parsing time \"today\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"today\" as \"2006\"",
-            ),
-            (json!({"metadata": {"creationTimestamp": "2024-01-01 00:00"}}), "cannot parse \" 00:00\" as \"T\""),
-            (
-                json!({"metadata": {"creationTimestamp": 5}}),
-                "json: cannot unmarshal number into Go value of type string",
-            ),
-            (
-                json!({"spec": {"containers": [{"livenessProbe": {"httpGet": {"port": true}}}]}}),
-                "json: cannot unmarshal bool into Go value of type int32",
-            ),
-        ];
-        for (value, error) in table {
-            let found = pruned(POD, value).unwrap_err();
-            assert!(found.contains(error), "{found}");
-        }
-        let secret = pruned("io.k8s.api.core.v1.Secret", json!({"data": {"a": "no base64!"}}));
-        assert_eq!(secret.unwrap_err(), "illegal base64 data at input byte 2");
-    }
-
-    #[test]
-    fn objects_come_out_as_go_writes_them() {
-        let (value, _) = pruned(
-            POD,
-            json!({"metadata": {"name": "p", "labels": {}, "namespace": null, "annotations": {"a": null},
-                        "creationTimestamp": "2024-01-01T01:00:00.5+01:00"},
-                   "spec": {"hostNetwork": false, "nodeName": "", "terminationGracePeriodSeconds": 0,
-                        "containers": [{"name": "c", "args": [null, "x"], "ports": [],
-                            "resources": {"requests": {"cpu": "0.50", "memory": 1024}}}]}}),
-        )
-        .unwrap();
-        assert_eq!(
-            value,
-            json!({"metadata": {"name": "p", "annotations": {"a": ""}, "creationTimestamp": "2024-01-01T00:00:00Z"},
-                   "spec": {"terminationGracePeriodSeconds": 0,
-                        "containers": [{"name": "c", "args": ["", "x"],
-                            "resources": {"requests": {"cpu": "500m", "memory": "1024"}}}]},
-                   "status": {}})
-        );
-        let (value, _) = pruned(DEPLOYMENT, json!({"spec": {"replicas": 0}})).unwrap();
-        assert_eq!(
-            value,
-            json!({"metadata": {}, "spec": {"replicas": 0, "strategy": {}, "template": {"metadata": {}, "spec": {}}},
-                   "status": {}})
-        );
-    }
-
-    #[test]
-    fn validation_levels_differ_only_in_what_they_do_about_reports() {
-        let def = def("io.k8s.api.core.v1.ConfigMap").unwrap();
-        let body = json!({"data": {}, "foo": 1});
-        let run = |validation| {
-            let mut value = body.clone();
-            validate_decoded(def, &mut value, &["data".into()], validation).map(|warnings| (value, warnings))
-        };
-        assert_eq!(run(FieldValidation::Ignore).unwrap(), (json!({"metadata": {}}), vec![]));
-        let warnings = vec!["duplicate field \"data\"".to_owned(), "unknown field \"foo\"".to_owned()];
-        assert_eq!(run(FieldValidation::Warn).unwrap().1, warnings);
-        let status = run(FieldValidation::Strict).unwrap_err();
-        assert_eq!((status.code, status.reason.as_str()), (400, "BadRequest"));
-        assert_eq!(
-            status.message,
-            "ConfigMap in version \"v1\" cannot be handled as a ConfigMap: strict decoding error: duplicate field \
-             \"data\", unknown field \"foo\""
-        );
-    }
-
-    #[test]
-    fn custom_resource_schemas_pass() {
-        let schema = json!({"type": "object", "additionalProperties": true, "x-kubernetes-int-or-string": true,
-            "properties": {"a": {"items": {"type": "string"}, "default": {"deep": [null]}}}});
-        let body = json!({"spec": {"group": "g", "names": {"kind": "K", "plural": "ks"}, "scope": "Cluster",
-            "versions": [{"name": "v1", "served": true, "storage": true, "schema": {"openAPIV3Schema": schema}}]}});
-        let name = "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinition";
-        let (value, reports) = pruned(name, body.clone()).unwrap();
-        assert!(reports.is_empty(), "{reports:?}");
-        assert_eq!(value["spec"], body["spec"]);
-        let bad = json!({"spec": {"versions": [{"schema": {"openAPIV3Schema": {"additionalProperties": 1}}}]}});
-        assert_eq!(pruned(name, bad).unwrap_err(), "boolean or JSON schema expected");
-    }
-}
+mod tests;
