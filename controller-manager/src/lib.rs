@@ -4,7 +4,10 @@
 //! `plan.rs`. [`CONTROLLERS`] is the table of them. A controller that has found its work done sleeps until something
 //! changes: there are no resync loops.
 
+mod claims;
 mod node_ipam;
+mod pods;
+mod replicaset;
 mod root_ca;
 mod service_account;
 
@@ -62,7 +65,6 @@ pub(crate) struct Setup {
 
 impl Setup {
     /// An event recorder for a controller, e.g. `deployment-controller`.
-    #[allow(dead_code)]
     pub(crate) fn recorder(&self, component: &str) -> Recorder {
         Recorder::new(&self.context, self.client.clone(), component, "")
     }
@@ -77,6 +79,7 @@ type Start = fn(&Setup) -> anyhow::Result<()>;
 /// The table of controllers: upstream's name, and how to start it.
 const CONTROLLERS: &[(&str, Start)] = &[
     ("node-ipam-controller", node_ipam::start),
+    ("replicaset-controller", replicaset::start),
     ("root-ca-certificate-publisher-controller", root_ca::start),
     ("serviceaccount-controller", service_account::start),
 ];

@@ -1,0 +1,130 @@
+//! Which of the objects around an owner are its own: adopt what matches its selector and has no owner, release what it owns
+//! but no longer matches (kube-controller-manager, controller_ref_manager.go). Deciding is pure; acting patches owner
+//! references with uid and resource version as preconditions.
+
+use std::sync::Arc;
+
+use api::selector::LabelSelector;
+use client::{Client, Error, Object, Patch};
+use serde_json::json;
+
+use crate::pods::controller_of;
+
+/// What to do about one object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Claim {
+    /// It is ours.
+    Own,
+    /// Make it ours.
+    Adopt,
+    /// Let it go.
+    Release,
+    /// It concerns us not.
+    Ignore,
+}
+
+/// The decision. `owner_going`: the owner is being deleted; it adopts and releases nothing any more.
+pub(crate) fn claim<K: Object>(object: &K, owner_uid: &str, owner_going: bool, selector: &LabelSelector) -> Claim {
+    let meta = object.metadata();
+    let matches = selector.matches_labels(meta.labels.as_ref());
+    let going = meta.deletion_timestamp.is_some();
+    match controller_of(meta) {
+        Some(owner) if owner.uid != owner_uid => Claim::Ignore,
+        Some(_) if matches => Claim::Own,
+        Some(_) if owner_going || going => Claim::Ignore,
+        Some(_) => Claim::Release,
+        None if !matches || owner_going || going => Claim::Ignore,
+        None => Claim::Adopt,
+    }
+}
+
+/// Sorts out `candidates`; returns those that are ours, adopted ones included.
+///
+/// # Errors
+/// When an adoption or release fails for another reason than that the object has changed or gone.
+pub(crate) async fn settle<O: Object, K: Object>(
+    client: &Client,
+    owner: &O,
+    selector: &LabelSelector,
+    candidates: Vec<Arc<K>>,
+) -> Result<Vec<Arc<K>>, Error> {
+    let going = owner.metadata().deletion_timestamp.is_some();
+    let mut own = Vec::new();
+    for object in candidates {
+        match claim(&*object, owner.uid(), going, selector) {
+            Claim::Own => own.push(object),
+            Claim::Ignore => {}
+            Claim::Release => release(client, owner.uid(), &*object).await?,
+            Claim::Adopt => own.extend(adopt(client, owner, &*object).await?.map(Arc::new)),
+        }
+    }
+    Ok(own)
+}
+
+async fn adopt<O: Object, K: Object>(client: &Client, owner: &O, object: &K) -> Result<Option<K>, Error> {
+    let mut owners = object.metadata().owner_references.clone().unwrap_or_default();
+    owners.push(crate::pods::controller_reference(owner));
+    patch_owners(client, object, &owners).await
+}
+
+async fn release<K: Object>(client: &Client, owner_uid: &str, object: &K) -> Result<(), Error> {
+    let mut owners = object.metadata().owner_references.clone().unwrap_or_default();
+    owners.retain(|owner| owner.uid != owner_uid);
+    patch_owners(client, object, &owners).await.map(drop)
+}
+
+/// `None` when the object has gone or changed meanwhile: the change brings us back.
+async fn patch_owners<K: Object>(
+    client: &Client,
+    object: &K,
+    owners: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference],
+) -> Result<Option<K>, Error> {
+    let meta = object.metadata();
+    let patch = json!({"metadata": {
+        "uid": meta.uid, "resourceVersion": meta.resource_version, "ownerReferences": owners,
+    }});
+    let key = object.key();
+    match client.patch::<K>(&key.namespace, &key.name, &Patch::Merge(patch)).await {
+        Ok(patched) => Ok(Some(patched)),
+        Err(error) if error.is_not_found() || error.is_conflict() || error.is("Invalid") => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::core::v1::Pod;
+    use serde_json::{Value, from_value};
+
+    fn pod(labels: &str, owner: Option<&str>, going: bool) -> Pod {
+        let owners: Vec<Value> = owner
+            .map(|uid| json!({"apiVersion": "v1", "kind": "X", "name": "x", "uid": uid, "controller": true}))
+            .into_iter()
+            .collect();
+        let deletion = going.then_some("2026-01-01T00:00:00Z");
+        from_value(json!({"metadata":
+            {"labels": {"app": labels}, "ownerReferences": owners, "deletionTimestamp": deletion}}))
+        .unwrap()
+    }
+
+    #[test]
+    fn claims_follow_owner_selector_and_deletion() {
+        let selector = LabelSelector::parse("app=web").unwrap();
+        let table = [
+            (pod("web", Some("us"), false), false, Claim::Own),
+            (pod("web", Some("us"), false), true, Claim::Own),
+            (pod("other", Some("us"), false), false, Claim::Release),
+            (pod("other", Some("us"), true), false, Claim::Ignore),
+            (pod("other", Some("us"), false), true, Claim::Ignore),
+            (pod("web", Some("them"), false), false, Claim::Ignore),
+            (pod("web", None, false), false, Claim::Adopt),
+            (pod("web", None, false), true, Claim::Ignore),
+            (pod("web", None, true), false, Claim::Ignore),
+            (pod("other", None, false), false, Claim::Ignore),
+        ];
+        for (object, owner_going, expected) in table {
+            assert_eq!(claim(&object, "us", owner_going, &selector), expected, "{object:?}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What controllers of pods share: who owns a pod, whether it counts, which one to delete first.
+
+use client::Object;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::{Pod, PodCondition, PodTemplateSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+
+/// The owner reference that controls an object.
+pub(crate) fn controller_of(meta: &ObjectMeta) -> Option<&OwnerReference> {
+    meta.owner_references.iter().flatten().find(|owner| owner.controller == Some(true))
+}
+
+/// Whether `owner` controls the object.
+pub(crate) fn is_controlled_by(meta: &ObjectMeta, owner_uid: &str) -> bool {
+    controller_of(meta).is_some_and(|owner| owner.uid == owner_uid)
+}
+
+/// The reference by which `owner` controls what it creates.
+pub(crate) fn controller_reference<K: Object>(owner: &K) -> OwnerReference {
+    OwnerReference {
+        api_version: K::API_VERSION.into(),
+        kind: K::KIND.into(),
+        name: owner.key().name,
+        uid: owner.uid().into(),
+        controller: Some(true),
+        block_owner_deletion: Some(true),
+    }
+}
+
+/// Whether the pod has not ended and is not on its way out.
+pub(crate) fn is_active(pod: &Pod) -> bool {
+    !matches!(phase(pod), "Succeeded" | "Failed") && pod.metadata.deletion_timestamp.is_none()
+}
+
+/// `status.phase`.
+pub(crate) fn phase(pod: &Pod) -> &str {
+    pod.status.as_ref().and_then(|status| status.phase.as_deref()).unwrap_or_default()
+}
+
+/// A condition of the pod.
+pub(crate) fn condition<'a>(pod: &'a Pod, name: &str) -> Option<&'a PodCondition> {
+    pod.status.as_ref()?.conditions.iter().flatten().find(|condition| condition.type_ == name)
+}
+
+/// Whether the Ready condition holds.
+pub(crate) fn is_ready(pod: &Pod) -> bool {
+    condition(pod, "Ready").is_some_and(|condition| condition.status == "True")
+}
+
+/// Since when the pod is ready.
+pub(crate) fn ready_since(pod: &Pod) -> Option<Timestamp> {
+    condition(pod, "Ready").filter(|c| c.status == "True")?.last_transition_time.as_ref().map(|time| time.0)
+}
+
+/// Ready for at least `min_ready_seconds`.
+pub(crate) fn is_available(pod: &Pod, min_ready_seconds: i32, now: Timestamp) -> bool {
+    is_ready(pod)
+        && (min_ready_seconds <= 0
+            || ready_since(pod).is_some_and(|since| now.as_second() - since.as_second() >= min_ready_seconds.into()))
+}
+
+/// The node, or empty.
+pub(crate) fn node_name(pod: &Pod) -> &str {
+    pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default()
+}
+
+/// A pod made from a template, controlled by `owner`.
+pub(crate) fn from_template<K: Object>(template: &PodTemplateSpec, owner: &K) -> Pod {
+    let meta = template.metadata.clone().unwrap_or_default();
+    Pod {
+        metadata: ObjectMeta {
+            generate_name: Some(format!("{}-", owner.key().name)),
+            namespace: Some(owner.key().namespace),
+            labels: meta.labels,
+            annotations: meta.annotations,
+            finalizers: meta.finalizers,
+            owner_references: Some(vec![controller_reference(owner)]),
+            ..ObjectMeta::default()
+        },
+        spec: template.spec.clone(),
+        ..Pod::default()
+    }
+}
+
+/// The controller's key of an object it owns, for a `by("controller", uid)` index.
+pub(crate) fn index_by_controller<K: Object>(object: &K) -> Vec<String> {
+    controller_of(object.metadata()).map(|owner| owner.uid.clone()).into_iter().collect()
+}
+
+/// Objects by namespace, for those without a controller: candidates for adoption.
+pub(crate) fn index_orphans<K: Object>(object: &K) -> Vec<String> {
+    let meta = object.metadata();
+    let orphan = controller_of(meta).is_none();
+    orphan.then(|| meta.namespace.clone().unwrap_or_default()).into_iter().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{from_value, json};
+
+    #[test]
+    fn availability_counts_from_the_ready_transition() {
+        let pod: Pod = from_value(json!({"status": {"conditions":
+            [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}))
+        .unwrap();
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        assert!(is_available(&pod, 0, at("2026-01-01T00:00:00Z")));
+        assert!(!is_available(&pod, 10, at("2026-01-01T00:00:09Z")));
+        assert!(is_available(&pod, 10, at("2026-01-01T00:00:10Z")));
+    }
+
+    #[test]
+    fn ended_and_terminating_pods_are_not_active() {
+        let table = [
+            (json!({}), true),
+            (json!({"status": {"phase": "Running"}}), true),
+            (json!({"status": {"phase": "Failed"}}), false),
+            (json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}), false),
+        ];
+        for (object, active) in table {
+            assert_eq!(is_active(&from_value(object.clone()).unwrap()), active, "{object}");
+        }
+    }
+}

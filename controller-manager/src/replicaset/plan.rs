@@ -1,0 +1,252 @@
+//! How many pods to create, which to delete, what the status is. Pure (kube-controller-manager, replicaset/replica_set.go
+//! and controller_utils.go for the order of deletion).
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use client::Object;
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetCondition, ReplicaSetStatus};
+use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use crate::pods;
+
+/// Most pods created or deleted in one go (upstream's BurstReplicas).
+const BURST: usize = 500;
+
+/// What to do about the number of pods.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Scale {
+    /// As many as wanted.
+    Right,
+    /// So many are missing.
+    Create(usize),
+    /// These are too many, in the order in which they go.
+    Delete(Vec<Arc<Pod>>),
+}
+
+/// Compares the active pods with the wanted number.
+pub(crate) fn scale(wanted: i32, active: &[Arc<Pod>], now: Timestamp) -> Scale {
+    let wanted = usize::try_from(wanted).unwrap_or(0);
+    match active.len().cmp(&wanted) {
+        Ordering::Equal => Scale::Right,
+        Ordering::Less => Scale::Create((wanted - active.len()).min(BURST)),
+        Ordering::Greater => {
+            let mut ranked = active.to_vec();
+            let crowd = crowd(active);
+            ranked.sort_by(|a, b| deletion_order(a, b, &crowd, now));
+            ranked.truncate((active.len() - wanted).min(BURST));
+            Scale::Delete(ranked)
+        }
+    }
+}
+
+/// Node → how many of the pods are there.
+fn crowd(pods: &[Arc<Pod>]) -> HashMap<String, usize> {
+    let mut crowd = HashMap::new();
+    for pod in pods {
+        *crowd.entry(pods::node_name(pod).to_string()).or_default() += 1;
+    }
+    crowd
+}
+
+/// First to go: unassigned before assigned, Pending before Unknown before Running, not ready before ready, lower
+/// deletion cost, on more crowded nodes, ready for less time, more restarts, younger.
+fn deletion_order(a: &Pod, b: &Pod, crowd: &HashMap<String, usize>, now: Timestamp) -> Ordering {
+    let on_node = |pod: &Pod| !pods::node_name(pod).is_empty();
+    let phase_rank = |pod: &Pod| match pods::phase(pod) {
+        "Pending" | "" => 0,
+        "Unknown" => 1,
+        _ => 2,
+    };
+    let peers = |pod: &Pod| crowd.get(pods::node_name(pod)).copied().unwrap_or(0);
+    // Logarithmic ages: a difference within a factor of two is none (upstream's LogarithmicScaleDown).
+    let rank = |since: Option<Timestamp>| {
+        since.map_or(0, |since| (now.as_second() - since.as_second()).max(0)).checked_ilog2().map_or(0, |log| log + 1)
+    };
+    let ready_age = |pod: &Pod| if pods::is_ready(pod) { rank(pods::ready_since(pod)) } else { 0 };
+    let created = |pod: &Pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    on_node(a)
+        .cmp(&on_node(b))
+        .then_with(|| phase_rank(a).cmp(&phase_rank(b)))
+        .then_with(|| pods::is_ready(a).cmp(&pods::is_ready(b)))
+        .then_with(|| deletion_cost(a).cmp(&deletion_cost(b)))
+        .then_with(|| peers(b).cmp(&peers(a)))
+        .then_with(|| ready_age(a).cmp(&ready_age(b)))
+        .then_with(|| restarts(b).cmp(&restarts(a)))
+        .then_with(|| rank(created(a)).cmp(&rank(created(b))))
+        .then_with(|| a.uid().cmp(b.uid()))
+}
+
+fn deletion_cost(pod: &Pod) -> i32 {
+    let annotations = pod.metadata.annotations.as_ref();
+    let cost = annotations.and_then(|all| all.get("controller.kubernetes.io/pod-deletion-cost"));
+    cost.and_then(|cost| cost.parse().ok()).unwrap_or(0)
+}
+
+fn restarts(pod: &Pod) -> i32 {
+    let statuses = pod.status.as_ref().and_then(|status| status.container_statuses.as_ref());
+    statuses.into_iter().flatten().map(|status| status.restart_count).max().unwrap_or(0)
+}
+
+/// The status for what is there, and after how many seconds a ready pod becomes available if nothing else happens.
+pub(crate) fn status(
+    set: &ReplicaSet,
+    own: &[Arc<Pod>],
+    failure: Option<(&'static str, String)>,
+    now: Timestamp,
+) -> (ReplicaSetStatus, Option<i64>) {
+    let spec = &set.spec;
+    let min_ready = spec.min_ready_seconds.unwrap_or(0);
+    let template = spec.template.as_ref();
+    let labels = template.and_then(|template| template.metadata.as_ref()?.labels.clone()).unwrap_or_default();
+    let active: Vec<&Arc<Pod>> = own.iter().filter(|pod| pods::is_active(pod)).collect();
+    let count = |matching: &dyn Fn(&Pod) -> bool| {
+        i32::try_from(active.iter().filter(|pod| matching(pod)).count()).unwrap_or(i32::MAX)
+    };
+    let labeled = |pod: &Pod| {
+        let own = pod.metadata.labels.as_ref();
+        labels.iter().all(|(key, value)| own.and_then(|own| own.get(key)) == Some(value))
+    };
+    let terminating = own.iter().filter(|pod| pod.metadata.deletion_timestamp.is_some() && !has_ended(pod)).count();
+    let status = ReplicaSetStatus {
+        replicas: count(&|_| true),
+        fully_labeled_replicas: Some(count(&labeled)),
+        ready_replicas: Some(count(&pods::is_ready)),
+        available_replicas: Some(count(&|pod| pods::is_available(pod, min_ready, now))),
+        terminating_replicas: i32::try_from(terminating).ok(),
+        observed_generation: set.metadata.generation,
+        conditions: conditions(set, failure, now),
+    };
+    let waiting = active.iter().filter(|pod| pods::is_ready(pod) && !pods::is_available(pod, min_ready, now));
+    let rest =
+        waiting.filter_map(|pod| Some(i64::from(min_ready) - (now.as_second() - pods::ready_since(pod)?.as_second())));
+    (status, rest.min())
+}
+
+fn has_ended(pod: &Pod) -> bool {
+    matches!(pods::phase(pod), "Succeeded" | "Failed")
+}
+
+/// The ReplicaFailure condition stands while creating or deleting fails.
+fn conditions(
+    set: &ReplicaSet,
+    failure: Option<(&'static str, String)>,
+    now: Timestamp,
+) -> Option<Vec<ReplicaSetCondition>> {
+    let before = set.status.as_ref().and_then(|status| status.conditions.clone()).unwrap_or_default();
+    let standing = before.iter().find(|condition| condition.type_.as_deref() == Some("ReplicaFailure")).cloned();
+    let mut conditions: Vec<_> =
+        before.into_iter().filter(|condition| condition.type_.as_deref() != Some("ReplicaFailure")).collect();
+    if let Some((reason, message)) = failure {
+        conditions.push(standing.unwrap_or(ReplicaSetCondition {
+            type_: Some("ReplicaFailure".into()),
+            status: Some("True".into()),
+            reason: Some(reason.into()),
+            message: Some(message),
+            last_transition_time: Some(Time(now)),
+        }));
+    }
+    (!conditions.is_empty()).then_some(conditions)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{Value, from_value, json};
+
+    fn now() -> Timestamp {
+        "2026-01-01T01:00:00Z".parse().unwrap()
+    }
+
+    fn pod(name: &str, object: Value) -> Arc<Pod> {
+        let mut pod: Pod = from_value(object).unwrap();
+        pod.metadata.name = Some(name.into());
+        pod.metadata.uid = Some(name.into());
+        Arc::new(pod)
+    }
+
+    fn ready(name: &str, node: &str, since: &str) -> Arc<Pod> {
+        pod(
+            name,
+            json!({"metadata": {"creationTimestamp": since, "labels": {"app": "web"}}, "spec": {"containers": [], "nodeName": node},
+                   "status": {"phase": "Running",
+                              "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": since}]}}),
+        )
+    }
+
+    fn deleted(pods: &[Arc<Pod>], wanted: i32) -> Vec<String> {
+        match scale(wanted, pods, now()) {
+            Scale::Delete(pods) => pods.iter().map(|pod| pod.uid().to_string()).collect(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_created() {
+        assert_eq!(scale(3, &[ready("a", "n", "2026-01-01T00:00:00Z")], now()), Scale::Create(2));
+        assert_eq!(scale(1, &[ready("a", "n", "2026-01-01T00:00:00Z")], now()), Scale::Right);
+        assert_eq!(scale(100_000, &[], now()), Scale::Create(500));
+        assert_eq!(scale(-1, &[], now()), Scale::Right);
+    }
+
+    #[test]
+    fn the_least_useful_pods_go_first() {
+        let hour = "2026-01-01T00:00:00Z";
+        let unassigned = pod("unassigned", json!({"spec": {"containers": []}}));
+        let pending =
+            pod("pending", json!({"spec": {"containers": [], "nodeName": "n"}, "status": {"phase": "Pending"}}));
+        let unready =
+            pod("unready", json!({"spec": {"containers": [], "nodeName": "n"}, "status": {"phase": "Running"}}));
+        let mut cheap = (*ready("cheap", "m", hour)).clone();
+        cheap.metadata.annotations = Some([("controller.kubernetes.io/pod-deletion-cost".into(), "-5".into())].into());
+        let all = [
+            ready("old", "m", hour),
+            Arc::new(cheap),
+            unready,
+            ready("young", "m", "2026-01-01T00:59:00Z"),
+            pending,
+            unassigned,
+        ];
+        assert_eq!(deleted(&all, 1), ["unassigned", "pending", "unready", "cheap", "young"]);
+    }
+
+    #[test]
+    fn crowded_nodes_are_relieved_first() {
+        let since = "2026-01-01T00:00:00Z";
+        let all = [ready("alone", "m", since), ready("one", "n", since), ready("two", "n", since)];
+        assert_eq!(deleted(&all, 2), ["one"]);
+    }
+
+    #[test]
+    fn the_status_counts_and_says_when_to_look_again() {
+        let set: ReplicaSet = from_value(json!({"metadata": {"generation": 4}, "spec": {"minReadySeconds": 3600,
+            "selector": {}, "template": {"metadata": {"labels": {"app": "web"}}}}}))
+        .unwrap();
+        let going = pod(
+            "going",
+            json!({"metadata": {"deletionTimestamp": "2026-01-01T00:59:00Z"}, "status": {"phase": "Running"}}),
+        );
+        let own = [
+            ready("old", "n", "2026-01-01T00:00:00Z"),
+            ready("young", "n", "2026-01-01T00:30:00Z"),
+            going,
+            pod("plain", json!({})),
+        ];
+        let (status, again) = status(&set, &own, None, now());
+        assert_eq!((status.replicas, status.fully_labeled_replicas, status.ready_replicas), (3, Some(2), Some(2)));
+        assert_eq!((status.available_replicas, status.terminating_replicas), (Some(1), Some(1)));
+        assert_eq!((status.observed_generation, again), (Some(4), Some(1800)));
+    }
+
+    #[test]
+    fn a_failure_is_a_condition_until_it_is_over() {
+        let set = ReplicaSet::default();
+        let (failed, _) = status(&set, &[], Some(("FailedCreate", "no".into())), now());
+        assert_eq!(failed.conditions.as_ref().unwrap()[0].type_.as_deref(), Some("ReplicaFailure"));
+        let set = ReplicaSet { status: Some(failed), ..set };
+        assert_eq!(status(&set, &[], None, now()).0.conditions, None);
+    }
+}
