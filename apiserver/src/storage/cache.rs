@@ -116,7 +116,8 @@ impl Cache {
 
     /// Waits until the cache is as recent as the store was at the call.
     pub(super) async fn present(&self) -> Result<(), Status> {
-        self.reach(self.shared.kv.local_revision()).await
+        let written = self.written.load(Ordering::Acquire);
+        self.reach(written.max(self.shared.kv.local_revision())).await
     }
 
     /// Waits until the cache is fresh enough to list from or to begin a watch.
@@ -148,6 +149,18 @@ impl Cache {
                 return Err(if current == 0 { errors::initializing() } else { errors::too_large(target, current) });
             }
         }
+    }
+
+    /// The key of an object, as `Kind::key` makes it, in one allocation.
+    pub(super) fn key(&self, namespace: &str, name: &str) -> Bytes {
+        let mut key = Vec::with_capacity(self.prefix.len() + namespace.len() + 1 + name.len());
+        key.extend_from_slice(&self.prefix);
+        if self.kind.namespaced {
+            key.extend_from_slice(namespace.as_bytes());
+            key.push(b'/');
+        }
+        key.extend_from_slice(name.as_bytes());
+        key.into()
     }
 
     /// One object as of now.

@@ -138,7 +138,7 @@ impl Storage {
             Freshness::Latest => cache.own_writes().await?,
             other => cache.fresh(other).await?,
         }
-        Ok(cache.get(kind.key(ns, name).as_bytes()))
+        Ok(cache.get(&cache.key(ns, name)))
     }
 
     /// Many objects, as of one revision.

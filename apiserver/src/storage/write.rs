@@ -9,7 +9,7 @@ use api::Status;
 use api::kinds::KindRef;
 use bytes::Bytes;
 use serde_json::Value;
-use store::{Compare, KeyValue, Op, OpReply, Order, Range, Revision, Target, Txn, TxnReply};
+use store::{Compare, Error, KeyValue, Op, OpReply, Order, Range, Revision, Target, Txn, TxnReply};
 
 use super::cache::Cache;
 use super::query::Updated;
@@ -21,7 +21,8 @@ impl Storage {
     /// # Errors
     /// `AlreadyExists`.
     pub async fn create(&self, kind: KindRef, ns: &str, name: &str, object: &Value) -> Result<Arc<Entry>, Status> {
-        match self.put(&self.cache(kind), kind.key(ns, name).into(), 0, encode(object)?).await? {
+        let cache = self.cache(kind);
+        match self.put(&cache, cache.key(ns, name), 0, encode(object)?).await? {
             Updated::Done(entry) => Ok(entry),
             Updated::Changed(_) => Err(Status::already_exists(kind.group, kind.plural, name)),
         }
@@ -40,7 +41,8 @@ impl Storage {
         expected: Revision,
         object: &Value,
     ) -> Result<Updated, Status> {
-        let (cache, key, value) = (self.cache(kind), Bytes::from(kind.key(ns, name)), encode(object)?);
+        let (cache, value) = (self.cache(kind), encode(object)?);
+        let key = cache.key(ns, name);
         if expected == 0 {
             // 0 would mean "must not exist" to the store; nothing is ever at revision 0.
             cache.own_writes().await?;
@@ -60,7 +62,8 @@ impl Storage {
     /// # Errors
     /// As [`Storage::update`].
     pub async fn delete(&self, kind: KindRef, ns: &str, name: &str, expected: Revision) -> Result<Updated, Status> {
-        let (cache, key) = (self.cache(kind), Bytes::from(kind.key(ns, name)));
+        let cache = self.cache(kind);
+        let key = cache.key(ns, name);
         let reply = self.write(&cache, &key, expected, Op::Delete { key: key.clone(), end: None }).await?;
         match reply.replies.into_iter().next() {
             Some(OpReply::Delete(mut deleted)) if reply.succeeded && !deleted.is_empty() => {
@@ -93,12 +96,19 @@ impl Storage {
         Ok(reply)
     }
 
-    /// Makes the store forget what is before `upto`. Lists of older revisions are refused from now on.
+    /// Makes the store forget what is before `upto`. Lists of older revisions are refused from now on. What is forgotten
+    /// already is no error.
     ///
     /// # Errors
     /// What the store says.
     pub async fn compact(&self, upto: Revision) -> Result<(), Status> {
-        self.shared.kv.compact(upto).await.map_err(errors::from_store)?;
+        if upto <= self.shared.compacted.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        match self.shared.kv.compact(upto).await {
+            Ok(()) | Err(Error::Compacted(_)) => {}
+            Err(error) => return Err(errors::from_store(error)),
+        }
         self.shared.compacted.fetch_max(upto, Ordering::AcqRel);
         Ok(())
     }

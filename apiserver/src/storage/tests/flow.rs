@@ -62,6 +62,24 @@ async fn stored_bytes_have_no_version_and_are_not_copied() {
 }
 
 #[tokio::test]
+async fn keys_are_those_of_the_table() {
+    let rig = Rig::new();
+    for kind in api::kinds::stored() {
+        assert_eq!(rig.storage.cache(kind).key("ns", "a"), kind.key("ns", "a"));
+    }
+    let mut created = Vec::new();
+    for kind in api::kinds::stored() {
+        created.push((kind, rig.create(kind, "ns", "a", json!({"metadata": {"name": "a"}})).await));
+    }
+    for (kind, revision) in created {
+        let listing = rig.storage.list(kind, ListQuery::default()).await.unwrap();
+        let found: Vec<_> = listing.entries.iter().map(|entry| (entry.name(), entry.revision())).collect();
+        assert_eq!(found, [("a", revision)], "{}", kind.qualified());
+    }
+    assert!(rig.storage.kinds_synced().is_ok());
+}
+
+#[tokio::test]
 async fn cluster_scoped_objects_ignore_the_namespace() {
     let rig = Rig::new();
     rig.create(kind("nodes"), "", "n1", json!({"metadata": {"name": "n1"}})).await;
