@@ -14,6 +14,7 @@
 //! | `request` | requests as bytes, and what makes one acceptable |
 //! | `log` | entries in checksummed files; recovery; tears told from damage |
 //! | `state` | keys with history: a deterministic function of the log |
+//! | `snapshot` | the state as a file, so that old log files can go |
 //! | `watch` | watches as places in the history |
 //! | `span` | which keys a request means |
 //! | [`disk`] | what is asked of a file system; the real one, and one that fails by seed |
@@ -24,6 +25,7 @@ mod log;
 mod options;
 mod request;
 mod shared;
+mod snapshot;
 mod span;
 mod state;
 mod store;

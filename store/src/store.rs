@@ -12,9 +12,10 @@ use crate::log::{self, Log};
 use crate::options::{OpenError, Options};
 use crate::request;
 use crate::shared::{Core, stopped};
+use crate::snapshot;
 use crate::state::{Outcome, State};
 use crate::watch;
-use crate::writer::{GROUP, Message, Proposal, Writer};
+use crate::writer::{GROUP, Message, Proposal, Trim, Writer};
 
 /// Keys read while the state is locked; between two portions writers, and other tasks, have their turn.
 const PORTION: usize = 1024;
@@ -72,7 +73,14 @@ impl Store {
         let core = Arc::new(Core::new(state, options.progress_interval));
         let (sender, inbox) = mpsc::channel(GROUP);
         let (end, ended) = flag::channel(false);
-        let writer = Writer { core: Arc::clone(&core), log, inbox, fatal: options.fatal };
+        let trim = Trim {
+            disk: Arc::clone(&options.disk),
+            dir: options.dir.clone(),
+            bytes: options.trim_bytes,
+            reports: sender.downgrade(),
+            thread: None,
+        };
+        let writer = Writer { core: Arc::clone(&core), log, inbox, trim, fatal: options.fatal };
         let thread = std::thread::Builder::new().name("store-log".into());
         let run = move || {
             writer.run();
@@ -142,8 +150,8 @@ fn recover(options: &Options) -> Result<(Box<dyn Any + Send>, State, Log), OpenE
             disk.remove(&path).map_err(|error| OpenError::io(&path, "remove", error))?;
         }
     }
-    let mut state = State::default();
-    let log = log::open(options, 0, &mut |entry| {
+    let (mut state, head) = snapshot::load(disk, dir)?;
+    let log = log::open(options, (head.index, head.term), &mut |entry| {
         // Copied out of its group, so that one surviving key does not hold the group's memory.
         match request::decode(bytes::Bytes::copy_from_slice(&entry.request))? {
             // What failed then fails now, and changed nothing both times.

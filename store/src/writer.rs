@@ -5,16 +5,21 @@
 //! pays a sync of its own, with 512 clients some hundred share one.
 
 use std::collections::VecDeque;
+use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::thread::JoinHandle;
 
 use bytes::Bytes;
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
+use crate::disk::Disk;
 use crate::kv::Error;
 use crate::log::{AppendError, Log};
 use crate::request;
 use crate::shared::{Core, stopped};
+use crate::snapshot;
 use crate::state::Outcome;
 
 /// Most requests in a group.
@@ -30,6 +35,8 @@ const SWEEP: usize = 512;
 pub(crate) enum Message {
     /// Log and apply a request.
     Propose(Proposal),
+    /// A snapshot at this entry is durable, or has failed.
+    Snapshot(u64, io::Result<()>),
     /// Finish, and let go of the directory.
     Close,
 }
@@ -47,12 +54,35 @@ pub(crate) struct Writer {
     pub(crate) core: Arc<Core>,
     pub(crate) log: Log,
     pub(crate) inbox: mpsc::Receiver<Message>,
+    pub(crate) trim: Trim,
     pub(crate) fatal: Arc<dyn Fn(&str) + Send + Sync>,
+}
+
+/// What it takes to keep the log short.
+pub(crate) struct Trim {
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) dir: PathBuf,
+    /// [`crate::Options::trim_bytes`].
+    pub(crate) bytes: u64,
+    /// Where the snapshot's thread reports. Weak: the writer must not keep its own inbox open.
+    pub(crate) reports: mpsc::WeakSender<Message>,
+    /// The snapshot that is being written.
+    pub(crate) thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
     /// Works until told to close, until the last sender is gone, or until the log fails.
     pub(crate) fn run(mut self) {
+        self.work();
+        self.core.close();
+        // First the inbox: a snapshot that ends now must not wait for room in it.
+        drop(self.inbox);
+        if let Some(thread) = self.trim.thread.take() {
+            let _ = thread.join();
+        }
+    }
+
+    fn work(&mut self) {
         let mut waiting: VecDeque<Proposal> = VecDeque::new();
         let mut messages = Vec::new();
         let mut sweeping = true;
@@ -71,6 +101,7 @@ impl Writer {
             for message in messages.drain(..) {
                 match message {
                     Message::Propose(proposal) => waiting.push_back(proposal),
+                    Message::Snapshot(index, result) => self.trimmed(index, result),
                     Message::Close => open = false,
                 }
             }
@@ -82,7 +113,44 @@ impl Writer {
             }
             sweeping = self.core.state.write().sweep(SWEEP);
         }
-        self.core.close();
+    }
+
+    /// Begins a snapshot if it makes enough of the log superfluous.
+    fn consider_trim(&mut self) {
+        let state = self.core.state.read();
+        let Some(mut head) = state.snapshot_point() else { return };
+        let enough = self.trim.bytes.max(4 * state.live_bytes());
+        drop(state);
+        if self.trim.thread.is_some() || self.log.superfluous(head.index) < enough {
+            return;
+        }
+        let Some(report) = self.trim.reports.upgrade() else { return };
+        head.term = self.log.term();
+        self.core.state.write().pin(head.revision);
+        let (core, disk, dir) = (Arc::clone(&self.core), Arc::clone(&self.trim.disk), self.trim.dir.clone());
+        let work = move || {
+            let result = snapshot::write(&core, &*disk, &dir, &head);
+            core.state.write().unpin();
+            // Fails if the store has closed: then nobody trims.
+            let _ = report.blocking_send(Message::Snapshot(head.index, result));
+        };
+        match std::thread::Builder::new().name("store-snapshot".into()).spawn(work) {
+            Ok(thread) => self.trim.thread = Some(thread),
+            Err(error) => {
+                self.core.state.write().unpin();
+                tracing::warn!(%error, "cannot start a thread to write a snapshot of the store");
+            }
+        }
+    }
+
+    /// Removes the log files that a finished snapshot covers. A failure costs space, nothing else: the next compaction
+    /// tries again.
+    fn trimmed(&mut self, index: u64, result: io::Result<()>) {
+        self.trim.thread = None;
+        match result.and_then(|()| self.log.trim(index)) {
+            Ok(()) => tracing::info!(index, "trimmed the store's log behind a snapshot"),
+            Err(error) => tracing::warn!(%error, index, "cannot trim the store's log"),
+        }
     }
 
     /// Writes a group; `false` if the log must not go on.
@@ -123,9 +191,13 @@ impl Writer {
             }
         }
         self.publish(before);
+        let compacted = outcomes.iter().any(|outcome| matches!(outcome, Ok(Outcome::Compacted)));
         for (proposal, outcome) in group.into_iter().zip(outcomes) {
             // Nobody waits any more: the write is done all the same.
             let _ = proposal.reply.send(outcome);
+        }
+        if compacted {
+            self.consider_trim();
         }
         true
     }

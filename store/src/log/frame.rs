@@ -116,11 +116,6 @@ impl FrameBuilder {
         self.count += 1;
     }
 
-    /// Bytes so far.
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
     /// Ends the frame: its bytes and its header crc, the next frame's chain.
     pub(crate) fn finish(&mut self, chain: u32) -> (&[u8], u32) {
         let length = self.bytes.len() - HEADER;

@@ -11,11 +11,11 @@ use super::{Log, Segment, create_segment, segment_path};
 use crate::disk::{Disk, DiskFile};
 use crate::options::{OpenError, Options};
 
-/// Opens the log behind a snapshot that holds everything up to the entry `done` (0: no snapshot), giving each later
-/// entry to `apply` in order. What `apply` cannot take is damage.
+/// Opens the log behind a snapshot that holds everything up to the entry `done` of term `term` (0: no snapshot), giving
+/// each later entry to `apply` in order. What `apply` cannot take is damage.
 pub(crate) fn open(
     options: &Options,
-    done: u64,
+    (done, term): (u64, u64),
     apply: &mut dyn FnMut(Entry) -> Result<(), String>,
 ) -> Result<Log, OpenError> {
     let (disk, dir) = (&options.disk, options.dir.as_path());
@@ -61,7 +61,7 @@ pub(crate) fn open(
     log.next = position.expected;
     log.chain = position.chain.unwrap_or_default();
     // Each start is an election that the one member wins.
-    log.term = position.term + 1;
+    log.term = position.term.max(term) + 1;
     Ok(log)
 }
 

@@ -25,7 +25,7 @@ fn request(index: u64, size: usize) -> Bytes {
 /// Opens the log behind entry `done`: it and the entries it gave.
 fn read_behind(disk: &MemoryDisk, segment_bytes: u64, done: u64) -> Result<(Log, Vec<(u64, Bytes)>), OpenError> {
     let mut entries = Vec::new();
-    let log = open(&options(disk, segment_bytes), done, &mut |entry| {
+    let log = open(&options(disk, segment_bytes), (done, 0), &mut |entry| {
         entries.push((entry.index, entry.request));
         Ok(())
     })?;

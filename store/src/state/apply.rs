@@ -147,6 +147,7 @@ impl State {
         self.check_compaction(upto)?;
         self.compacted = upto;
         self.compactions.push_back((entry, upto));
+        self.forget_compactions();
         Ok(())
     }
 

@@ -17,6 +17,7 @@
 
 mod apply;
 mod read;
+mod save;
 mod sweep;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -39,7 +40,7 @@ pub(crate) struct State {
     pin: Option<Revision>,
     /// Bytes of the keys and values that live now.
     live_bytes: u64,
-    /// (entry, compacted) of each compaction since the last snapshot, oldest first.
+    /// (entry, compacted) of the compactions since, and one before, the entry that made revision `compacted`.
     compactions: VecDeque<(u64, Revision)>,
 }
 

@@ -1,0 +1,183 @@
+//! Keeps the log from growing for ever: a file with the whole state as of one entry, after which the log files before that
+//! entry can go.
+//!
+//! A snapshot is taken where compaction has been, because then it holds one version per key and nothing before it can be
+//! asked for. Worked example, entries 1-900, compaction at revision 500 (made by entry 510) by entry 900:
+//! ```text
+//! snapshot-…510   the state right after entry 510: revision 500, every key as a read at 500 sees it
+//! log-…400        entries 400-799: kept, for 511-799
+//! log-…800        entries 800-900 …
+//! ```
+//! A start loads the snapshot and applies 511-900 again, compaction included: it arrives at the same state, with the same
+//! history above 500, as one that never stopped.
+//!
+//! It is written by a thread of its own, in portions, while the store works on; [`State::pin`] keeps what it reads from
+//! being swept. It counts only from the moment when it is complete, durable and renamed into place; only then log files
+//! go. Its file has the log's frames: the first holds the head, each further one some items, the last one nothing.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use bytes::Bytes;
+use prost::Message;
+use proto::log::{Item, SnapshotHead};
+
+use crate::disk::{Disk, DiskFile};
+use crate::kv::KeyValue;
+use crate::log::frame::{FileKind, FrameBuilder, HEADER, file_header};
+use crate::log::reader::{Found, Reader};
+use crate::options::OpenError;
+use crate::shared::Core;
+use crate::state::State;
+
+/// Keys read while the state is locked.
+const PORTION: usize = 512;
+const PREFIX: &str = "snapshot-";
+
+fn path_of(dir: &Path, index: u64) -> PathBuf {
+    dir.join(format!("{PREFIX}{index:020}"))
+}
+
+struct Loading {
+    state: State,
+    head: SnapshotHead,
+}
+
+/// Loads the newest snapshot: the state, and the entry and term that it stands for. Without one, an empty state and zeros.
+pub(crate) fn load(disk: &dyn Disk, dir: &Path) -> Result<(State, SnapshotHead), OpenError> {
+    let mut indices = list(disk, dir).map_err(|error| OpenError::io(dir, "list", error))?;
+    let Some(index) = indices.pop() else { return Ok((State::default(), SnapshotHead::default())) };
+    let path = path_of(dir, index);
+    let file = disk.open(&path).map_err(|error| OpenError::io(&path, "open", error))?;
+    let mut reader = Reader::open(FileKind::Snapshot, &path, &*file)?;
+    let mut loading = None;
+    loop {
+        match reader.next()? {
+            Found::End { .. } => return Err(reader.damaged("the snapshot is not complete".into(), None)),
+            Found::Frame(header, _) if header.count == 0 => break,
+            Found::Frame(header, mut payload) => take_frame(&mut loading, header.count, &mut payload)
+                .map_err(|what| reader.damaged(format!("the snapshot cannot be decoded: {what}"), None))?,
+        }
+    }
+    let Some(Loading { state, head }) = loading.filter(|loading| loading.head.index == index) else {
+        return Err(reader.damaged("the snapshot has no head, or that of another".into(), None));
+    };
+    // Left over from a run that was stopped between renaming the new one and removing the old one.
+    for older in indices {
+        let path = path_of(dir, older);
+        disk.remove(&path).map_err(|error| OpenError::io(&path, "remove", error))?;
+    }
+    Ok((state, head))
+}
+
+fn take_frame(loading: &mut Option<Loading>, count: u32, payload: &mut Bytes) -> Result<(), String> {
+    for _ in 0..count {
+        let length = prost::decode_length_delimiter(&mut *payload).map_err(|error| error.to_string())?;
+        if length > payload.len() {
+            return Err("an item is cut short".into());
+        }
+        // Out of its frame, so that one surviving key does not hold the frame's memory.
+        let bytes = Bytes::copy_from_slice(&payload.split_to(length));
+        match loading {
+            None => {
+                let head = SnapshotHead::decode(bytes).map_err(|error| error.to_string())?;
+                *loading = Some(Loading { state: State::begin_load(&head), head });
+            }
+            Some(loading) => {
+                let item = Item::decode(bytes).map_err(|error| error.to_string())?;
+                loading.state.load(loading.head.index, from_item(item));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn list(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<u64>> {
+    let names = disk.list(dir)?;
+    let numbers = names.iter().filter_map(|name| name.strip_prefix(PREFIX));
+    let mut indices: Vec<u64> = numbers.filter_map(|number| number.parse().ok()).collect();
+    indices.sort_unstable();
+    Ok(indices)
+}
+
+/// Writes the state that `head` describes, and makes it the store's snapshot. The caller has pinned its revision.
+pub(crate) fn write(core: &Core, disk: &dyn Disk, dir: &Path, head: &SnapshotHead) -> io::Result<()> {
+    let path = path_of(dir, head.index);
+    let temporary = path.with_extension("tmp");
+    let mut output = Output {
+        file: disk.create(&temporary)?,
+        at: HEADER as u64,
+        chain: 0,
+        ordinal: 0,
+        frame: FrameBuilder::default(),
+    };
+    output.file.write_at(0, &file_header(FileKind::Snapshot, 0, 0))?;
+    output.write([head.clone()].into_iter())?;
+    let mut resume = None;
+    loop {
+        core.open().map_err(io::Error::other)?;
+        let mut items = Vec::new();
+        resume = core.state.read().items_at(head.revision, resume.as_ref(), PORTION, &mut items);
+        // A portion may hold nothing but deleted keys; a frame of nothing is the end.
+        if !items.is_empty() {
+            output.write(items.iter().map(|item| to_item(item)))?;
+        }
+        if resume.is_none() {
+            break;
+        }
+    }
+    output.write(std::iter::empty::<Item>())?;
+    output.file.sync()?;
+    disk.rename(&temporary, &path)?;
+    disk.sync_dir(dir)?;
+    for older in list(disk, dir)?.into_iter().filter(|older| *older < head.index) {
+        disk.remove(&path_of(dir, older))?;
+    }
+    Ok(())
+}
+
+struct Output {
+    file: Box<dyn DiskFile>,
+    at: u64,
+    chain: u32,
+    /// Messages written so far: what the index is to a log's frames.
+    ordinal: u64,
+    frame: FrameBuilder,
+}
+
+impl Output {
+    /// Writes messages as one frame.
+    fn write<M: Message>(&mut self, messages: impl Iterator<Item = M>) -> io::Result<()> {
+        self.frame.begin(self.ordinal);
+        for message in messages {
+            self.frame.push(&message);
+            self.ordinal += 1;
+        }
+        let (bytes, chain) = self.frame.finish(self.chain);
+        self.file.write_at(self.at, bytes)?;
+        (self.at, self.chain) = (self.at + bytes.len() as u64, chain);
+        Ok(())
+    }
+}
+
+fn to_item(kv: &KeyValue) -> Item {
+    Item {
+        key: kv.key.clone(),
+        value: kv.value.clone(),
+        create_revision: kv.create_revision,
+        mod_revision: kv.mod_revision,
+        version: kv.version,
+        lease: kv.lease,
+    }
+}
+
+fn from_item(item: Item) -> KeyValue {
+    KeyValue {
+        key: item.key,
+        value: item.value,
+        create_revision: item.create_revision,
+        mod_revision: item.mod_revision,
+        version: item.version,
+        lease: item.lease,
+    }
+}
