@@ -191,6 +191,7 @@ async fn a_quiet_watch_does_not_grow_old() {
     let start = rig.create(pods, "ns", "a", pod("ns", "a", "0", "n1")).await;
     // Resumes from before its topic exists, with nothing to catch up on, or only with changes that are not its own.
     rig.create(kind("configmaps"), "ns", "c", json!({"metadata": {}})).await;
+    rig.storage.list(pods, ListQuery::default()).await.unwrap();
     let node = |node: &str| WatchQuery {
         predicate: select("", &format!("spec.nodeName={node}")),
         ..watch_from(WatchFrom::Revision(start))
