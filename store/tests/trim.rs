@@ -1,0 +1,111 @@
+//! The log does not grow for ever, and what a snapshot replaced is still all there.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use store::disk::{Disk, MemoryDisk};
+use store::testing::{delete, everything, next, put};
+use store::{Kv, OpenError, Options, Page, Signal, Store, WatchOptions};
+
+fn options(disk: &MemoryDisk) -> Options {
+    Options { disk: Arc::new(disk.clone()), segment_bytes: 4000, trim_bytes: 8000, ..Options::new("/store") }
+}
+
+fn names(disk: &MemoryDisk, prefix: &str) -> Vec<String> {
+    let all = disk.list(Path::new("/store")).unwrap();
+    all.into_iter().filter(|name| name.starts_with(prefix)).collect()
+}
+
+/// Writes `rounds` times 40 requests, compacting behind each round, and waits for the log to be trimmed.
+async fn fill(store: &Store, disk: &MemoryDisk, rounds: u64) {
+    for round in 0..rounds {
+        for at in 0..40u64 {
+            put(store, format!("k{}", at % 7), vec![b'v'; 100]).await.unwrap();
+            if at % 9 == round % 9 {
+                delete(store, format!("k{}", (at + round) % 7)).await.unwrap();
+            }
+        }
+        let revision = store.revision().await.unwrap();
+        store.compact(revision - 5).await.unwrap();
+    }
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while names(disk, "log-").len() > 8 || names(disk, "snapshot-").is_empty() {
+        assert!(Instant::now() < deadline, "the log was not trimmed: {:?}", disk.list(Path::new("/store")));
+        tokio::task::yield_now().await;
+        // Each compaction looks anew.
+        put(store, "more", "").await.unwrap();
+        store.compact(store.revision().await.unwrap() - 5).await.unwrap();
+    }
+}
+
+/// Everything that can be asked of the store: each readable revision, and all events.
+async fn all_of(store: &Store, compacted: u64) -> (Vec<Page>, Vec<Signal>) {
+    let now = store.revision().await.unwrap();
+    let mut pages = Vec::new();
+    for revision in compacted..=now {
+        pages.push(store.range(everything(revision)).await.unwrap());
+    }
+    let mut watch = store.watch(everything(0), WatchOptions { from: compacted, progress: false });
+    let mut signals = Vec::new();
+    while !matches!(signals.last(), Some(Signal::Events(revision, _)) if *revision == now) {
+        signals.push(next(&mut watch).await.unwrap());
+    }
+    (pages, signals)
+}
+
+#[tokio::test]
+async fn a_trimmed_store_opens_as_it_was() {
+    let disk = MemoryDisk::new();
+    let store = Store::open(options(&disk), &base::Context::new()).unwrap();
+    fill(&store, &disk, 20).await;
+    let compacted = store.revision().await.unwrap();
+    // Compacts at a deletion, which a watch may begin with.
+    put(&*store, "gone", "1").await.unwrap();
+    delete(&*store, "gone").await.unwrap();
+    store.compact(compacted + 2).await.unwrap();
+    for at in 0..60 {
+        put(&*store, "k1", at.to_string()).await.unwrap();
+    }
+    let before = all_of(&store, compacted + 2).await;
+    store.close().await;
+    assert_eq!(names(&disk, "snapshot-").len(), 1);
+    assert_eq!(names(&disk, "log-").iter().filter(|name| name.ends_with("0001")).count(), 0, "the first file is gone");
+    for _ in 0..2 {
+        let store = Store::open(options(&disk), &base::Context::new()).unwrap();
+        assert_eq!(all_of(&store, compacted + 2).await, before);
+        store.close().await;
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_snapshot_is_refused() {
+    let disk = MemoryDisk::new();
+    let store = Store::open(options(&disk), &base::Context::new()).unwrap();
+    fill(&store, &disk, 10).await;
+    store.close().await;
+    let path = Path::new("/store").join(&names(&disk, "snapshot-")[0]);
+    let whole = disk.content(&path).unwrap();
+    let open = |content: Vec<u8>| {
+        let copy = disk.copy();
+        copy.plant(&path, content);
+        Store::open(options(&copy), &base::Context::new()).map(|store| store.local_revision())
+    };
+    assert!(open(whole.clone()).is_ok());
+    for at in 0..whole.len() {
+        let mut content = whole.clone();
+        content[at] ^= 16;
+        match open(content) {
+            Err(OpenError::Damaged { .. }) => {}
+            Ok(_) => assert_eq!(whole[at], 0, "byte {at} was not noticed (padding may be)"),
+            Err(error) => panic!("{error}"),
+        }
+    }
+    for length in (0..whole.len()).step_by(13) {
+        assert!(matches!(open(whole[..length].to_vec()), Err(OpenError::Damaged { .. })), "cut at {length}");
+    }
+    let copy = disk.copy();
+    copy.remove(&path).unwrap();
+    let missing = Store::open(options(&copy), &base::Context::new()).err().unwrap();
+    assert!(matches!(missing, OpenError::Damaged { first: 1, .. }), "{missing}");
+}
