@@ -116,7 +116,7 @@ impl Registry {
 
     /// Says so if the name is taken by an object on its way out.
     async fn explain_taken(&self, kind: KindRef, namespace: &str, name: &str, mut status: Status) -> Status {
-        let entry = self.storage.get(kind, namespace, name, Freshness::Any).await.ok().flatten();
+        let entry = self.storage.get(kind, namespace, name, Freshness::Latest).await.ok().flatten();
         if entry.is_some_and(|entry| object::deletion_timestamp(&entry.value()).is_some()) {
             status.message = format!("object is being deleted: {}", status.message);
         }
