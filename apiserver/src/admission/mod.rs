@@ -3,12 +3,17 @@
 //! The chain is a table ([`PLUGINS`]); a new plugin is one row and one file. Mutating steps run first, each on what the
 //! one before it made; validating steps run on the final object, after the strategy's own validation.
 
+mod default_tolerations;
+mod escalation;
 mod namespace_lifecycle;
+mod node_restriction;
+mod priority;
+mod service_account;
 
 use std::sync::Arc;
 
-use api::Status;
 use api::kinds::KindRef;
+use api::{Status, object};
 use futures::future::{BoxFuture, ready};
 use serde_json::Value;
 
@@ -60,6 +65,13 @@ impl Attributes<'_> {
     }
 }
 
+/// As [`Attributes::forbidden`], for an object whose name may still have to be generated (upstream: admission.NewForbidden).
+fn refuse(attributes: &Attributes<'_>, object: &Value, why: &str) -> Status {
+    let names = [attributes.name, object::name(object), object::generate_name(object), "Unknown"];
+    let name = names.into_iter().find(|name| !name.is_empty()).unwrap_or_default();
+    Status::forbidden(attributes.kind.group, attributes.kind.plural, name, why)
+}
+
 /// One plugin. On delete the object is null; `old` has it.
 pub trait Admission: Send + Sync {
     /// Upstream's name of the plugin, for logs.
@@ -83,7 +95,14 @@ pub trait Admission: Send + Sync {
 type Make = fn(&Arc<Storage>) -> Box<dyn Admission>;
 
 /// The plugins in the order in which they run (upstream: pkg/kubeapiserver/options/plugins.go).
-static PLUGINS: &[Make] = &[namespace_lifecycle::new];
+static PLUGINS: &[Make] = &[
+    namespace_lifecycle::new,
+    service_account::new,
+    node_restriction::new,
+    priority::new,
+    default_tolerations::new,
+    escalation::new,
+];
 
 /// The plugins of one server.
 pub struct Chain {

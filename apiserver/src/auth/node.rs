@@ -43,14 +43,18 @@ pub enum Refers {
     ServiceAccount,
 }
 
-type References = BTreeSet<(Refers, String)>;
+/// What a pod refers to.
+pub type References = BTreeSet<(Refers, String)>;
 
 /// Everything in its namespace that a pod refers to. Mirror pods refer to nothing: a kubelet makes them itself.
 pub fn references(pod: &Value) -> References {
+    let mirror = object::annotation(pod, "kubernetes.io/config.mirror").is_some();
+    if mirror { References::new() } else { references_of_any(pod) }
+}
+
+/// The same for any pod.
+pub fn references_of_any(pod: &Value) -> References {
     let mut found = References::new();
-    if object::annotation(pod, "kubernetes.io/config.mirror").is_some() {
-        return found;
-    }
     let mut add = |what: Refers, name: &str| {
         if !name.is_empty() {
             found.insert((what, name.to_string()));
