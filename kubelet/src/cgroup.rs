@@ -4,9 +4,11 @@
 //! shim need not search. Keeps: a missing controller means running without that limit, never not running.
 
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::{Mode, OFlags};
 use serde::{Deserialize, Serialize};
 
 use crate::runtime::{Resources, Stats};
@@ -80,9 +82,27 @@ impl Group {
         missing
     }
 
-    /// Moves the calling process into it. Hierarchies that could not be had are left out.
+    /// Its directory of version 2, for a child to be born in (see [`crate::shim::sys::fork`]).
+    pub fn birthplace(&self) -> Option<OwnedFd> {
+        let (_, directory) = self.directories().find(|(kind, _)| *kind == Kind::Unified)?;
+        rustix::fs::open(directory, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()
+    }
+
+    /// Moves the calling process, which has one thread, into it. Hierarchies that could not be had are left out.
+    ///
+    /// In version 1 by way of `tasks`: a thread that moves itself needs no lock, while `cgroup.procs` waits for an RCU grace period, 10
+    /// to 20 ms (kernel/cgroup/cgroup.c, `cgroup_procs_write_start`).
     pub fn enter(&self) {
-        for (_, directory) in self.directories() {
+        for (kind, directory) in self.directories() {
+            if kind == Kind::Unified {
+                let current = std::fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
+                let here = current.lines().find_map(|line| line.strip_prefix("0::/"));
+                if here == self.path.to_str() {
+                    continue;
+                }
+            } else if std::fs::write(directory.join("tasks"), "0").is_ok() {
+                continue;
+            }
             let _ = std::fs::write(directory.join("cgroup.procs"), "0");
         }
     }

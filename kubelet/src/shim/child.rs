@@ -114,7 +114,8 @@ fn spawn(
             rustix::net::SocketFlags::CLOEXEC,
             None,
         )?;
-        Ok::<_, io::Error>((fork()?, ours, theirs))
+        let cgroup = place.cgroup.birthplace();
+        Ok::<_, io::Error>((fork(cgroup.as_ref().map(AsFd::as_fd))?, ours, theirs))
     })();
     if let Ok((Forked::Child, ours, theirs)) = forked {
         drop(ours);

@@ -28,6 +28,7 @@ pub mod wire;
 
 use std::ffi::OsString;
 use std::io::{self, Write};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
@@ -54,13 +55,20 @@ fn main(directory: Option<OsString>) -> i32 {
         eprintln!("__shim is started by mkubelet, with the directory of a sandbox");
         return 64;
     };
+    let directory = Path::new(&directory);
+    let config: SandboxConfig = match wire::read_json(&directory.join(wire::SANDBOX_FILE)) {
+        Ok(config) => config,
+        Err(error) => return report(&Ready::Failed(format!("sandbox.json: {error}"))),
+    };
     // The kubelet need not be our parent: it may die, and it should not have to reap us.
-    match sys::fork() {
+    let cgroup = config.shim_cgroup().birthplace();
+    match sys::fork(cgroup.as_ref().map(AsFd::as_fd)) {
         Ok(Forked::Parent(_)) => return 0,
         Ok(Forked::Child) => {}
         Err(error) => return report(&Ready::Failed(format!("fork: {error}"))),
     }
-    match prepare(Path::new(&directory)) {
+    drop(cgroup);
+    match prepare(directory, config) {
         Ok(shim) => {
             let code = ready().map_or_else(|error| report(&Ready::Failed(error.to_string())), |()| 0);
             if code == 0 { shim.run() } else { code }
@@ -85,13 +93,11 @@ fn ready() -> io::Result<()> {
 }
 
 /// Makes what the pod's containers share.
-fn prepare(directory: &Path) -> Result<serve::Shim, String> {
+fn prepare(directory: &Path, config: SandboxConfig) -> Result<serve::Shim, String> {
     let because = |what: &str| {
         let what = what.to_owned();
         move |error: io::Error| format!("{what}: {error}")
     };
-    let config: SandboxConfig =
-        wire::read_json(&directory.join(wire::SANDBOX_FILE)).map_err(because("sandbox.json"))?;
     rustix::process::setsid().map_err(|error| format!("session: {error}"))?;
     let _ = rustix::thread::set_name(c"mkube-shim");
     rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o022));

@@ -20,7 +20,10 @@ pub fn cleanup(root: &Path) -> io::Result<Vec<String>> {
     let mut left = Vec::new();
     for directory in subdirectories(&root.join(SANDBOXES)) {
         match Pod::load(&directory) {
-            Ok(pod) => end(&pod, &mut left),
+            Ok(pod) => {
+                end(&pod, &mut left);
+                remove_interface(&pod, &mut left);
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => left.push(format!("{}: {error}", directory.display())),
         }
@@ -39,7 +42,7 @@ pub fn cleanup(root: &Path) -> io::Result<Vec<String>> {
     Ok(left)
 }
 
-/// Ends one sandbox: its shim (and by that its containers), whatever else is in their control groups, its interface.
+/// Ends one sandbox: its shim (and by that its containers), whatever else is in their control groups.
 pub(super) fn end(pod: &Pod, left: &mut Vec<String>) {
     if let Some(shim) = &*pod.shim.lock() {
         shim.kill();
@@ -53,7 +56,11 @@ pub(super) fn end(pod: &Pod, left: &mut Vec<String>) {
     remove_group(&pod.config.shim_cgroup(), left);
     // The pod's next sandbox may be in it already.
     pod.config.cgroup.remove_if_empty();
-    // With its last process the namespace goes, and the interface with it, but only some time later.
+}
+
+/// With its last process a pod's network namespace goes, and the interface with it, but only some time later. Waiting for it takes 20 ms,
+/// so this is for when it must be gone.
+fn remove_interface(pod: &Pod, left: &mut Vec<String>) {
     if let Some(network) = &pod.config.network
         && let Err(error) = network.remove()
         && error.raw_os_error() != Some(libc::ENODEV)
