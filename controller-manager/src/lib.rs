@@ -5,6 +5,7 @@
 //! changes: there are no resync loops.
 
 mod claims;
+mod endpoints;
 mod node_ipam;
 mod pods;
 mod replicaset;
@@ -78,6 +79,7 @@ type Start = fn(&Setup) -> anyhow::Result<()>;
 
 /// The table of controllers: upstream's name, and how to start it.
 const CONTROLLERS: &[(&str, Start)] = &[
+    ("endpointslice-controller", endpoints::start),
     ("node-ipam-controller", node_ipam::start),
     ("replicaset-controller", replicaset::start),
     ("root-ca-certificate-publisher-controller", root_ca::start),
