@@ -4,7 +4,7 @@
 
 use api::kinds::{KindRef, Served};
 use api::validate::{self, FieldValidation};
-use api::{Status, object, protobuf, schema};
+use api::{Status, object, protobuf, schema, yaml};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Value, json};
@@ -89,17 +89,39 @@ pub fn patch_body(body: &[u8]) -> Result<Value, Status> {
     api::decode::parse(body).map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))
 }
 
-/// A body as a tree with the paths of duplicate keys.
-fn parse(encoding: Encoding, body: &[u8]) -> Result<(Value, Vec<String>), String> {
+/// A body as a tree.
+#[derive(Default)]
+struct Parsed {
+    value: Value,
+    /// Paths of keys that came twice in JSON.
+    duplicates: Vec<String>,
+    /// What YAML has to say about its own.
+    complaint: Option<String>,
+}
+
+impl From<Value> for Parsed {
+    fn from(value: Value) -> Self {
+        Self { value, ..Self::default() }
+    }
+}
+
+fn parse(encoding: Encoding, body: &[u8]) -> Result<Parsed, String> {
     match encoding {
-        Encoding::Json => {
-            api::decode::strict(body).map_err(|error| format!("couldn't get version/kind; json parse error: {error}"))
-        }
+        Encoding::Json => match api::decode::strict(body) {
+            Ok((value, duplicates)) => Ok(Parsed { value, duplicates, complaint: None }),
+            Err(error) => Err(format!("couldn't get version/kind; json parse error: {error}")),
+        },
         Encoding::Yaml => {
             let text = std::str::from_utf8(body).map_err(|_| "yaml: invalid leading UTF-8 octet".to_string())?;
-            super::yaml::read(text).map(|value| (value, Vec::new()))
+            match yaml::read_strict(text) {
+                Ok(value) => Ok(value.into()),
+                Err(complaint) => {
+                    let value = yaml::read(text).map_err(|error| error.to_string())?;
+                    Ok(Parsed { complaint: Some(complaint.to_string()), ..value.into() })
+                }
+            }
         }
-        Encoding::Protobuf => protobuf::decode(body).map(|value| (value, Vec::new())),
+        Encoding::Protobuf => protobuf::decode(body).map(Into::into),
     }
 }
 
@@ -108,7 +130,7 @@ fn parse(encoding: Encoding, body: &[u8]) -> Result<(Value, Vec<String>), String
 /// # Errors
 /// 400, 415.
 pub fn loose(content_type: &str, body: &[u8], what: &str) -> Result<Value, Status> {
-    let (value, _) = parse(encoding(content_type)?, body).map_err(|error| unrecognized(what, &error, body))?;
+    let value = parse(encoding(content_type)?, body).map_err(|error| unrecognized(what, &error, body))?.value;
     let found = object::kind(&value);
     if !found.is_empty() && found != what {
         return Err(cannot_be_handled(&value, what, &format!("unexpected kind {found}")));
@@ -144,13 +166,20 @@ pub fn typed(
     body: &[u8],
     validation: FieldValidation,
 ) -> Result<Value, Status> {
-    let (mut value, duplicates) =
-        parse(encoding(content_type)?, body).map_err(|error| unrecognized(name, &error, body))?;
+    let parsed = parse(encoding(content_type)?, body).map_err(|error| unrecognized(name, &error, body))?;
+    let Parsed { mut value, duplicates, complaint } = parsed;
     if !value.is_object() {
         let error = "couldn't get version/kind; json parse error: json: cannot unmarshal into Go value of type struct";
         return Err(unrecognized(name, error, body));
     }
     is_kind(&mut value, name, served)?;
+    match (complaint, validation) {
+        (Some(text), FieldValidation::Strict) => {
+            return Err(cannot_be_handled(&value, name, &validate::strict_error(&[text])));
+        }
+        (Some(text), FieldValidation::Warn) => call.warn(text),
+        _ => {}
+    }
     fields(call, served, &mut value, validation, &duplicates)?;
     Ok(value)
 }

@@ -22,6 +22,8 @@ use crate::storage::{Entry, Listing, token};
 
 /// Lists up to this size go out in one piece, with their length.
 const WHOLE: usize = 256 * 1024;
+/// Objects that are transcoded without letting others run.
+const YIELD_EVERY: usize = 32;
 /// Size of a piece of a larger one.
 const PIECE: usize = 64 * 1024;
 
@@ -41,7 +43,7 @@ fn metadata(listing: &Listing) -> Value {
 ///
 /// # Errors
 /// 406 for a shape that only single objects have, 500 for what cannot be encoded.
-pub fn respond(reply: Reply, listing: Listing) -> Result<Response<Body>, Status> {
+pub async fn respond(reply: Reply, listing: Listing) -> Result<Response<Body>, Status> {
     if reply.accepted.shape == Shape::Partial(false) {
         return Err(not_acceptable(format!(
             "you requested PartialObjectMetadata, but the requested object is a list ({})",
@@ -57,7 +59,7 @@ pub fn respond(reply: Reply, listing: Listing) -> Result<Response<Body>, Status>
             let bytes = encode(reply.accepted.encoding, reply.accepted.pretty, &whole)?;
             Ok(reply.bytes(StatusCode::OK, reply.accepted.encoding, bytes))
         }
-        Encoding::Protobuf => protobuf_response(reply, &listing),
+        Encoding::Protobuf => protobuf_response(reply, &listing).await,
     }
 }
 
@@ -215,11 +217,15 @@ impl Pieces {
     }
 }
 
-fn protobuf_response(reply: Reply, listing: &Listing) -> Result<Response<Body>, Status> {
+async fn protobuf_response(reply: Reply, listing: &Listing) -> Result<Response<Body>, Status> {
     let partial = reply.accepted.shape != Shape::Object;
     let definition = item_definition(reply.kind, &reply, partial)?;
     let mut items: Vec<Vec<u8>> = Vec::with_capacity(listing.entries.len());
-    for entry in &listing.entries {
+    for (index, entry) in listing.entries.iter().enumerate() {
+        if index % YIELD_EVERY == YIELD_EVERY - 1 {
+            // Parsing thousands of objects takes its time; others wait for this thread.
+            tokio::task::yield_now().await;
+        }
         let value = if partial {
             serde_json::from_slice(&entry.partial()).map_err(Status::internal)?
         } else {

@@ -20,7 +20,6 @@ pub mod respond;
 mod subresource;
 mod verbs;
 mod watch;
-mod yaml;
 
 #[cfg(test)]
 mod tests;

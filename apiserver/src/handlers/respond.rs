@@ -4,7 +4,7 @@ use std::io::Write;
 
 use api::columns::{self, IncludeObject, Now};
 use api::kinds::{KindRef, Served};
-use api::{Status, object, protobuf};
+use api::{Status, object, protobuf, yaml};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -13,7 +13,6 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::negotiate::{Accepted, Encoding, Shape};
-use super::yaml;
 use crate::registry::Object;
 use crate::registry::patch::to_version;
 use crate::request::Body;
@@ -149,7 +148,7 @@ pub fn encode(encoding: Encoding, pretty: bool, value: &Value) -> Result<Vec<u8>
             bytes.push(b'\n');
             Ok(bytes)
         }
-        Encoding::Yaml => yaml::write(value).map(String::into_bytes).map_err(Status::internal),
+        Encoding::Yaml => Ok(yaml::write(value).into_bytes()),
         Encoding::Protobuf => protobuf::encode(value).map_err(Status::internal),
     }
 }
@@ -179,8 +178,9 @@ pub fn status(status: &Status, accept: &str) -> Response<Body> {
     *response.status_mut() = code;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(encoding.media_type()));
     let retry = status.details.as_ref().map_or(0, |details| details.retry_after_seconds);
-    if retry > 0 || status.code == 429 {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry.max(1)));
+    // Not for every 429: a client that finds the header tries again by itself, and a refused eviction is for its caller.
+    if retry > 0 {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(retry));
     }
     response
 }

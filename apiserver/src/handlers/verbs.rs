@@ -44,7 +44,7 @@ async fn list_many(cx: &Cx<'_>) -> Result<Response<Body>, Status> {
     let options = list_options(cx, false)?;
     let place = query::place(&options)?;
     let listing = cx.registry.list(cx.kind, list_query(cx, &place, options)).await?;
-    list::respond(reply, listing)
+    list::respond(reply, listing).await
 }
 
 fn list_options(cx: &Cx<'_>, watch: bool) -> Result<query::ListOptions, Status> {
@@ -139,5 +139,5 @@ async fn delete_many(cx: &Cx<'_>, body: Body) -> Result<Response<Body>, Status> 
     let (options, dry_run) = delete_options(cx, body).await?;
     let call = cx.call.dry(dry_run);
     let listing = cx.registry.delete_collection(&call, cx.kind, list_query(cx, &place, list_options), &options).await?;
-    list::respond(reply, listing)
+    list::respond(reply, listing).await
 }

@@ -1,11 +1,13 @@
 //! Watches over HTTP: frames of JSON or protobuf in a response that ends with its time, pulled only as fast as the client
 //! reads; a client that does not read costs the storage nothing but its place (storage cuts off who falls too far behind).
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use api::columns::{self, IncludeObject};
+use api::columns::{self, IncludeObject, Now};
 use api::kinds::KindRef;
 use api::{Status, protobuf};
+use base::Clock;
 use bytes::{Bytes, BytesMut};
 use futures::stream::{BoxStream, StreamExt};
 use http::Response;
@@ -55,7 +57,7 @@ pub async fn serve(
         .timeout_seconds
         .filter(|seconds| *seconds > 0)
         .unwrap_or_else(|| rand::rng().random_range(MIN_TIMEOUT..2 * MIN_TIMEOUT));
-    let frames = frames(reply, items);
+    let frames = frames(Encoder { reply, first: true, clock: registry.clock() }, items);
     let bounded = frames.take_until(tokio::time::sleep(Duration::from_secs(seconds)));
     let mut response = Response::new(Body::from_stream(bounded.map(Ok::<_, std::convert::Infallible>)));
     let media_type = match reply.accepted.encoding {
@@ -67,8 +69,7 @@ pub async fn serve(
 }
 
 /// Encoded events; the stream ends after an error event.
-fn frames(reply: Reply, items: BoxStream<'static, Result<WatchItem, Status>>) -> BoxStream<'static, Bytes> {
-    let mut encoder = Encoder { reply, first: true };
+fn frames(mut encoder: Encoder, items: BoxStream<'static, Result<WatchItem, Status>>) -> BoxStream<'static, Bytes> {
     items
         .scan(false, |ended, item| {
             let over = std::mem::replace(ended, item.is_err());
@@ -93,6 +94,8 @@ struct Encoder {
     reply: Reply,
     /// The next Table is the first: the only one with column definitions.
     first: bool,
+    /// A watch outlives the moment in which it was asked for: ages are those of the event.
+    clock: Arc<dyn Clock>,
 }
 
 impl Encoder {
@@ -105,7 +108,7 @@ impl Encoder {
             return item.json_frame(self.reply.kind);
         }
         let with_columns = std::mem::replace(&mut self.first, false) && self.reply.accepted.shape == Shape::Table;
-        let reply = self.reply;
+        let reply = Reply { now: Now(self.clock.now()), ..self.reply };
         item.frame(key(&reply, with_columns), |item| {
             encode_item(&reply, item, with_columns).unwrap_or_else(|status| encode_error(&reply, &status))
         })

@@ -32,7 +32,7 @@ impl Registry {
         let uid = Some(object::uid(binding)).filter(|uid| !uid.is_empty()).map(Into::into);
         let change = Change {
             preconditions: Preconditions { uid, resource_version: None },
-            ..Change::of(kind, namespace, name).target(Target::Raw)
+            ..Change::of(kind, namespace, name).target(Target::Internal)
         };
         let now = timestamp(self.now());
         let mut edit = |pod: &Value| assign(pod, binding, &now);

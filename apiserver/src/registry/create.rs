@@ -93,8 +93,8 @@ impl Registry {
     ) -> Result<Object, Status> {
         let strategy = strategy::of(kind);
         let name = object::name(object);
-        let mut errors = strategy.validate(object);
-        errors.extend(meta::validate(kind, object));
+        let mut errors = meta::validate(kind, object);
+        errors.extend(strategy.validate(object));
         if !errors.is_empty() {
             return Err(Status::invalid(kind.group, kind.kind, name, &errors));
         }

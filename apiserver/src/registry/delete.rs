@@ -38,12 +38,38 @@ impl Registry {
         name: &str,
         options: &DeleteOptions,
     ) -> Result<Deleted, Status> {
+        self.delete_by(call, kind, namespace, name, options, true).await
+    }
+
+    /// The same as a part of a request that has been admitted as a whole (eviction).
+    pub(super) async fn delete_admitted(
+        &self,
+        call: &Call,
+        kind: KindRef,
+        namespace: &str,
+        name: &str,
+        options: &DeleteOptions,
+    ) -> Result<Deleted, Status> {
+        self.delete_by(call, kind, namespace, name, options, false).await
+    }
+
+    async fn delete_by(
+        &self,
+        call: &Call,
+        kind: KindRef,
+        namespace: &str,
+        name: &str,
+        options: &DeleteOptions,
+        admit: bool,
+    ) -> Result<Deleted, Status> {
         let mut entry = self.storage.get(kind, namespace, name, Freshness::Latest).await?;
         loop {
             let Some(current) = entry else { return Err(not_found(kind, name)) };
             let existing = current.value();
             delete_plan::check(kind, &existing, &options.preconditions)?;
-            self.admit_delete(call, kind, namespace, name, &existing).await?;
+            if admit {
+                self.admit_delete(call, kind, namespace, name, &existing).await?;
+            }
             let plan = delete_plan::plan(kind, &existing, options, self.now());
             entry = match self.carry_out(call, kind, &current, plan).await? {
                 Ok(deleted) => return Ok(deleted),

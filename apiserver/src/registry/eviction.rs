@@ -41,7 +41,7 @@ impl Registry {
             self.spend_budget(call, namespace, &pod).await?;
             self.announce(call, kind, namespace, name).await?;
         }
-        self.delete(call, kind, namespace, name, options).await.map(drop)
+        self.delete_admitted(call, kind, namespace, name, options).await.map(drop)
     }
 
     /// Takes one disruption from the budget that the pod falls under, if there is one.
@@ -66,7 +66,7 @@ impl Registry {
             return Ok(());
         }
         let now = timestamp(self.now());
-        let change = Change::of(kind, namespace, budget.name()).target(Target::Raw);
+        let change = Change::of(kind, namespace, budget.name()).target(Target::Internal);
         let mut edit = |budget: &Value| spend(budget, object::name(pod), &now);
         self.modify(call, &change, &mut edit).await.map(drop)
     }
@@ -74,7 +74,7 @@ impl Registry {
     /// Tells by a condition of the pod why it goes.
     async fn announce(&self, call: &Call, kind: KindRef, namespace: &str, name: &str) -> Result<(), Status> {
         let now = timestamp(self.now());
-        let change = Change::of(kind, namespace, name).target(Target::Raw);
+        let change = Change::of(kind, namespace, name).target(Target::Internal);
         let mut edit = |pod: &Value| {
             let mut new = pod.clone();
             let condition = json!({"type": "DisruptionTarget", "status": "True", "lastProbeTime": null,

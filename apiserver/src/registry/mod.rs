@@ -67,6 +67,11 @@ impl Registry {
         self.clock.now()
     }
 
+    /// The clock itself, for what outlives a call.
+    pub fn clock(&self) -> Arc<dyn Clock> {
+        self.clock.clone()
+    }
+
     /// The admission chain, for streams (`Connect`).
     pub fn admission(&self) -> &Chain {
         &self.admission

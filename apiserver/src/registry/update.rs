@@ -29,6 +29,8 @@ pub enum Target {
     Status,
     /// What the edit itself sees to: subresources with their own rules.
     Raw,
+    /// The same, as a part of another request that has been admitted as a whole (binding, eviction).
+    Internal,
 }
 
 /// A change of one object.
@@ -163,7 +165,10 @@ impl Registry {
         strategy.default(new);
         let mut attributes = self.attributes(call, Operation::Update, kind, change.namespace, change.name);
         attributes.old = Some(old);
-        self.admission.admit(&attributes, new).await?;
+        let admitted = change.target == Target::Internal;
+        if !admitted {
+            self.admission.admit(&attributes, new).await?;
+        }
         let cx = Cx { kind, user: &call.user, now: self.now() };
         match change.target {
             Target::Main => {
@@ -174,7 +179,7 @@ impl Registry {
                 generic::prepare_status_update(&cx, new, old);
                 strategy.prepare_status_update(&cx, new, old);
             }
-            Target::Raw => {}
+            Target::Raw | Target::Internal => {}
         }
         let mut errors = meta::validate_update(new, old);
         match change.target {
@@ -183,7 +188,7 @@ impl Registry {
                 errors.extend(strategy.validate_update(new, old));
             }
             Target::Status => errors.extend(strategy.validate_status_update(new, old)),
-            Target::Raw => {}
+            Target::Raw | Target::Internal => {}
         }
         if !errors.is_empty() {
             return Err(Status::invalid(kind.group, kind.kind, change.name, &errors));
@@ -191,7 +196,7 @@ impl Registry {
         if change.target == Target::Main {
             strategy.warnings(new, Some(old)).into_iter().for_each(|text| call.warn(text));
         }
-        self.admission.validate(&attributes, new).await
+        if admitted { Ok(()) } else { self.admission.validate(&attributes, new).await }
     }
 }
 

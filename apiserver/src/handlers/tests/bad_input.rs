@@ -156,6 +156,18 @@ async fn bodies_are_bounded_in_size_and_depth() {
 }
 
 #[tokio::test]
+async fn duplicate_keys_in_yaml_are_told() {
+    let rig = Rig::new().await;
+    let body = "metadata:\n  name: b\n  name: b\n";
+    let yaml = [("content-type", "application/yaml")];
+    let strict = rig.send("POST", &format!("{NS}?fieldValidation=Strict"), &yaml, body).await;
+    assert_eq!(strict.code, 400);
+    assert!(strict.message().contains("yaml: unmarshal errors"), "{}", strict.message());
+    let told = rig.send("POST", NS, &yaml, body).await;
+    assert_eq!((told.code, told.warnings().len()), (201, 1), "{}", told.message());
+}
+
+#[tokio::test]
 async fn unknown_fields_are_dropped_with_a_warning() {
     let rig = Rig::new().await;
     let body = json!({"metadata": {"name": "b", "nope": 1}, "data": {"k": "v"}});

@@ -77,7 +77,7 @@ async fn protobuf_both_ways() {
 #[tokio::test]
 async fn yaml_both_ways() {
     let rig = Rig::new().await;
-    let body = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: y\ndata:\n  k: v\n";
+    let body = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: yam\ndata:\n  k: v\n";
     let created =
         rig.send("POST", MAPS, &[("content-type", "application/yaml"), ("accept", "application/yaml")], body).await;
     let text = String::from_utf8(created.bytes.to_vec()).unwrap();
