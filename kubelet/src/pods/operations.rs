@@ -1,0 +1,116 @@
+//! What runs beside the worker, so that the worker stays able to hear news: each operation ends with a [`Done`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use super::launch::{Launched, describe, field_path};
+use super::memory::Failure;
+use super::supplies::Supplies;
+use super::{Node, hooks};
+use crate::cluster::{Severity, WriteError};
+use crate::pod;
+use crate::resources;
+use crate::runtime::{self, ContainerId, Sandbox, SandboxId, SandboxSpec};
+use crate::volumes::network_files;
+
+/// How an operation ended.
+pub enum Done {
+    /// Volumes made or brought up to date.
+    Supplied(Result<Supplies, String>),
+    /// A sandbox made.
+    Sandboxed(Result<Sandbox, String>),
+    /// A sandbox stopped.
+    SandboxStopped(SandboxId, Result<(), String>),
+    /// A container started.
+    Launched {
+        /// Its name.
+        container: String,
+        /// Its image.
+        image: String,
+        /// How it went.
+        result: Result<Launched, Failure>,
+    },
+    /// A container stopped.
+    Stopped(ContainerId),
+    /// The status written.
+    Written(Result<Arc<Pod>, WriteError>),
+    /// Nothing to remember.
+    Nothing,
+}
+
+/// Makes a sandbox.
+pub async fn run_sandbox(node: Arc<Node>, pod: Arc<Pod>, attempt: u32) -> Done {
+    if attempt > 0 {
+        let message = "Pod sandbox changed, it will be killed and re-created.";
+        node.cluster.event(&pod, None, Severity::Normal, "SandboxChanged", message);
+    }
+    let resolv = tokio::fs::read_to_string("/etc/resolv.conf").await.unwrap_or_default();
+    let spec = SandboxSpec {
+        namespace: pod::namespace(&pod).into(),
+        name: pod::name(&pod).into(),
+        uid: pod::uid(&pod).into(),
+        attempt,
+        hostname: if pod::host_network(&pod) { node.name.clone() } else { pod::hostname(&pod) },
+        host_network: pod::host_network(&pod),
+        labels: pod.metadata.labels.clone().unwrap_or_default(),
+        log_directory: node.paths.logs(&pod),
+        resolv_conf: Some(network_files::resolv_conf(&pod, &node.dns, &resolv)),
+        cgroup_parent: resources::cgroup_parent(&pod),
+        resources: resources::whole_pod(&pod),
+    };
+    Done::Sandboxed(node.runtime.run_sandbox(&spec).await.map_err(|error| {
+        let message = format!("Failed to create pod sandbox: {}", describe(&error));
+        node.cluster.event(&pod, None, Severity::Warning, "FailedCreatePodSandBox", &message);
+        message
+    }))
+}
+
+/// Stops a sandbox.
+pub async fn stop_sandbox(node: Arc<Node>, pod: Arc<Pod>, id: SandboxId) -> Done {
+    let result = match node.runtime.stop_sandbox(&id).await {
+        Ok(()) | Err(runtime::Error::NotFound(_)) => Ok(()),
+        Err(error) => {
+            let message = format!("error killing pod: {}", describe(&error));
+            node.cluster.event(&pod, None, Severity::Warning, "FailedKillPod", &message);
+            Err(message)
+        }
+    };
+    Done::SandboxStopped(id, result)
+}
+
+/// Stops a container: preStop hook, SIGTERM, SIGKILL, all within `grace`.
+pub async fn stop(
+    node: Arc<Node>,
+    pod: Arc<Pod>,
+    id: ContainerId,
+    name: String,
+    grace: Duration,
+    hook: bool,
+    message: String,
+) -> Done {
+    let found = pod::container(&pod, &name).map(|(role, spec)| (role, spec.clone()));
+    let field = found.as_ref().map(|(role, _)| field_path(*role, &name));
+    node.cluster.event(&pod, field.as_deref(), Severity::Normal, "Killing", &message);
+    let begun = node.clock.monotonic();
+    if let Some((_, spec)) = found.filter(|_| hook)
+        && let Some(handler) = spec.lifecycle.as_ref().and_then(|l| l.pre_stop.as_ref())
+    {
+        let ip = pod::status(&pod).pod_ip.as_deref().and_then(|ip| ip.parse().ok());
+        if let Err(why) = hooks::run(&*node.runtime, &id, &spec, handler, ip, grace).await {
+            let message = format!("PreStopHook failed: {why}");
+            node.cluster.event(&pod, field.as_deref(), Severity::Warning, "FailedPreStopHook", &message);
+        }
+    }
+    let used = node.clock.monotonic().saturating_sub(begun);
+    // What the hook used is gone, but SIGTERM is always given a moment.
+    let rest = grace.saturating_sub(used).max(super::plan::MINIMUM_GRACE);
+    if let Err(error) = node.runtime.stop_container(&id, rest).await
+        && !matches!(error, runtime::Error::NotFound(_))
+    {
+        tracing::warn!(error = %describe(&error), container = %name, "container cannot be stopped");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    Done::Stopped(id)
+}
