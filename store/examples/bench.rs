@@ -26,6 +26,8 @@ fn main() {
         let open = |name: &str, options: Options| {
             Store::open(Options { dir: dir.join(name), ..options }, &base::Context::new()).expect("open")
         };
+        // First, while the allocator has nothing to give away.
+        memory(&open("memory", Options::new(""))).await;
         for clients in [1, 64, 512] {
             let store = open(&format!("put{clients}"), Options::new(""));
             puts(&format!("put 256 B, {clients} clients"), &store, clients).await;
@@ -37,7 +39,6 @@ fn main() {
         reads(&store).await;
         watches(&store).await;
         store.close().await;
-        memory(&open("memory", Options::new(""))).await;
     });
     restart(&dir.join("put512"), &runtime);
     disk(&dir.join("disk"));

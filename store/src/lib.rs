@@ -25,6 +25,7 @@ mod log;
 mod options;
 mod request;
 mod shared;
+mod slice;
 mod snapshot;
 mod span;
 mod state;

@@ -12,6 +12,7 @@ use crate::log::{self, Log};
 use crate::options::{OpenError, Options};
 use crate::request;
 use crate::shared::{Core, stopped};
+use crate::slice;
 use crate::snapshot;
 use crate::state::{Outcome, State};
 use crate::watch;
@@ -83,6 +84,9 @@ impl Store {
         let writer = Writer { core: Arc::clone(&core), log, inbox, trim, fatal: options.fatal };
         let thread = std::thread::Builder::new().name("store-log".into());
         let run = move || {
+            if let Err(error) = slice::shorten() {
+                tracing::debug!(%error, "the log's thread keeps the scheduler's usual slice");
+            }
             writer.run();
             drop(lock);
             let _ = end.send(true);

@@ -79,12 +79,6 @@ impl Hub {
         watches.all.insert(id, mark);
         id
     }
-
-    /// How many watches there are.
-    #[cfg(test)]
-    pub(crate) fn len(&self) -> usize {
-        self.watches.lock().all.len()
-    }
 }
 
 impl Mark {
@@ -215,5 +209,29 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         self.core.hub.watches.lock().all.remove(&self.id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::state::State;
+
+    #[tokio::test]
+    async fn a_dropped_watch_is_forgotten() {
+        let core = Arc::new(Core::new(State::default(), Duration::from_secs(5)));
+        let range = Range { key: "k".into(), ..Range::default() };
+        let begin = || watch(Arc::clone(&core), &range, WatchOptions::default());
+        let (mut one, two) = (begin(), begin());
+        assert!(one.next().await.is_some());
+        drop(one);
+        assert!(!core.hub.is_empty());
+        drop(two);
+        assert!(core.hub.is_empty());
+        core.close();
+        assert!(begin().next().await.is_some_and(|signal| signal.is_err()));
+        assert!(core.hub.is_empty(), "one that was refused is forgotten too");
     }
 }
