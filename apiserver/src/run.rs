@@ -43,10 +43,10 @@ pub async fn start(options: Options, context: &Context) -> anyhow::Result<Runnin
     let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
     let address = listener.local_addr()?;
 
-    // The store and the caches outlive the connections: what is under way when the server stops is answered.
-    let below = Context::new();
+    // The caches outlive the connections, the store the caches: what is under way when the server stops is answered.
+    let (below, caches) = (Context::new(), Context::new());
     let kv = Store::open(store::Options::new(&options.store_dir), &below)?;
-    let storage = Storage::new(kv, below.clone());
+    let storage = Storage::new(kv, caches.clone());
     let registry = Registry::new(storage.clone());
     let auth = Auth::new(&options, registry.clone(), context).await?;
     let tls = listen::tls(&options.tls_cert_file, &options.tls_private_key_file, auth.clients.clone())?;
@@ -63,7 +63,7 @@ pub async fn start(options: Options, context: &Context) -> anyhow::Result<Runnin
         request_timeout: Duration::from_secs(options.request_timeout_seconds.max(1)),
         context: connections.clone(),
     });
-    stop_in_order(context, connections, below);
+    stop_in_order(context, [connections, caches, below]);
     context.spawn("compaction", compact(storage));
     listen::serve(front.clone(), listener, tls, options.max_connections);
 
@@ -79,15 +79,16 @@ pub async fn start(options: Options, context: &Context) -> anyhow::Result<Runnin
     Ok(Running { address, registry, front })
 }
 
-/// When the server stops: first the connections end, then the caches and the store.
-fn stop_in_order(context: &Context, connections: Context, below: Context) {
+/// When the server stops, its parts do one after the other, the one that others stand on last.
+fn stop_in_order(context: &Context, parts: [Context; 3]) {
     let stopping = context.clone();
     context.spawn_graceful("shutdown", async move {
         stopping.stopped().await;
-        if !connections.shutdown(PATIENCE).await {
-            tracing::warn!("some connections did not end in time");
+        for part in parts {
+            if !part.shutdown(PATIENCE).await {
+                tracing::warn!("a part of the server did not end in time");
+            }
         }
-        below.shutdown(PATIENCE).await;
     });
 }
 

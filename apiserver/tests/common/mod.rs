@@ -152,16 +152,42 @@ impl Client {
         self
     }
 
-    pub async fn send(&self, request: Request<Full<Bytes>>) -> Response<Bytes> {
+    /// Sends a request with any body; gives the answer with all of its body.
+    pub async fn send_any<B>(&self, request: Request<B>) -> Response<Bytes>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
+        let mut sender = self.connect().await;
+        let response = sender.send_request(request).await.unwrap();
+        let (parts, body) = response.into_parts();
+        Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
+    }
+
+    async fn connect<B>(&self) -> hyper::client::conn::http1::SendRequest<B>
+    where
+        B: http_body::Body<Data = Bytes> + Send + Unpin + 'static,
+        B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+    {
         let stream = tokio::net::TcpStream::connect(self.address).await.unwrap();
         let connector = tokio_rustls::TlsConnector::from(self.config.clone());
         let name = ServerName::try_from("127.0.0.1").unwrap();
         let stream = connector.connect(name, stream).await.unwrap();
-        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
-        tokio::spawn(connection);
+        let (sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await.unwrap();
+        tokio::spawn(connection.with_upgrades());
+        sender
+    }
+
+    pub async fn send(&self, request: Request<Full<Bytes>>) -> Response<Bytes> {
+        self.send_any(request).await
+    }
+
+    /// Sends an upgrade request; gives the code and the upgraded stream.
+    pub async fn upgrade(&self, request: Request<Full<Bytes>>) -> (u16, TokioIo<hyper::upgrade::Upgraded>) {
+        let mut sender = self.connect().await;
         let response = sender.send_request(request).await.unwrap();
-        let (parts, body) = response.into_parts();
-        Response::from_parts(parts, body.collect().await.unwrap().to_bytes())
+        let code = response.status().as_u16();
+        (code, TokioIo::new(hyper::upgrade::on(response).await.unwrap()))
     }
 
     pub async fn call(&self, method: &str, path: &str, body: Option<serde_json::Value>) -> (u16, serde_json::Value) {
@@ -198,6 +224,15 @@ impl Client {
 
     pub async fn post(&self, path: &str, body: serde_json::Value) -> (u16, serde_json::Value) {
         self.call("POST", path, Some(body)).await
+    }
+}
+
+/// Waits until something holds.
+pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
+    let deadline = tokio::time::Instant::now() + std::time::Duration::from_secs(10);
+    while !holds().await {
+        assert!(tokio::time::Instant::now() < deadline, "not within ten seconds: {what}");
+        tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     }
 }
 
