@@ -2,6 +2,7 @@
 //! invalid UTF-8 in strings is replaced, and errors read like those of Go's encoding/json, because they reach people
 //! in Status messages.
 
+use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
 /// Objects and lists in one another, at most. What is stored is read back with serde_json, whose own limit is 128, also
@@ -121,10 +122,15 @@ impl Parser<'_> {
             self.path.push(Step::Key(key));
             let value = self.value(depth)?;
             let Some(Step::Key(key)) = self.path.pop() else { return Err(END.into()) };
-            if object.contains_key(&key) {
-                self.report(&key);
+            match object.entry(key) {
+                Entry::Vacant(entry) => {
+                    entry.insert(value);
+                }
+                Entry::Occupied(mut entry) => {
+                    self.report(entry.key());
+                    entry.insert(value);
+                }
             }
-            object.insert(key, value);
             match self.next()? {
                 b',' => self.at += 1,
                 b'}' => {

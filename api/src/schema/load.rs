@@ -19,28 +19,7 @@ use std::collections::HashMap;
 use super::{Def, DefId, Extra, Field, Form, ListType, PatchStrategy, Table, Type};
 
 pub(super) fn parse(text: &'static str) -> Table {
-    let mut packages: HashMap<&'static str, &'static str> = HashMap::new();
-    let mut defs: Vec<Def> = Vec::new();
-    for line in text.lines() {
-        if let Some((number, package)) = line.strip_prefix('P').and_then(|l| l.split_once(' ')) {
-            packages.insert(number, package);
-        } else if let Some(rest) = line.strip_prefix("D ").or_else(|| line.strip_prefix("H ")) {
-            let (name, form) = rest.split_once(' ').unwrap_or((rest, ""));
-            let Some((package, short)) = name.split_once(':') else { continue };
-            let package = packages.get(package).copied().unwrap_or("");
-            let (atomic, form) = (form == "atomic", form_of(short));
-            defs.push(Def {
-                atomic,
-                package,
-                short,
-                open: line.starts_with('D'),
-                form,
-                fields: vec![],
-                inline: vec![],
-                order: vec![],
-            });
-        }
-    }
+    let (packages, mut defs) = declare(text);
     let mut by_name = HashMap::new();
     for (at, def) in defs.iter().enumerate() {
         by_name.insert((def.package, def.short), u16::try_from(at).unwrap_or(u16::MAX));
@@ -48,7 +27,7 @@ pub(super) fn parse(text: &'static str) -> Table {
     let mut reader = Reader { packages: &packages, by_name: &by_name, interned: HashMap::new() };
     let mut at: Option<usize> = None;
     for line in text.lines() {
-        if line.starts_with(['D', 'H']) {
+        if declaration(line).is_some() {
             at = Some(at.map_or(0, |at| at + 1));
         } else if let (Some(line), Some(def)) = (line.strip_prefix(' '), at.and_then(|at| defs.get_mut(at)))
             && let Some((field, inline)) = reader.field(line, def.package)
@@ -56,24 +35,69 @@ pub(super) fn parse(text: &'static str) -> Table {
             if inline { def.inline.push(field) } else { def.fields.push(field) }
         }
     }
+    defs.iter_mut().for_each(arrange);
+    // Which fields are always written depends on the forms of other definitions.
+    let written: Vec<bool> = defs.iter().map(|def| matches!(def.form, Form::Object | Form::Quantity)).collect();
     for def in &mut defs {
-        def.fields.sort_by_key(|field| field.name);
-        def.fields.shrink_to_fit();
-        let number = |at: u16| {
-            let at = usize::from(at);
-            def.fields.get(at).or_else(|| def.inline.get(at - def.fields.len())).map_or(0, |field| field.number)
+        let always = |field: &Field| match field.ty {
+            Type::Def(id) => !field.pointer && !field.omit_zero && written[usize::from(id.0)],
+            _ => false,
         };
-        let all = u16::try_from(def.fields.len() + def.inline.len()).unwrap_or(u16::MAX);
-        let mut order: Vec<u16> = (0..all).filter(|at| number(*at) != 0).collect();
-        order.sort_by_key(|at| number(*at));
-        def.order = order;
-        if let ([only], false, Form::Object) = (def.fields.as_slice(), def.open, def.form)
-            && only.name == "items"
-        {
-            def.form = Form::Items;
-        }
+        let positions = def.fields.iter().enumerate().filter(|(_, field)| always(field));
+        def.always = positions.filter_map(|(at, _)| u16::try_from(at).ok()).collect();
     }
     Table { defs, by_name }
+}
+
+/// Package number, name and form of a line that declares a definition.
+fn declaration(line: &str) -> Option<(&str, &str, &str)> {
+    let rest = line.strip_prefix("D ").or_else(|| line.strip_prefix("H "))?;
+    let (name, form) = rest.split_once(' ').unwrap_or((rest, ""));
+    let (package, short) = name.split_once(':')?;
+    Some((package, short, form))
+}
+
+/// Packages by number, and definitions without their fields.
+fn declare(text: &'static str) -> (HashMap<&'static str, &'static str>, Vec<Def>) {
+    let mut packages: HashMap<&'static str, &'static str> = HashMap::new();
+    let mut defs = vec![];
+    for line in text.lines() {
+        if let Some((number, package)) = line.strip_prefix('P').and_then(|l| l.split_once(' ')) {
+            packages.insert(number, package);
+        } else if let Some((package, short, form)) = declaration(line) {
+            defs.push(Def {
+                package: packages.get(package).copied().unwrap_or(""),
+                short,
+                open: line.starts_with('D'),
+                form: form_of(short),
+                atomic: form == "atomic",
+                fields: vec![],
+                inline: vec![],
+                order: vec![],
+                always: vec![],
+            });
+        }
+    }
+    (packages, defs)
+}
+
+/// Sorts fields by name, and notes their order by number.
+fn arrange(def: &mut Def) {
+    def.fields.sort_by_key(|field| field.name);
+    def.fields.shrink_to_fit();
+    let number = |at: u16| {
+        let at = usize::from(at);
+        def.fields.get(at).or_else(|| def.inline.get(at - def.fields.len())).map_or(0, |field| field.number)
+    };
+    let all = u16::try_from(def.fields.len() + def.inline.len()).unwrap_or(u16::MAX);
+    let mut order: Vec<u16> = (0..all).filter(|at| number(*at) != 0).collect();
+    order.sort_by_key(|at| number(*at));
+    def.order = order;
+    if let ([only], false, Form::Object) = (def.fields.as_slice(), def.open, def.form)
+        && only.name == "items"
+    {
+        def.form = Form::Items;
+    }
 }
 
 fn form_of(short: &str) -> Form {

@@ -36,6 +36,8 @@ pub struct Def {
     pub inline: Vec<Field>,
     /// Positions in `fields`, or behind them in `inline`, by protobuf number; without those that have none.
     order: Vec<u16>,
+    /// Positions in `fields` of structs and quantities that are no pointers.
+    always: Vec<u16>,
 }
 
 /// How a type looks in JSON.
@@ -244,6 +246,11 @@ impl Def {
             None => (&self.fields[usize::from(*at)], false),
             Some(inline) => (&self.inline[inline], true),
         })
+    }
+
+    /// Its own structs and quantities that Go writes even when they are empty, because they are no pointers.
+    pub fn always_written(&self) -> impl Iterator<Item = &Field> {
+        self.always.iter().map(|at| &self.fields[usize::from(*at)])
     }
 
     /// Every field of the JSON object, those of inline messages included.

@@ -154,26 +154,24 @@ impl Pass {
         }
         let Value::Object(object) = value else { return Err(self.wrong_type(value, &def.go_name())) };
         let outer = self.owner.replace(def);
-        let names: Vec<String> = object.keys().cloned().collect();
-        for name in names {
-            let Some(field) = def.field(&name) else {
-                self.report_unknown(&name);
-                object.remove(&name);
-                continue;
+        let mut failed = Ok(());
+        object.retain(|name, inner| {
+            if failed.is_err() {
+                return true;
+            }
+            let Some(field) = def.field(name) else {
+                self.report_unknown(name);
+                return false;
             };
-            let Some(inner) = object.get_mut(&name) else { continue };
             if !inner.is_null() {
-                self.steps.push(Step::Field(def_name(def, &name)));
-                self.typed(field.ty, inner, || field.go_type())?;
+                self.steps.push(Step::Field(field.name));
+                failed = self.typed(field.ty, inner, || field.go_type());
                 self.steps.pop();
             }
-            if is_omitted(field, inner) {
-                object.remove(&name);
-            }
-        }
-        for field in def.all_fields() {
-            complete(field, object);
-        }
+            !is_omitted(field, inner)
+        });
+        failed?;
+        complete(def, object);
         self.owner = outer;
         Ok(())
     }
@@ -269,11 +267,6 @@ impl Pass {
     }
 }
 
-/// The static name of a field that is known to exist.
-fn def_name(def: &'static Def, name: &str) -> &'static str {
-    def.field(name).map_or("", |field| field.name)
-}
-
 fn push_name(path: &mut String, name: &str) {
     if !path.is_empty() {
         path.push('.');
@@ -296,24 +289,22 @@ fn is_omitted(field: &Field, value: &Value) -> bool {
 }
 
 /// Structs that are no pointers are always written.
-fn complete(field: &'static Field, object: &mut Map<String, Value>) {
-    let Type::Def(id) = field.ty else { return };
-    if field.pointer || field.omit_zero || object.contains_key(field.name) {
-        return;
-    }
-    let def = id.get();
-    let value = match def.form {
-        Form::Object => {
-            let mut inner = Map::new();
-            for field in def.all_fields() {
-                complete(field, &mut inner);
-            }
-            Value::Object(inner)
+fn complete(def: &'static Def, object: &mut Map<String, Value>) {
+    for field in def.always_written() {
+        if object.contains_key(field.name) {
+            continue;
         }
-        Form::Quantity => "0".into(),
-        _ => return,
-    };
-    object.insert(field.name.into(), value);
+        let value = match field.ty {
+            Type::Def(id) if id.get().form == Form::Object => {
+                let mut inner = Map::new();
+                complete(id.get(), &mut inner);
+                Value::Object(inner)
+            }
+            _ => "0".into(),
+        };
+        object.insert(field.name.into(), value);
+    }
+    def.inline.iter().filter_map(|inline| inline.ty.def()).for_each(|inline| complete(inline, object));
 }
 
 fn zero(ty: Type) -> Value {
