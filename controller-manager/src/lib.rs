@@ -5,6 +5,7 @@
 //! changes: there are no resync loops.
 
 mod claims;
+mod deployment;
 mod endpoints;
 mod node_ipam;
 mod pods;
@@ -79,6 +80,7 @@ type Start = fn(&Setup) -> anyhow::Result<()>;
 
 /// The table of controllers: upstream's name, and how to start it.
 const CONTROLLERS: &[(&str, Start)] = &[
+    ("deployment-controller", deployment::start),
     ("endpointslice-controller", endpoints::start),
     ("node-ipam-controller", node_ipam::start),
     ("replicaset-controller", replicaset::start),

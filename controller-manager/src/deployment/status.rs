@@ -1,0 +1,285 @@
+//! The status of a Deployment: counts, and the conditions Available, Progressing and ReplicaFailure. Pure
+//! (kube-controller-manager, deployment/sync.go and progress.go).
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use k8s_openapi::api::apps::v1::{Deployment, DeploymentCondition, DeploymentStatus, ReplicaSet};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+
+use super::sets::{Sets, slack, wanted};
+use client::Object;
+
+/// Something that happened to the new ReplicaSet in this pass.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum News {
+    /// Nothing.
+    None,
+    /// It was created.
+    Created(String),
+    /// It could not be created.
+    FailedCreate(String),
+}
+
+/// The status, and when it will change by itself (the progress deadline).
+pub(crate) fn status(
+    deployment: &Deployment,
+    sets: &Sets,
+    news: &News,
+    now: Timestamp,
+) -> (DeploymentStatus, Option<Duration>) {
+    let before = deployment.status.clone().unwrap_or_default();
+    let sum = |field: fn(&ReplicaSet) -> Option<i32>| sets.all().map(|set| field(set).unwrap_or(0)).sum::<i32>();
+    let available = sets.available();
+    let mut status = DeploymentStatus {
+        observed_generation: deployment.metadata.generation,
+        replicas: Some(sum(|set| set.status.as_ref().map(|status| status.replicas))),
+        updated_replicas: Some(sets.new.as_ref().and_then(|set| set.status.as_ref()).map_or(0, |s| s.replicas)),
+        ready_replicas: Some(sum(|set| set.status.as_ref()?.ready_replicas)),
+        available_replicas: Some(available),
+        unavailable_replicas: Some((sets.wanted() - available).max(0)),
+        terminating_replicas: Some(sum(|set| set.status.as_ref()?.terminating_replicas)),
+        collision_count: before.collision_count,
+        conditions: None,
+    };
+    let mut conditions = before.conditions.clone().unwrap_or_default();
+    set_condition(&mut conditions, availability(deployment, available), now);
+    let mut again = None;
+    if let Some(deadline) = deadline(deployment) {
+        if let Some(condition) = progress(deployment, sets, &before, &status, news, deadline, now) {
+            set_condition(&mut conditions, condition, now);
+        }
+        again = remaining(&conditions, deadline, now);
+    }
+    match failure(sets, news) {
+        Some(condition) => set_condition(&mut conditions, condition, now),
+        None => conditions.retain(|condition| condition.type_.as_deref() != Some("ReplicaFailure")),
+    }
+    status.conditions = Some(conditions);
+    (status, again)
+}
+
+fn condition(kind: &str, status: &str, reason: &str, message: String) -> DeploymentCondition {
+    DeploymentCondition {
+        type_: Some(kind.into()),
+        status: Some(status.into()),
+        reason: Some(reason.into()),
+        message: Some(message),
+        ..DeploymentCondition::default()
+    }
+}
+
+/// Puts a condition in its place: its transition time changes with its status, its update time with anything.
+fn set_condition(conditions: &mut Vec<DeploymentCondition>, mut new: DeploymentCondition, now: Timestamp) {
+    let place = conditions.iter().position(|old| old.type_ == new.type_);
+    if let Some(old) = place.map(|place| &conditions[place]) {
+        let refreshed = new.type_.as_deref() == Some("Progressing") && new.last_update_time.is_some();
+        if old.status == new.status && old.reason == new.reason && old.message == new.message && !refreshed {
+            return;
+        }
+        if old.status == new.status {
+            new.last_transition_time = old.last_transition_time.clone();
+        }
+    }
+    new.last_update_time = Some(Time(now));
+    new.last_transition_time.get_or_insert(Time(now));
+    match place {
+        Some(place) => conditions[place] = new,
+        None => conditions.push(new),
+    }
+}
+
+fn availability(deployment: &Deployment, available: i32) -> DeploymentCondition {
+    let (_, missing) = slack(deployment);
+    if available >= wanted(deployment) - missing {
+        let message = "Deployment has minimum availability.".to_string();
+        condition("Available", "True", "MinimumReplicasAvailable", message)
+    } else {
+        let message = "Deployment does not have minimum availability.".to_string();
+        condition("Available", "False", "MinimumReplicasUnavailable", message)
+    }
+}
+
+/// The progress deadline, unless there is none.
+fn deadline(deployment: &Deployment) -> Option<Duration> {
+    let seconds = deployment.spec.progress_deadline_seconds.filter(|seconds| *seconds != i32::MAX)?;
+    u64::try_from(seconds).ok().map(Duration::from_secs)
+}
+
+fn progress(
+    deployment: &Deployment,
+    sets: &Sets,
+    before: &DeploymentStatus,
+    after: &DeploymentStatus,
+    news: &News,
+    deadline: Duration,
+    now: Timestamp,
+) -> Option<DeploymentCondition> {
+    let standing = standing(before);
+    let reason = standing.and_then(|condition| condition.reason.as_deref()).unwrap_or_default();
+    let paused = deployment.spec.paused.unwrap_or(false);
+    match news {
+        News::Created(name) => {
+            let message = format!("Created new replica set \"{name}\"");
+            return Some(condition("Progressing", "True", "NewReplicaSetCreated", message));
+        }
+        News::FailedCreate(message) => {
+            return Some(condition("Progressing", "False", "ReplicaSetCreateError", message.clone()));
+        }
+        News::None if paused && reason == "ProgressDeadlineExceeded" => return None,
+        News::None if paused => {
+            return Some(condition("Progressing", "Unknown", "DeploymentPaused", "Deployment is paused".into()));
+        }
+        News::None if reason == "DeploymentPaused" => {
+            return Some(condition("Progressing", "Unknown", "DeploymentResumed", "Deployment is resumed".into()));
+        }
+        News::None => {}
+    }
+    let subject = sets.new.as_ref().map_or_else(
+        || format!("Deployment \"{}\"", deployment.key().name),
+        |set| format!("ReplicaSet \"{}\"", set.key().name),
+    );
+    if reason == "NewReplicaSetAvailable" && after.replicas == after.updated_replicas {
+        return None;
+    }
+    if is_complete(deployment, after) {
+        let message = format!("{subject} has successfully progressed.");
+        return Some(condition("Progressing", "True", "NewReplicaSetAvailable", message));
+    }
+    if has_progressed(before, after) {
+        let mut progressing =
+            condition("Progressing", "True", "ReplicaSetUpdated", format!("{subject} is progressing."));
+        progressing.last_update_time = Some(Time(now));
+        return Some(progressing);
+    }
+    let Some(standing) = standing else {
+        let name = sets.new.as_ref()?.key().name;
+        let message = format!("Found new replica set \"{name}\"");
+        return Some(condition("Progressing", "True", "FoundNewReplicaSet", message));
+    };
+    let since = standing.last_update_time.as_ref().map_or(now, |time| time.0);
+    let late = now.duration_since(since).as_secs() >= i64::try_from(deadline.as_secs()).unwrap_or(i64::MAX);
+    let moving = ["NewReplicaSetCreated", "FoundNewReplicaSet", "ReplicaSetUpdated", "DeploymentResumed"];
+    (late && moving.contains(&reason)).then(|| {
+        condition("Progressing", "False", "ProgressDeadlineExceeded", format!("{subject} has timed out progressing."))
+    })
+}
+
+fn standing(status: &DeploymentStatus) -> Option<&DeploymentCondition> {
+    status.conditions.iter().flatten().find(|condition| condition.type_.as_deref() == Some("Progressing"))
+}
+
+/// Whether the rollout has ended well (DeploymentComplete).
+pub(crate) fn is_complete(deployment: &Deployment, status: &DeploymentStatus) -> bool {
+    let total = Some(wanted(deployment));
+    status.updated_replicas == total && status.replicas == total && status.available_replicas == total
+}
+
+fn has_progressed(before: &DeploymentStatus, after: &DeploymentStatus) -> bool {
+    let number = |value: Option<i32>| value.unwrap_or(0);
+    let old = |status: &DeploymentStatus| number(status.replicas) - number(status.updated_replicas);
+    number(after.updated_replicas) > number(before.updated_replicas)
+        || old(after) < old(before)
+        || number(after.ready_replicas) > number(before.ready_replicas)
+        || number(after.available_replicas) > number(before.available_replicas)
+}
+
+/// Time until the deadline passes, while there is something to wait for.
+fn remaining(conditions: &[DeploymentCondition], deadline: Duration, now: Timestamp) -> Option<Duration> {
+    let standing = conditions.iter().find(|condition| condition.type_.as_deref() == Some("Progressing"))?;
+    let over = ["NewReplicaSetAvailable", "ProgressDeadlineExceeded", "DeploymentPaused", "ReplicaSetCreateError"];
+    if over.contains(&standing.reason.as_deref().unwrap_or_default()) {
+        return None;
+    }
+    let since = standing.last_update_time.as_ref()?.0;
+    let passed = Duration::from_secs(u64::try_from(now.duration_since(since).as_secs()).unwrap_or(0));
+    Some(deadline.saturating_sub(passed) + Duration::from_secs(1))
+}
+
+fn failure(sets: &Sets, news: &News) -> Option<DeploymentCondition> {
+    if let News::FailedCreate(message) = news {
+        return Some(condition("ReplicaFailure", "True", "FailedCreate", message.clone()));
+    }
+    let of_set = |set: &ReplicaSet| {
+        let conditions = set.status.as_ref()?.conditions.as_ref()?;
+        conditions.iter().find(|condition| condition.type_.as_deref() == Some("ReplicaFailure")).cloned()
+    };
+    let new = sets.new.as_ref().and_then(|set| of_set(set));
+    let found = new.or_else(|| sets.old.iter().find_map(|set| of_set(set)))?;
+    let text = |field: Option<String>| field.unwrap_or_default();
+    Some(condition("ReplicaFailure", &text(found.status), &text(found.reason), text(found.message)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sets::testing::{deployment, set};
+    use super::*;
+    use serde_json::json;
+
+    fn at(second: i64) -> Timestamp {
+        Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
+
+    fn progressing(status: &DeploymentStatus) -> (&str, &str) {
+        let condition = standing(status).unwrap();
+        (condition.status.as_deref().unwrap(), condition.reason.as_deref().unwrap())
+    }
+
+    fn looked(mut deployment: Deployment, steps: &[(i32, i32, i64)]) -> Vec<(String, String)> {
+        deployment.spec.progress_deadline_seconds = Some(60);
+        let mut seen = Vec::new();
+        for (replicas, available, second) in steps {
+            let sets = Sets::of(&deployment, vec![set(&deployment, *replicas, *available, 1)]);
+            let (status, _) = status(&deployment, &sets, &News::None, at(*second));
+            let (value, reason) = progressing(&status);
+            seen.push((value.to_string(), reason.to_string()));
+            deployment.status = Some(status);
+        }
+        seen
+    }
+
+    #[test]
+    fn progress_is_told_step_by_step() {
+        let seen = looked(deployment(3, "a", json!(null)), &[(0, 0, 0), (3, 0, 1), (3, 2, 2), (3, 3, 3), (3, 2, 500)]);
+        let reasons: Vec<&str> = seen.iter().map(|(_, reason)| reason.as_str()).collect();
+        assert_eq!(
+            reasons,
+            [
+                "FoundNewReplicaSet",
+                "ReplicaSetUpdated",
+                "ReplicaSetUpdated",
+                "NewReplicaSetAvailable",
+                "NewReplicaSetAvailable"
+            ]
+        );
+    }
+
+    #[test]
+    fn standing_still_for_too_long_is_a_failure_until_it_moves() {
+        let seen = looked(deployment(3, "a", json!(null)), &[(3, 0, 0), (3, 1, 1), (3, 1, 60), (3, 1, 61), (3, 3, 70)]);
+        assert_eq!(seen[2], ("True".into(), "ReplicaSetUpdated".into()));
+        assert_eq!(seen[3], ("False".into(), "ProgressDeadlineExceeded".into()));
+        assert_eq!(seen[4], ("True".into(), "NewReplicaSetAvailable".into()));
+    }
+
+    #[test]
+    fn availability_counts_with_slack() {
+        let deployment = deployment(4, "a", json!({"maxUnavailable": 1}));
+        for (available, expected) in [(4, "True"), (3, "True"), (2, "False")] {
+            let sets = Sets::of(&deployment, vec![set(&deployment, 4, available, 1)]);
+            let (status, _) = status(&deployment, &sets, &News::None, at(0));
+            let condition = &status.conditions.unwrap()[0];
+            assert_eq!((condition.type_.as_deref(), condition.status.as_deref()), (Some("Available"), Some(expected)));
+        }
+    }
+
+    #[test]
+    fn a_status_that_says_the_same_is_the_same() {
+        let mut deployment = deployment(2, "a", json!(null));
+        deployment.spec.progress_deadline_seconds = Some(60);
+        let sets = Sets::of(&deployment, vec![set(&deployment, 2, 2, 1)]);
+        let (first, _) = status(&deployment, &sets, &News::None, at(0));
+        deployment.status = Some(first.clone());
+        assert_eq!(status(&deployment, &sets, &News::None, at(100)).0, first);
+    }
+}
