@@ -19,6 +19,7 @@ pub mod schema;
 pub mod selector;
 pub mod status;
 pub mod validate;
+pub mod yaml;
 
 pub use field::{FieldError, Path};
 pub use status::Status;
