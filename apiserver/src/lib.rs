@@ -1,4 +1,19 @@
 //! The Kubernetes API server: filters, handlers, registry, strategies, admission, storage with its watch cache.
+//!
+//! The way of a request, which is the order of the modules (arrows point down only):
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`start`], [`run()`], [`options`] | put the server together; its flags |
+//! | [`front`] | connections, TLS, filters, paths that are no resources |
+//! | [`stream`] | logs, exec, proxies: on to kubelets, pods and services |
+//! | [`auth`] | who asks, and whether they may |
+//! | [`bootstrap`] | the objects that every cluster starts with |
+//! | [`handlers`] | HTTP ↔ verbs: encodings, options, watches |
+//! | [`registry`] | the verbs, once for all kinds |
+//! | [`admission`], [`strategy`] | rules that span kinds; what is special about one |
+//! | [`storage`] | objects over the store, with a watch cache per kind |
+//! | [`request`] | what is asked and who asks, as values |
 
 pub mod admission;
 pub mod auth;
@@ -8,9 +23,10 @@ pub mod handlers;
 pub mod options;
 pub mod registry;
 pub mod request;
+mod run;
 pub mod storage;
 pub mod strategy;
 pub mod stream;
-mod run;
 
+pub use options::Options;
 pub use run::{Running, run, start};
