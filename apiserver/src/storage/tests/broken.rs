@@ -1,5 +1,6 @@
 //! A store that fails: watches that break, reads that are refused, damaged objects.
 
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::future::BoxFuture;
@@ -9,18 +10,23 @@ use tokio::sync::broadcast;
 
 use super::*;
 
+type Act = Box<dyn FnOnce() + Send>;
+
 /// A store whose watches can be cut with an error, and whose reads can be refused.
 struct Flaky {
     inner: Arc<Store>,
     cut: broadcast::Sender<Error>,
     refuse: Mutex<Option<Error>>,
     ranges: AtomicUsize,
+    /// What happens while watches are polled: the first when one was asked in passing and had nothing to say, the second before
+    /// the next poll.
+    meanwhile: Arc<Mutex<VecDeque<Act>>>,
 }
 
 impl Flaky {
     fn new() -> Arc<Self> {
         let (inner, cut) = (Store::in_memory(), broadcast::channel(8).0);
-        Arc::new(Self { inner, cut, refuse: Mutex::new(None), ranges: AtomicUsize::new(0) })
+        Arc::new(Self { inner, cut, refuse: Mutex::new(None), ranges: AtomicUsize::new(0), meanwhile: Arc::default() })
     }
 }
 
@@ -41,7 +47,18 @@ impl Kv for Flaky {
         let mut cut = self.cut.subscribe();
         let cutting = futures::stream::once(async move { Err(cut.recv().await.unwrap_or(Error::NoSpace)) });
         // Whatever comes first; nothing after an error.
-        let both = futures::stream::select(self.inner.watch(range, options), cutting);
+        let (mut inner, meanwhile) = (self.inner.watch(range, options), self.meanwhile.clone());
+        let inner = futures::stream::poll_fn(move |cx| {
+            // Only when asked in passing, not while somebody waits.
+            let passing = cx.waker().will_wake(futures::task::noop_waker_ref());
+            let next = if meanwhile.lock().len() == 1 { meanwhile.lock().pop_front() } else { None };
+            next.into_iter().for_each(|act| act());
+            let polled = inner.poll_next_unpin(cx);
+            let next = if passing && polled.is_pending() { meanwhile.lock().pop_front() } else { None };
+            next.into_iter().for_each(|act| act());
+            polled
+        });
+        let both = futures::stream::select(inner, cutting);
         let ended = Arc::new(Mutex::new(false));
         both.take_while(move |signal| {
             let before = std::mem::replace(&mut *ended.lock(), signal.is_err());
@@ -156,4 +173,34 @@ async fn damaged_objects_are_left_out() {
     let listing = storage.list(kind("pods"), ListQuery::default()).await.unwrap();
     let names: Vec<&str> = listing.entries.iter().map(|entry| entry.name()).collect();
     assert_eq!(names, ["good"]);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn being_up_to_date_is_judged_by_what_was_known_before_looking() {
+    let kv = Flaky::new();
+    let (storage, _context) = storage(&kv, Options::default());
+    put(&storage, "a", "0").await;
+    storage.list(kind("pods"), ListQuery::default()).await.unwrap();
+    // The store moves on; and while the cache looks whether that concerns it, a pod is written.
+    storage.create(kind("configmaps"), "ns", "c", &json!({"metadata": {}})).await.unwrap();
+    let inner = kv.inner.clone();
+    let write = move || {
+        let value = serde_json::to_vec(&pod("ns", "b", "0", "")).unwrap().into();
+        let put = Op::Put { key: kind("pods").key("ns", "b").into(), value, lease: 0 };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(inner.txn(Txn { then: vec![put], ..Txn::default() })).unwrap();
+    };
+    let (listed, list_done) = std::sync::mpsc::channel();
+    let acts: [Act; 2] = [
+        Box::new(move || std::thread::spawn(write).join().unwrap()),
+        // The cache hears of it only after the list.
+        Box::new(move || list_done.recv_timeout(Duration::from_secs(10)).unwrap()),
+    ];
+    kv.meanwhile.lock().extend(acts);
+    let listing = storage.list(kind("pods"), ListQuery::default()).await.unwrap();
+    listed.send(()).unwrap();
+    let written = kv.local_revision();
+    let there = listing.entries.iter().any(|entry| entry.name() == "b");
+    assert_eq!(there, listing.revision >= written, "a list at {} and a write at {written}", listing.revision);
+    assert!(!there, "the write was not before the list");
 }

@@ -185,6 +185,44 @@ async fn who_falls_behind_reads_history_and_misses_nothing() {
 }
 
 #[tokio::test]
+async fn scopes_hold_while_catching_up() {
+    for options in [Options::default(), small_window()] {
+        let rig = Rig::with(options);
+        let pods = kind("pods");
+        let start = rig.create(kind("configmaps"), "a", "c", json!({"metadata": {}})).await;
+        let mut all = Vec::new();
+        for index in 0..24 {
+            let (ns, name, node) = (["a", "b"][index % 2], ["x", "y", "z"][index % 3], ["n1", "n2"][index / 2 % 2]);
+            let first = index < 6;
+            let object = pod(ns, name, &index.to_string(), node);
+            let revision =
+                if first { rig.create(pods, ns, name, object).await } else { rig.update(pods, ns, name, object).await };
+            all.push((ns, name, revision));
+        }
+        let from = || watch_from(WatchFrom::Revision(start));
+        type Wanted = fn(&(&str, &str, Revision)) -> bool;
+        let table: [(WatchQuery, Wanted); 4] = [
+            (WatchQuery { namespace: Some("b".into()), ..from() }, |(ns, ..)| *ns == "b"),
+            (WatchQuery { namespace: Some("b".into()), name: Some("x".into()), ..from() }, |(ns, name, _)| {
+                (*ns, *name) == ("b", "x")
+            }),
+            (WatchQuery { name: Some("y".into()), ..from() }, |(_, name, _)| *name == "y"),
+            (
+                WatchQuery { namespace: Some("a".into()), predicate: select("", "spec.nodeName!=no"), ..from() },
+                |(ns, ..)| *ns == "a",
+            ),
+        ];
+        for (query, wanted) in table {
+            let mut items = rig.storage.watch(pods, query.clone()).await.unwrap();
+            for (_, name, revision) in all.iter().filter(|written| wanted(written)) {
+                let change = next(&mut items).await.unwrap();
+                assert_eq!((change.change().unwrap().name(), change.revision()), (*name, *revision), "{query:?}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_quiet_watch_does_not_grow_old() {
     let rig = Rig::with(small_window());
     let pods = kind("pods");
@@ -235,6 +273,32 @@ async fn a_restarted_server_resumes_watches_from_history() {
     assert_eq!(told(&mut items).await, format!("MODIFIED a@{changed}"));
     let more = first.update(pods, "ns", "a", pod("ns", "a", "2", "")).await;
     assert_eq!(told(&mut items).await, format!("MODIFIED a@{more}"), "written through the other storage");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_history_without_events_is_caught_up_with() {
+    let first = Rig::new();
+    let pods = kind("pods");
+    let start = first.create(pods, "ns", "a", pod("ns", "a", "0", "")).await;
+    first.create(kind("configmaps"), "ns", "c", json!({"metadata": {}})).await;
+    // Its cache begins after `start`, so the watch has to ask the store, which has nothing.
+    let second = Rig::over(first.kv.clone(), Options::default());
+    let mut items = second.storage.watch(pods, watch_from(WatchFrom::Revision(start))).await.unwrap();
+    assert!(tokio::time::timeout(Duration::from_millis(50), items.next()).await.is_err());
+    let changed = second.update(pods, "ns", "a", pod("ns", "a", "1", "")).await;
+    assert_eq!(told(&mut items).await, format!("MODIFIED a@{changed}"));
+}
+
+#[tokio::test]
+async fn watchers_share_frames() {
+    let rig = Rig::new();
+    let pods = kind("pods");
+    let mut all = rig.storage.watch(pods, watch_from(WatchFrom::Now)).await.unwrap();
+    let query = WatchQuery { namespace: Some("ns".into()), ..watch_from(WatchFrom::Now) };
+    let mut one = rig.storage.watch(pods, query).await.unwrap();
+    rig.create(pods, "ns", "a", pod("ns", "a", "0", "")).await;
+    let frames = [next(&mut all).await.unwrap().json_frame(pods), next(&mut one).await.unwrap().json_frame(pods)];
+    assert_eq!(frames[0].as_ptr(), frames[1].as_ptr());
 }
 
 #[tokio::test]
