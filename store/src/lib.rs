@@ -17,6 +17,8 @@
 //! | `snapshot` | the state as a file, so that old log files can go |
 //! | `watch` | watches as places in the history |
 //! | `span` | which keys a request means |
+//! | `turn` | gets the writer its turn on a busy machine |
+//! | [`testing`] | the suite for every implementation of the contract |
 //! | [`disk`] | what is asked of a file system; the real one, and one that fails by seed |
 
 pub mod disk;
@@ -25,12 +27,12 @@ mod log;
 mod options;
 mod request;
 mod shared;
-mod slice;
 mod snapshot;
 mod span;
 mod state;
 mod store;
 pub mod testing;
+mod turn;
 mod watch;
 mod writer;
 

@@ -24,6 +24,8 @@ pub struct Options {
     pub trim_bytes: u64,
     /// How often an idle watch that asked for progress is told.
     pub progress_interval: Duration,
+    /// Whether the log's thread asks the scheduler to be served before others (see `turn.rs`).
+    pub prompt: bool,
     /// Called when a log write's durability is unknown: must not return to the store's user. The default aborts the
     /// process; a test looks on. The store answers nothing more afterwards.
     pub fatal: Arc<dyn Fn(&str) + Send + Sync>,
@@ -40,13 +42,14 @@ impl Options {
             segment_bytes: 64 << 20,
             trim_bytes: 64 << 20,
             progress_interval: Duration::from_secs(5),
+            prompt: true,
             fatal: Arc::new(|_| std::process::abort()),
         }
     }
 
     /// The defaults, on a new disk in memory: gone with the last store that uses it.
     pub fn in_memory() -> Self {
-        Self { disk: Arc::new(MemoryDisk::new()), ..Self::new("/store") }
+        Self { disk: Arc::new(MemoryDisk::new()), prompt: false, ..Self::new("/store") }
     }
 }
 

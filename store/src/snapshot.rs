@@ -112,7 +112,7 @@ pub(crate) fn write(core: &Core, disk: &dyn Disk, dir: &Path, head: &SnapshotHea
         frame: FrameBuilder::default(),
     };
     output.file.write_at(0, &file_header(FileKind::Snapshot, 0, 0))?;
-    output.write([head.clone()].into_iter())?;
+    output.write([*head].into_iter())?;
     let mut resume = None;
     loop {
         core.open().map_err(io::Error::other)?;

@@ -4,6 +4,9 @@ use std::ops::Bound;
 
 use bytes::Bytes;
 
+/// Bounds for `BTreeMap::range`.
+pub(crate) type Bounds<'a> = (Bound<&'a [u8]>, Bound<&'a [u8]>);
+
 /// A set of neighbouring keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Span {
@@ -47,7 +50,7 @@ impl Span {
     }
 
     /// As bounds for an ordered map, beginning after `resume` if given; `None` if no key can be inside.
-    pub(crate) fn bounds<'a>(&'a self, resume: Option<&'a [u8]>) -> Option<(Bound<&'a [u8]>, Bound<&'a [u8]>)> {
+    pub(crate) fn bounds<'a>(&'a self, resume: Option<&'a [u8]>) -> Option<Bounds<'a>> {
         let low = resume.map_or(Bound::Included(&*self.start), Bound::Excluded);
         let from = resume.unwrap_or(&self.start);
         match &self.end {

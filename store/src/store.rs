@@ -12,9 +12,9 @@ use crate::log::{self, Log};
 use crate::options::{OpenError, Options};
 use crate::request;
 use crate::shared::{Core, stopped};
-use crate::slice;
 use crate::snapshot;
 use crate::state::{Outcome, State};
+use crate::turn;
 use crate::watch;
 use crate::writer::{GROUP, Message, Proposal, Trim, Writer};
 
@@ -84,8 +84,10 @@ impl Store {
         let writer = Writer { core: Arc::clone(&core), log, inbox, trim, fatal: options.fatal };
         let thread = std::thread::Builder::new().name("store-log".into());
         let run = move || {
-            if let Err(error) = slice::shorten() {
-                tracing::debug!(%error, "the log's thread keeps the scheduler's usual slice");
+            if options.prompt
+                && let Err(error) = turn::bring_forward()
+            {
+                tracing::debug!(%error, "the log's thread waits for its turn like any other");
             }
             writer.run();
             drop(lock);
@@ -157,10 +159,9 @@ fn recover(options: &Options) -> Result<(Box<dyn Any + Send>, State, Log), OpenE
     let (mut state, head) = snapshot::load(disk, dir)?;
     let log = log::open(options, (head.index, head.term), &mut |entry| {
         // Copied out of its group, so that one surviving key does not hold the group's memory.
-        match request::decode(bytes::Bytes::copy_from_slice(&entry.request))? {
+        if let Some(request) = request::decode(bytes::Bytes::copy_from_slice(&entry.request))? {
             // What failed then fails now, and changed nothing both times.
-            Some(request) => drop(state.apply(entry.index, request)),
-            None => {}
+            let _ = state.apply(entry.index, request);
         }
         Ok(())
     })?;

@@ -1,6 +1,7 @@
 //! Losses of power, failing syncs and full disks, by seed, on a simulated disk. What must hold each time the store is opened
 //! again: every acknowledged write is there, no transaction is half there, the revision has not gone back, and the store
 //! opens (a loss of power is no damage). `STORE_CRASH_SEEDS=5000` runs more of them.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -71,7 +72,7 @@ async fn writer(store: Arc<Store>, key: String, mut count: u64, acks: Arc<Atomic
             Ok(reply) => (count, revision) = (count + 1, reply.revision),
             Err(_) => return (key, count, revision),
         }
-        if count % 16 == 0 {
+        if count.is_multiple_of(16) {
             // Whether it is compacted or not is no matter here.
             let _ = store.compact(revision.saturating_sub(20)).await;
         }

@@ -4,6 +4,7 @@
 //!
 //! The writing process is this test program itself, started again with only [`child`] and a directory in its environment.
 //! It prints each acknowledged write to a pipe, so that what reached the pipe was certainly acknowledged.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -44,7 +45,7 @@ async fn write_for_ever(store: Arc<Store>, key: String, mut count: u64) {
         let reply = store.txn(Txn { then, ..Txn::default() }).await.expect("txn");
         // Not through the test harness's capture of print!.
         let _ = std::io::stdout().write_all(format!("ack {key} {count} {}\n", reply.revision).as_bytes());
-        if count % 64 == 0 {
+        if count.is_multiple_of(64) {
             // Another writer may have compacted further.
             let _ = store.compact(reply.revision.saturating_sub(50)).await;
         }

@@ -1,4 +1,5 @@
 //! Random requests to the store and to a model that is too simple to be wrong: a list of complete states, one per revision.
+#![allow(clippy::unwrap_used)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
 //! The suite on the in-process store, in memory and on the real disk.
+#![allow(clippy::unwrap_used)]
 
 use std::sync::Arc;
 

@@ -1,4 +1,5 @@
 //! The log does not grow for ever, and what a snapshot replaced is still all there.
+#![allow(clippy::unwrap_used)]
 
 use std::path::Path;
 use std::sync::Arc;

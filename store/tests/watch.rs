@@ -1,4 +1,5 @@
 //! Watches over time: progress when idle, an end when the store stops, nothing left behind when dropped.
+#![allow(clippy::unwrap_used)]
 
 use std::time::Duration;
 

@@ -176,7 +176,7 @@ fn watches_begun_under_load(kv: Arc<dyn Kv>) -> BoxFuture<'static, ()> {
         const WRITES: u64 = 600;
         let writer = async {
             for at in 0..WRITES {
-                let key = if at % 4 == 0 { "w/a" } else { "x/a" };
+                let key = if at.is_multiple_of(4) { "w/a" } else { "x/a" };
                 put(&*kv, key, at.to_string()).await.expect("put");
             }
             put(&*kv, "w/end", "").await.expect("put");
@@ -187,13 +187,14 @@ fn watches_begun_under_load(kv: Arc<dyn Kv>) -> BoxFuture<'static, ()> {
                 while kv.local_revision() < step * 10 {
                     tokio::task::yield_now().await;
                 }
-                let options = from(if step % 2 == 0 { 0 } else { step * 5 + 2 });
+                let options = from(if step.is_multiple_of(2) { 0 } else { step * 5 + 2 });
                 let mut watch =
                     kv.watch(Range { key: "w/".into(), end: Some("w0".into()), ..Range::default() }, options);
                 let Ok(Signal::Started(started)) = next(&mut watch).await else { panic!("no start") };
                 let first = if options.from == 0 { started + 1 } else { options.from };
                 // Revision r holds write number r - 2; every fourth is ours.
-                let mut expected = (first..=WRITES + 1).filter(|revision| (revision - 2) % 4 == 0).chain([WRITES + 2]);
+                let mut expected =
+                    (first..=WRITES + 1).filter(|revision| (revision - 2).is_multiple_of(4)).chain([WRITES + 2]);
                 loop {
                     let Ok(Signal::Events(at, _)) = next(&mut watch).await else { panic!("no events") };
                     assert_eq!(Some(at), expected.next(), "watch {step} from {first}");
