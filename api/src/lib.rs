@@ -8,6 +8,7 @@ pub mod decode;
 pub mod discovery;
 pub mod duration;
 pub mod field;
+pub mod jsonpath;
 pub mod kinds;
 pub mod names;
 pub mod object;

@@ -132,7 +132,7 @@ impl Shape {
 }
 
 /// A value as Go's `%v` prints it: `map[a:1 b:[x y]]`.
-fn go_text(value: &Value) -> String {
+pub(crate) fn go_text(value: &Value) -> String {
     let join = |items: Vec<String>| items.join(" ");
     match value {
         Value::Null => "<nil>".into(),
@@ -146,7 +146,7 @@ fn go_text(value: &Value) -> String {
 }
 
 /// The Go type that JSON decodes into, for messages.
-fn go_kind(value: &Value) -> &'static str {
+pub(crate) fn go_kind(value: &Value) -> &'static str {
     match value {
         Value::Null => "%!s(<nil>)",
         Value::Bool(_) => "bool",

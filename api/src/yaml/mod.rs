@@ -10,5 +10,10 @@ mod write;
 pub use read::{Error, read, read_documents, read_strict, split_documents};
 pub use write::write;
 
+/// A float as Go prints it.
+pub(crate) fn go_float(number: f64) -> String {
+    scalar::float_text(number, None)
+}
+
 #[cfg(test)]
 mod tests;
