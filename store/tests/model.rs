@@ -145,18 +145,7 @@ enum Step {
 }
 
 fn key() -> impl Strategy<Value = Bytes> {
-    prop::sample::select(vec!["a", "a/1", "a/2", "b", "c"]).prop_map(Bytes::from_static_str)
-}
-
-/// `Bytes` from a `&'static str`, as a function with a name.
-trait FromStaticStr {
-    fn from_static_str(text: &'static str) -> Bytes;
-}
-
-impl FromStaticStr for Bytes {
-    fn from_static_str(text: &'static str) -> Bytes {
-        Bytes::from_static(text.as_bytes())
-    }
+    prop::sample::select(vec!["a", "a/1", "a/2", "b", "c"]).prop_map(Bytes::from)
 }
 
 fn range() -> impl Strategy<Value = Range> {
