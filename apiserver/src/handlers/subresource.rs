@@ -1,13 +1,13 @@
 //! Subresources over HTTP. Streams (log, exec, attach, portforward, proxy), tokens and reviews never come here: the front
 //! answers them.
 
-use api::kinds::{self, Served, Subresource};
+use api::kinds::{self, KindRef, Served, Subresource};
 use api::{Status, object};
 use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Cx, decode, method_not_allowed, query, verbs};
-use crate::registry::{Target, patch};
+use crate::registry::{Object, Target, patch};
 use crate::request::Body;
 
 /// Leads a request to its subresource.
@@ -53,17 +53,16 @@ async fn status(cx: &Cx<'_>, method: Method, body: Body) -> Result<Response<Body
     }
 }
 
-/// The version under which a body of `kind` in `group` goes.
-fn body_kind(group: &str, kind: &str) -> Result<Served, Status> {
-    let found = kinds::by_kind(group, "v1", kind);
-    found.map(|(_, served)| served).ok_or_else(|| Status::internal(format_args!("no kind {kind} in {group:?}")))
+/// The kind of a body and the version under which it goes.
+fn body_kind(group: &str, kind: &str) -> Result<(KindRef, Served), Status> {
+    kinds::by_kind(group, "v1", kind).ok_or_else(|| Status::internal(format_args!("no kind {kind} in {group:?}")))
 }
 
 async fn scale(cx: &Cx<'_>, method: Method, body: Body) -> Result<Response<Body>, Status> {
     let mut reply = cx.reply()?;
     let (kind, namespace, name) = (cx.kind, cx.namespace, cx.info.name.as_str());
-    reply.accepted.shape = super::negotiate::Shape::Object;
-    let served = body_kind("autoscaling", "Scale")?;
+    let (scale_kind, served) = body_kind("autoscaling", "Scale")?;
+    (reply.kind, reply.served) = (scale_kind, served);
     let scale = match method {
         Method::GET | Method::HEAD => cx.registry.get_scale(kind, namespace, name).await?,
         Method::PUT => {
@@ -89,7 +88,7 @@ async fn scale(cx: &Cx<'_>, method: Method, body: Body) -> Result<Response<Body>
         }
         _ => return Err(method_not_allowed()),
     };
-    reply.value(StatusCode::OK, &scale)
+    reply.object(StatusCode::OK, &Object::Made(scale))
 }
 
 /// `name` is empty if the name stands in the body only.
@@ -97,7 +96,7 @@ async fn bind(cx: &Cx<'_>, name: &str, body: Body) -> Result<Response<Body>, Sta
     let reply = cx.reply()?;
     let options = query::write_options(&cx.query, "CreateOptions")?;
     let bytes = decode::read(body).await?;
-    let served = body_kind("", "Binding")?;
+    let (_, served) = body_kind("", "Binding")?;
     let mut binding = decode::typed(cx.call, "Binding", &served, cx.content_type(), &bytes, options.validation)?;
     let own = object::name(&binding).to_string();
     let name = if name.is_empty() { own.as_str() } else { name };
@@ -112,7 +111,7 @@ async fn evict(cx: &Cx<'_>, body: Body) -> Result<Response<Body>, Status> {
     let reply = cx.reply()?;
     let options = query::write_options(&cx.query, "CreateOptions")?;
     let bytes = decode::read(body).await?;
-    let served = body_kind("policy", "Eviction")?;
+    let (_, served) = body_kind("policy", "Eviction")?;
     let mut eviction = decode::typed(cx.call, "Eviction", &served, cx.content_type(), &bytes, options.validation)?;
     let none = json!({});
     let asked = eviction.get("deleteOptions").unwrap_or(&none);
@@ -137,7 +136,7 @@ async fn finalize(cx: &Cx<'_>, body: Body, which: &Subresource) -> Result<Respon
     reply.object(StatusCode::OK, &written.object)
 }
 
-fn pods() -> Result<kinds::KindRef, Status> {
+fn pods() -> Result<KindRef, Status> {
     kinds::find("", "v1", "pods").map(|(kind, _)| kind).ok_or_else(Status::no_such_path)
 }
 

@@ -19,15 +19,17 @@ pub(super) async fn dispatch(mut cx: Cx<'_>, body: Body) -> Result<Response<Body
     if !cx.kind.verbs.stored() {
         return subresource::posted(cx, body).await;
     }
+    // Over all namespaces one can only read.
+    let in_scope = !cx.kind.namespaced || !cx.namespace.is_empty();
     match (cx.method.clone(), cx.info.named) {
         (Method::GET | Method::HEAD, _) if cx.info.verb == "watch" => watch_many(&cx).await,
         (Method::GET | Method::HEAD, true) => get(&cx).await,
         (Method::GET | Method::HEAD, false) => list_many(&cx).await,
-        (Method::POST, false) if !cx.kind.namespaced || !cx.namespace.is_empty() => create(&mut cx, body).await,
+        (Method::POST, false) if in_scope => create(&mut cx, body).await,
         (Method::PUT, true) => update(&cx, body, Target::Main).await,
         (Method::PATCH, true) => patch(&cx, body, Target::Main).await,
         (Method::DELETE, true) => delete(&cx, body).await,
-        (Method::DELETE, false) if cx.kind.verbs == api::kinds::Verbs::Full => delete_many(&cx, body).await,
+        (Method::DELETE, false) if in_scope && cx.kind.verbs == api::kinds::Verbs::Full => delete_many(&cx, body).await,
         _ => Err(method_not_allowed()),
     }
 }

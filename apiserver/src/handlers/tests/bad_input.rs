@@ -82,6 +82,7 @@ static CASES: &[Case] = &[
     case("GET", "/api/v1/namespaces/default/nodes", "", 404, "NotFound", ""),
     // Methods that a path does not have.
     case("POST", "/api/v1/configmaps", r#"{"metadata":{"name":"b"}}"#, 405, "MethodNotAllowed", "the server does not allow this method on the requested resource"),
+    case("DELETE", "/api/v1/configmaps", "", 405, "MethodNotAllowed", ""),
     case("POST", A, r#"{"metadata":{"name":"a"}}"#, 405, "MethodNotAllowed", ""),
     case("PUT", NS, "{}", 405, "MethodNotAllowed", ""),
     case("DELETE", "/api/v1/namespaces", "", 405, "MethodNotAllowed", ""),

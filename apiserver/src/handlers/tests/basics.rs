@@ -159,6 +159,9 @@ async fn a_replica_count_has_a_form_of_its_own() {
     rig.post(url, deployment("web")).await;
     let scale = rig.get(&format!("{url}/web/scale")).await;
     assert_eq!(scale.code, 200, "{}", scale.message());
+    let accept = [("accept", "application/json;as=Table;v=v1;g=meta.k8s.io")];
+    let table = rig.send("GET", &format!("{url}/web/scale"), &accept, "").await;
+    assert_eq!(table.json()["rows"][0]["cells"][1], 2, "{}", table.json());
     let mut scale = scale.json();
     assert_eq!((scale["kind"].clone(), scale["spec"].clone()), (json!("Scale"), json!({"replicas": 2})));
     assert_eq!(scale["status"]["selector"], "app=web");
