@@ -8,6 +8,7 @@
 
 use std::cmp::Ordering;
 use std::fmt;
+use std::ops::{Add, Mul, Neg, Sub};
 use std::str::FromStr;
 
 use serde_json::Value;
@@ -229,9 +230,18 @@ impl Quantity {
         self.mantissa.checked_mul(power(self.exponent.unsigned_abs())?)
     }
 
-    /// `self + other`. The format stays, unless `self` is zero; beyond 38 digits the smaller addend counts for nothing.
+    /// The magnitude.
     #[must_use]
-    pub fn add(self, other: Self) -> Self {
+    pub fn abs(self) -> Self {
+        Self { mantissa: self.mantissa.saturating_abs(), ..self }
+    }
+}
+
+/// The format stays, unless the left side is zero; beyond 38 digits the smaller addend counts for nothing.
+impl Add for Quantity {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
         let format = if self.is_zero() { other.format } else { self.format };
         let sum = align(self, other).and_then(|(a, b, exponent)| Some(Self::new(a.checked_add(b)?, exponent, format)));
         sum.unwrap_or_else(|| {
@@ -239,34 +249,32 @@ impl Quantity {
             Self { format, ..larger }
         })
     }
+}
 
-    /// `self - other`.
-    #[must_use]
-    pub fn sub(self, other: Self) -> Self {
-        self.add(other.neg())
+impl Sub for Quantity {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        self + -other
     }
+}
 
-    /// `-self`.
-    #[must_use]
-    pub fn neg(self) -> Self {
-        Self { mantissa: -self.mantissa, ..self }
+impl Neg for Quantity {
+    type Output = Self;
+
+    fn neg(self) -> Self {
+        Self { mantissa: self.mantissa.saturating_neg(), ..self }
     }
+}
 
-    /// The magnitude.
-    #[must_use]
-    pub fn abs(self) -> Self {
-        Self { mantissa: self.mantissa.abs(), ..self }
-    }
+/// Saturates at 38 digits.
+impl Mul<i64> for Quantity {
+    type Output = Self;
 
-    /// `self × factor`; saturates at 38 digits.
-    #[must_use]
-    pub fn mul(self, factor: i64) -> Self {
+    fn mul(self, factor: i64) -> Self {
+        let limit = if (self.sign() < 0) == (factor < 0) { i128::MAX } else { -i128::MAX };
         let product = self.mantissa.checked_mul(factor.into());
-        Self::new(
-            product.unwrap_or(if (self.sign() < 0) == (factor < 0) { i128::MAX } else { -i128::MAX }),
-            self.exponent,
-            self.format,
-        )
+        Self::new(product.unwrap_or(limit), self.exponent, self.format)
     }
 }
 
@@ -580,10 +588,10 @@ mod tests {
             ("1e300", "1", "1e300", "1e300"),
         ];
         for (a, b, sum, difference) in table {
-            assert_eq!(parsed(a).add(parsed(b)).to_string(), sum, "{a} + {b}");
-            assert_eq!(parsed(a).sub(parsed(b)).to_string(), difference, "{a} - {b}");
+            assert_eq!((parsed(a) + parsed(b)).to_string(), sum, "{a} + {b}");
+            assert_eq!((parsed(a) - parsed(b)).to_string(), difference, "{a} - {b}");
         }
-        assert_eq!(parsed("250m").mul(3).to_string(), "750m");
+        assert_eq!((parsed("250m") * 3).to_string(), "750m");
         assert_eq!(Quantity::from_integer(2048, Format::BinarySi).to_string(), "2Ki");
         assert_eq!(Quantity::from_milli(2500, Format::DecimalSi).to_string(), "2500m");
     }
@@ -606,8 +614,8 @@ mod tests {
         #[test]
         fn sums_undo_differences(a in any::<i64>(), b in any::<i64>(), x in -9i32..9, y in -9i32..9) {
             let (a, b) = (Quantity::new(a.into(), x, Format::DecimalSi), Quantity::new(b.into(), y, Format::DecimalSi));
-            prop_assert_eq!(a.add(b).sub(b), a);
-            prop_assert_eq!(a.cmp(&b), a.sub(b).sign().cmp(&0));
+            prop_assert_eq!(a + b - b, a);
+            prop_assert_eq!(a.cmp(&b), (a - b).sign().cmp(&0));
         }
 
         #[test]

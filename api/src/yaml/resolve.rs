@@ -180,11 +180,7 @@ pub(super) fn is_base_60(text: &str) -> bool {
         }
         *last = number;
     }
-    let sixty = |part: &&str| match part.as_bytes() {
-        [b'0'..=b'9'] => true,
-        [b'0'..=b'5', b'0'..=b'9'] => true,
-        _ => false,
-    };
+    let sixty = |part: &&str| matches!(part.as_bytes(), [b'0'..=b'9'] | [b'0'..=b'5', b'0'..=b'9']);
     !rest.is_empty() && rest.iter().all(sixty)
 }
 

@@ -89,7 +89,7 @@ pub(super) fn float_text(number: f64, single: Option<f32>) -> String {
     let shortest = single.map_or_else(|| format!("{number:e}"), |single| format!("{single:e}"));
     let (mantissa, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
     let exponent: i32 = exponent.parse().unwrap_or_default();
-    if !(-4..21).contains(&exponent) || exponent >= 6 && number.fract() != 0.0 || exponent >= 6 {
+    if !(-4..6).contains(&exponent) {
         let sign = if exponent < 0 { '-' } else { '+' };
         return format!("{mantissa}e{sign}{:02}", exponent.abs());
     }
