@@ -12,12 +12,12 @@ use tokio::net::TcpListener;
 
 use crate::auth::Auth;
 use crate::bootstrap::{self, Facts};
-use crate::front::filters::inflight::Limits;
-use crate::front::{Front, health::Health, listen};
+use crate::dialer::Dialer;
+use crate::front::listen;
 use crate::options::Options;
 use crate::registry::Registry;
+use crate::state::{Front, Health, Limits};
 use crate::storage::Storage;
-use crate::stream::Dialer;
 
 /// How long requests and the store may take to finish when the server stops.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -48,7 +48,7 @@ pub async fn start(options: Options, context: &Context) -> anyhow::Result<Runnin
     let kv = Store::open(store::Options::new(&options.store_dir), &below)?;
     let storage = Storage::new(kv, caches.clone());
     let registry = Registry::new(storage.clone());
-    let auth = Auth::new(&options, registry.clone(), context).await?;
+    let auth = Auth::new(&options, storage.clone(), context).await?;
     let tls = listen::tls(&options.tls_cert_file, &options.tls_private_key_file, auth.clients.clone())?;
     let dialer = Dialer::new(&options, registry.clone())?;
     let advertise = options.advertise_address.unwrap_or_else(|| advertised(options.bind_address));
@@ -65,6 +65,9 @@ pub async fn start(options: Options, context: &Context) -> anyhow::Result<Runnin
     });
     stop_in_order(context, [connections, caches, below]);
     context.spawn("compaction", compact(storage));
+    for inherited in inherited_listeners()? {
+        listen::serve(front.clone(), inherited, tls.clone(), options.max_connections);
+    }
     listen::serve(front.clone(), listener, tls, options.max_connections);
 
     let facts = Facts {
@@ -116,6 +119,20 @@ pub async fn run(options: Options, context: Context) -> anyhow::Result<()> {
         tracing::warn!("some requests did not end in time");
     }
     Ok(())
+}
+
+/// Sockets that whoever started us has opened (systemd's LISTEN_FDS): the same server, reached another way, e.g. from the
+/// host's network namespace while this process lives in its own.
+fn inherited_listeners() -> anyhow::Result<Vec<TcpListener>> {
+    let mut passed = listenfd::ListenFd::from_env();
+    let mut listeners = Vec::new();
+    for number in 0..passed.len() {
+        let listener = passed.take_tcp_listener(number).context("the inherited socket is no TCP listener")?;
+        let Some(listener) = listener else { continue };
+        listener.set_nonblocking(true).context("inherited socket")?;
+        listeners.push(TcpListener::from_std(listener).context("inherited socket")?);
+    }
+    Ok(listeners)
 }
 
 /// The address by which others reach us: the bound one, or that of the interface that leads out (no packet is sent).

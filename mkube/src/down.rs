@@ -1,9 +1,10 @@
 //! `mkube down`: ends a cluster and removes everything it left outside its directory; the objects stay in it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use rustix::mount::UnmountFlags;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::layout::{Cluster, Layout, Lock};
@@ -64,7 +65,7 @@ fn stop(layout: &Layout) -> anyhow::Result<Lock> {
 pub fn remove_remains(layout: &Layout, cluster: &Cluster) -> anyhow::Result<()> {
     let mut results = Vec::new();
     for node in cluster.node_names() {
-        results.push(remove_pods(layout, cluster, &node).with_context(|| format!("pods of {node}")));
+        results.push(remove_pods(layout, &node).with_context(|| format!("pods of {node}")));
     }
     results.push(network::remove(cluster));
     for entry in std::fs::read_dir(layout.root().join("run")).into_iter().flatten().flatten() {
@@ -73,10 +74,42 @@ pub fn remove_remains(layout: &Layout, cluster: &Cluster) -> anyhow::Result<()> 
     results.into_iter().collect()
 }
 
-fn remove_pods(layout: &Layout, cluster: &Cluster, node: &str) -> anyhow::Result<()> {
+fn remove_pods(layout: &Layout, node: &str) -> anyhow::Result<()> {
     let root = layout.node(node);
     if !root.exists() {
         return Ok(());
     }
-    kubelet::cleanup(&root, &cluster.cgroup(node))
+    let left = kubelet::runtime::process::cleanup(&root.join("runtime"))?;
+    if !left.is_empty() {
+        bail!("cannot remove {}", left.join(", "));
+    }
+    for mount in mounts_below(&std::fs::read_to_string("/proc/self/mounts").context("mounts")?, &root) {
+        rustix::mount::unmount(&mount, UnmountFlags::DETACH)
+            .with_context(|| format!("unmounting {}", mount.display()))?;
+    }
+    // Volumes of pods belong to this life of the node; what is to last is in the store.
+    match std::fs::remove_dir_all(root.join("pods")) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).context("removing pods"),
+        _ => Ok(()),
+    }
+}
+
+/// Mount points below `root`, deepest first.
+fn mounts_below(table: &str, root: &Path) -> Vec<PathBuf> {
+    let points = table.lines().filter_map(|line| line.split(' ').nth(1)).map(|point| point.replace("\\040", " "));
+    let mut below: Vec<PathBuf> = points.map(PathBuf::from).filter(|point| point.starts_with(root)).collect();
+    below.sort_by_key(|point| std::cmp::Reverse(point.components().count()));
+    below
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn mounts_are_found_deepest_first() {
+        let table = "tmpfs /d/nodes/n/pods/u/volumes tmpfs rw 0 0\nx / x rw 0 0\nx /d/nodes/n/pods/u/volumes/a\\040b x rw 0 0\n";
+        let found = mounts_below(table, Path::new("/d/nodes/n"));
+        assert_eq!(found, ["/d/nodes/n/pods/u/volumes/a b", "/d/nodes/n/pods/u/volumes"].map(PathBuf::from));
+    }
 }

@@ -16,12 +16,13 @@ pub mod net;
 pub mod status;
 pub mod up;
 
+use std::ffi::OsString;
 use std::path::Path;
 
 /// Runs the program with `arguments` (the program's name first); returns its exit code: 0 ok, 1 failed, 64 misuse.
 pub fn main(mut arguments: Vec<String>) -> i32 {
     // Before anything else: these run single-threaded, without a runtime.
-    if let Some(code) = kubelet::shim::dispatch(&arguments) {
+    if let Some(code) = kubelet::shim::dispatch(arguments.iter().map(OsString::from)) {
         return code;
     }
     if arguments.get(1).is_some_and(|argument| argument == launch::NAME) {

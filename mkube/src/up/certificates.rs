@@ -46,7 +46,6 @@ pub fn make(layout: &Layout, cluster: &Cluster) -> anyhow::Result<()> {
 
     let inside = format!("https://{master}:{API_PORT}");
     let outside = format!("https://127.0.0.1:{}", cluster.port);
-    let user = |name, group| Subject { name, group, days: DAYS, ..Subject::default() };
     let admin = pair(layout, &authority, "admin", &user("kubernetes-admin", Some("system:masters")))?;
     let text = Kubeconfig::single("mkube", &outside, &authority.pair().cert, &admin.cert, &admin.key).to_yaml()?;
     write_atomic(&layout.kubeconfig(), text.as_bytes(), 0o600).context("kubeconfig")?;
@@ -78,6 +77,10 @@ pub fn make(layout: &Layout, cluster: &Cluster) -> anyhow::Result<()> {
 fn first_service(cluster: &Cluster) -> anyhow::Result<IpAddr> {
     let range: kube_proxy::rules::Range = cluster.ranges.services.parse().map_err(anyhow::Error::msg)?;
     Ok(IpAddr::V4((u32::from(range.base) + 1).into()))
+}
+
+fn user<'a>(name: &'a str, group: Option<&'a str>) -> Subject<'a> {
+    Subject { name, group, days: DAYS, ..Subject::default() }
 }
 
 fn component(

@@ -83,7 +83,7 @@ pub async fn deployments(client: &Client, patience: Duration) -> anyhow::Result<
 }
 
 fn unavailable(deployment: &Deployment) -> Option<String> {
-    let wanted = deployment.spec.as_ref().and_then(|spec| spec.replicas).unwrap_or(1);
+    let wanted = deployment.spec.replicas.unwrap_or(1);
     let status = deployment.status.as_ref();
     let available = status.and_then(|status| status.available_replicas).unwrap_or(0);
     let name = deployment.metadata.name.as_deref().unwrap_or_default();
