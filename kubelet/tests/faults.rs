@@ -1,4 +1,5 @@
 //! The process runtime when things die: the kubelet, the shim, a container out of memory; and what must be left of them: nothing.
+#![allow(clippy::unwrap_used)] // A panic is how a test fails, in its helpers too.
 
 mod node;
 

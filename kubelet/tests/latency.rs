@@ -1,4 +1,5 @@
 //! How long a pod takes from "run it" to "its program runs", with the process runtime. Prints a table; fails only if it is absurd.
+#![allow(clippy::unwrap_used)] // A panic is how a test fails, in its helpers too.
 
 mod node;
 

@@ -1,5 +1,6 @@
 //! The process runtime with real containers: needs root. Each test has a network namespace of its own as "the node", a state directory
 //! and a control group that nobody else has, and checks at its end that nothing is left.
+#![allow(clippy::unwrap_used)] // A panic is how a test fails, in its helpers too.
 
 mod node;
 

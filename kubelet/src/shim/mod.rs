@@ -10,6 +10,8 @@
 //! |---|---|
 //! | [`wire`] | messages, file descriptors beside them, files on disk |
 //! | [`serve`] | the poll loop and what it holds |
+//! | [`client`] | one connection from a kubelet |
+//! | `sessions` | exec and attach |
 //! | [`output`] | container output into logs and to those attached |
 //! | [`child`] | from fork to exec |
 //! | [`rootfs`] | what a container sees as its file system |
@@ -19,10 +21,12 @@
 //! One thread, no tokio, little memory. If a shim dies, the kernel kills its containers with it (parent death signal).
 
 pub mod child;
+pub mod client;
 pub mod lookup;
 pub mod output;
 pub mod rootfs;
 pub mod serve;
+mod sessions;
 pub mod sys;
 pub mod wire;
 
@@ -69,24 +73,24 @@ fn main(directory: Option<OsString>) -> i32 {
     }
     drop(cgroup);
     match prepare(directory, config) {
-        Ok(shim) => {
-            let code = ready().map_or_else(|error| report(&Ready::Failed(error.to_string())), |()| 0);
-            if code == 0 { shim.run() } else { code }
-        }
+        // A kubelet that died meanwhile has not heard of this sandbox: it ends, and the next kubelet finds it dead.
+        Ok(shim) => ready().map_or(1, |()| shim.run()),
         Err(error) => report(&Ready::Failed(error)),
     }
 }
 
 fn report(ready: &Ready) -> i32 {
     let line = serde_json::to_string(ready).unwrap_or_default();
-    println!("{line}");
-    i32::from(!matches!(ready, Ready::Ok(_)))
+    let _ = writeln!(io::stdout(), "{line}");
+    1
 }
 
 /// Says that it is ready, and lets go of the pipe.
 fn ready() -> io::Result<()> {
     let me = ProcessId::of(std::process::id()).ok_or_else(|| io::Error::other("/proc is not mounted"))?;
-    report(&Ready::Ok(me));
+    let mut line = serde_json::to_vec(&Ready::Ok(me))?;
+    line.push(b'\n');
+    io::stdout().write_all(&line)?;
     io::stdout().flush()?;
     let null = std::fs::OpenOptions::new().read(true).write(true).open("/dev/null")?;
     Ok(rustix::stdio::dup2_stdout(&null)?)

@@ -91,13 +91,13 @@ fn overlay(directory: &Path, root: &Path) -> Result<()> {
         }
         mount_overlay(&layer, root)
     };
-    in_memory().or_else(|_| {
-        Err(format!(
+    in_memory().map_err(|_| {
+        format!(
             "cannot put an overlay file system in {}: {}; it needs a file system that can hold the upper layer of an overlay \
              (such as ext4, xfs or btrfs), choose a data directory on one",
             directory.display(),
             io::Error::from(first)
-        ))
+        )
     })
 }
 

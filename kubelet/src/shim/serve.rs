@@ -17,73 +17,61 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
 use super::child::{self, Child, Place, Stdio, Word};
+use super::client::Client;
 use super::output::{Read, Source, Tap};
 use super::wire::{
     Answer, CONFIG_FILE, CONTAINERS, Call, ContainerConfig, ContainerRecord, Phase, ProcessId, Push, Request,
-    STATE_FILE, SandboxConfig, frame, next_frame, now, read_json, recv_fds, send_fds, write_json,
+    STATE_FILE, SandboxConfig, next_frame, now, read_json, write_json,
 };
 use crate::cgroup::Group;
 use crate::runtime::logs::Stream;
 
-/// A client that does not read its answers is dropped when this much waits for it.
-const MAX_WAITING: usize = 1 << 20;
-
 /// The shim.
 pub struct Shim {
-    directory: PathBuf,
-    sandbox: SandboxConfig,
-    listener: UnixListener,
-    own_pids: OwnedFd,
-    clients: BTreeMap<u64, Client>,
-    containers: BTreeMap<String, Container>,
-    commands: BTreeMap<u64, RunningCommand>,
-    attached: BTreeMap<u64, Attached>,
-    next_client: u64,
-    stopping: Option<(u64, u64)>,
+    pub(super) directory: PathBuf,
+    pub(super) sandbox: SandboxConfig,
+    pub(super) listener: UnixListener,
+    pub(super) own_pids: OwnedFd,
+    pub(super) clients: BTreeMap<u64, Client>,
+    pub(super) containers: BTreeMap<String, Container>,
+    pub(super) commands: BTreeMap<u64, RunningCommand>,
+    pub(super) attached: BTreeMap<u64, Attached>,
+    pub(super) next_client: u64,
+    pub(super) stopping: Option<(u64, u64)>,
 }
 
-/// A connection from a kubelet.
-struct Client {
-    socket: OwnedFd,
-    input: Vec<u8>,
-    fds: Vec<OwnedFd>,
-    output: Vec<u8>,
-    subscribed: bool,
-    closing: bool,
-}
-
-struct Container {
-    record: ContainerRecord,
-    config: ContainerConfig,
-    cgroup: Group,
-    process: Option<Starting>,
-    sources: [Option<Source>; 2],
-    log: File,
+pub(super) struct Container {
+    pub(super) record: ContainerRecord,
+    pub(super) config: ContainerConfig,
+    pub(super) cgroup: Group,
+    pub(super) process: Option<Starting>,
+    pub(super) sources: [Option<Source>; 2],
+    pub(super) log: File,
     /// The writing end of its standard input, or its terminal.
-    stdin: Option<OwnedFd>,
+    pub(super) stdin: Option<OwnedFd>,
     /// Who asked for the start: client and call.
-    asked: Option<(u64, u64)>,
+    pub(super) asked: Option<(u64, u64)>,
 }
 
 /// A child, and how its start goes.
-struct Starting {
-    handle: OwnedFd,
-    status: Option<OwnedFd>,
-    error: Option<String>,
+pub(super) struct Starting {
+    pub(super) handle: OwnedFd,
+    pub(super) status: Option<OwnedFd>,
+    pub(super) error: Option<String>,
 }
 
-struct RunningCommand {
-    seq: u64,
-    process: Starting,
-    terminal: Option<OwnedFd>,
+pub(super) struct RunningCommand {
+    pub(super) seq: u64,
+    pub(super) process: Starting,
+    pub(super) terminal: Option<OwnedFd>,
 }
 
-struct Attached {
-    seq: u64,
-    container: String,
-    taps: [Option<Tap>; 2],
-    stdin: bool,
-    ended: Option<i32>,
+pub(super) struct Attached {
+    pub(super) seq: u64,
+    pub(super) container: String,
+    pub(super) taps: [Option<Tap>; 2],
+    pub(super) stdin: bool,
+    pub(super) ended: Option<i32>,
 }
 
 /// What a file descriptor in the poll set is.
@@ -256,7 +244,7 @@ impl Shim {
     }
 
     /// A closed connection ends the command or the attachment it was for.
-    fn disconnect(&mut self, id: u64) {
+    pub(super) fn disconnect(&mut self, id: u64) {
         self.clients.remove(&id);
         if let Some(command) = self.commands.get(&id) {
             let _ = pidfd_send_signal(&command.process.handle, Signal::KILL);
@@ -312,7 +300,7 @@ impl Shim {
     }
 
     /// Sends an answer, a file descriptor beside it if there is one.
-    fn answer(&mut self, client: u64, seq: u64, answer: &Answer, fd: Option<BorrowedFd<'_>>) {
+    pub(super) fn answer(&mut self, client: u64, seq: u64, answer: &Answer, fd: Option<BorrowedFd<'_>>) {
         let Some(to) = self.clients.get_mut(&client) else { return };
         if !to.send(&Push::Answer(seq, answer.clone()), fd) {
             self.disconnect(client);
@@ -526,182 +514,10 @@ impl Shim {
             self.flush(client);
         }
     }
-
-    /// Goes on giving output to somebody attached; tells the end when all is given.
-    fn flush(&mut self, client: u64) {
-        let Some(attached) = self.attached.get_mut(&client) else { return };
-        for tap in &mut attached.taps {
-            if tap.as_mut().is_some_and(|tap| !tap.flush()) {
-                *tap = None;
-            }
-        }
-        if let Some(code) = attached.ended
-            && !attached.taps.iter().flatten().any(Tap::blocked)
-        {
-            let seq = attached.seq;
-            self.attached.remove(&client);
-            self.finish(client, seq, &Answer::Ended(code));
-        }
-    }
-
-    /// The last answer on a connection of its own.
-    fn finish(&mut self, client: u64, seq: u64, answer: &Answer) {
-        self.answer(client, seq, answer, None);
-        if let Some(to) = self.clients.get_mut(&client) {
-            to.closing = true;
-            if to.output.is_empty() {
-                self.disconnect(client);
-            }
-        }
-    }
-
-    #[allow(clippy::too_many_arguments)] // The fields of the request.
-    fn exec(
-        &mut self,
-        client: u64,
-        seq: u64,
-        id: &str,
-        command: &[String],
-        streams: [bool; 3],
-        tty: bool,
-        fds: Vec<OwnedFd>,
-    ) -> Result<(), Answer> {
-        let failed = |error: io::Error| Answer::Failed(error.to_string());
-        let container = self.containers.get(id).filter(|container| container.record.phase == Phase::Running);
-        let container = container.ok_or_else(|| Answer::NotFound(id.to_owned()))?;
-        let first = container.record.process.as_ref().map(|process| process.pid);
-        let first = first.ok_or_else(|| Answer::NotFound(id.to_owned()))?;
-        let stdio = if tty {
-            Stdio::Terminal
-        } else {
-            let mut fds = fds.into_iter();
-            let mut next = |given: bool| match given.then(|| fds.next()).flatten() {
-                Some(fd) => Ok(fd),
-                None => OpenOptions::new().read(true).write(true).open("/dev/null").map(OwnedFd::from),
-            };
-            Stdio::Files([
-                next(streams[0]).map_err(failed)?,
-                next(streams[1]).map_err(failed)?,
-                next(streams[2]).map_err(failed)?,
-            ])
-        };
-        let directory = self.directory.join(CONTAINERS).join(id);
-        let place = Place {
-            sandbox: &self.sandbox,
-            sandbox_directory: &self.directory,
-            config: &container.config,
-            directory: &directory,
-            cgroup: &container.cgroup,
-        };
-        let child = child::command(place, self.own_pids.as_fd(), first, command, stdio).map_err(failed)?;
-        let process = Starting { handle: child.handle, status: Some(child.status), error: None };
-        self.commands.insert(client, RunningCommand { seq, process, terminal: None });
-        Ok(())
-    }
-
-    fn command_status(&mut self, client: u64) {
-        let Some(command) = self.commands.get_mut(&client) else { return };
-        let Some(status) = &command.process.status else { return };
-        match child::listen(status.as_fd()) {
-            Word::Terminal(master) => command.terminal = Some(master),
-            Word::Error(error) => command.process.error = Some(error),
-            Word::End => {
-                command.process.status = None;
-                if command.process.error.is_none() {
-                    let (seq, terminal) = (command.seq, command.terminal.take());
-                    self.answer(client, seq, &Answer::Started, terminal.as_ref().map(AsFd::as_fd));
-                }
-            }
-        }
-    }
-
-    fn command_exited(&mut self, client: u64) {
-        let Some(code) = self.commands.get(&client).and_then(|command| reap(&command.process.handle)) else { return };
-        while self.commands.get(&client).is_some_and(|command| command.process.status.is_some()) {
-            self.command_status(client);
-        }
-        let Some(command) = self.commands.remove(&client) else { return };
-        let answer = command.process.error.map_or(Answer::Ended(code), Answer::StartFailed);
-        self.finish(client, command.seq, &answer);
-    }
-
-    fn attach(
-        &mut self,
-        client: u64,
-        seq: u64,
-        container_id: String,
-        streams: [bool; 2],
-        stdin: bool,
-        fds: Vec<OwnedFd>,
-    ) -> Result<(), Answer> {
-        let container = self.containers.get(&container_id).filter(|container| container.process.is_some());
-        let container = container.ok_or_else(|| Answer::NotFound(container_id.clone()))?;
-        let mut fds = fds.into_iter();
-        let mut taps = [None, None];
-        for (tap, wanted) in taps.iter_mut().zip(streams) {
-            if let Some(fd) = wanted.then(|| fds.next()).flatten() {
-                *tap = Some(Tap::new(fd).map_err(|error| Answer::Failed(error.to_string()))?);
-            }
-        }
-        let wanted = stdin || container.config.spec.tty;
-        let input =
-            container.stdin.as_ref().filter(|_| wanted).and_then(|fd| rustix::io::fcntl_dupfd_cloexec(fd, 0).ok());
-        self.attached.insert(client, Attached { seq, container: container_id, taps, stdin, ended: None });
-        self.answer(client, seq, &Answer::Started, input.as_ref().map(AsFd::as_fd));
-        Ok(())
-    }
-}
-
-impl Client {
-    /// Reads what is there; false if the other side closed.
-    fn read(&mut self) -> bool {
-        let mut buffer = [0u8; 8 << 10];
-        loop {
-            match recv_fds(self.socket.as_fd(), &mut buffer, &mut self.fds) {
-                Ok(0) => return false,
-                Ok(length) => self.input.extend_from_slice(&buffer[..length]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return false,
-            }
-        }
-    }
-
-    /// Sends a message, now or when the other side reads; false if it is to be dropped.
-    fn send(&mut self, message: &Push, fd: Option<BorrowedFd<'_>>) -> bool {
-        let Ok(bytes) = frame(message) else { return false };
-        if let Some(fd) = fd {
-            // A session's first answer: nothing can be waiting before it.
-            return match send_fds(self.socket.as_fd(), &bytes, &[fd]) {
-                Ok(sent) => {
-                    self.output.extend_from_slice(&bytes[sent..]);
-                    true
-                }
-                Err(_) => false,
-            };
-        }
-        self.output.extend_from_slice(&bytes);
-        self.flush() && self.output.len() <= MAX_WAITING
-    }
-
-    fn flush(&mut self) -> bool {
-        while !self.output.is_empty() {
-            match send_fds(self.socket.as_fd(), &self.output, &[]) {
-                Ok(sent) => {
-                    self.output.drain(..sent);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return true,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(_) => return false,
-            }
-        }
-        self.output = Vec::new();
-        true
-    }
 }
 
 /// The exit code of a child that has ended: 128 + signal if one ended it.
-fn reap(handle: &OwnedFd) -> Option<i32> {
+pub(super) fn reap(handle: &OwnedFd) -> Option<i32> {
     let status = waitid(WaitId::PidFd(handle.as_fd()), WaitIdOptions::EXITED | WaitIdOptions::NOHANG).ok()??;
     Some(status.exit_status().unwrap_or_else(|| 128 + status.terminating_signal().unwrap_or(0)))
 }

@@ -44,7 +44,10 @@ pub fn cleanup(root: &Path) -> io::Result<Vec<String>> {
 
 /// Ends one sandbox: its shim (and by that its containers), whatever else is in their control groups.
 pub(super) fn end(pod: &Pod, left: &mut Vec<String>) {
-    if let Some(shim) = &*pod.shim.lock() {
+    // A shim may have come up after the kubelet that started it died: then only its file knows it.
+    let known = pod.shim.lock().clone();
+    let recorded = wire::read_json::<wire::ProcessId>(&pod.directory.join(wire::SHIM_FILE)).ok();
+    for shim in known.into_iter().chain(recorded) {
         shim.kill();
     }
     for (id, held) in pod.containers.lock().iter() {

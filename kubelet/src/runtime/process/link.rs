@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use parking_lot::Mutex;
 use rustix::fs::{Mode, OFlags};
@@ -33,6 +33,7 @@ pub struct Link {
     writer: tokio::sync::Mutex<OwnedWriteHalf>,
     pending: Pending,
     next: AtomicU64,
+    alive: Arc<AtomicBool>,
 }
 
 /// Connects to the socket in a sandbox's directory, whose name may be longer than a socket's address can be.
@@ -51,11 +52,18 @@ impl Link {
         stream.set_nonblocking(true)?;
         let (reader, writer) = UnixStream::from_std(stream)?.into_split();
         let pending = Pending::default();
-        let link = Self { writer: tokio::sync::Mutex::new(writer), pending: pending.clone(), next: AtomicU64::new(1) };
+        let alive = Arc::new(AtomicBool::new(true));
+        let link = Self {
+            writer: tokio::sync::Mutex::new(writer),
+            pending: pending.clone(),
+            next: AtomicU64::new(1),
+            alive: alive.clone(),
+        };
         tokio::spawn(async move {
             if let Err(error) = read(reader, &pending, &news).await {
                 tracing::warn!(%error, "connection to a shim broke");
             }
+            alive.store(false, Ordering::SeqCst);
             // Whoever still waits for an answer learns that there will be none.
             pending.lock().clear();
             news(News::Lost);
@@ -66,12 +74,21 @@ impl Link {
         }
     }
 
+    /// Whether the shim is still there.
+    pub fn alive(&self) -> bool {
+        self.alive.load(Ordering::SeqCst)
+    }
+
     /// Asks, and waits for the answer.
     pub async fn call(&self, request: Request) -> io::Result<Answer> {
         let seq = self.next.fetch_add(1, Ordering::Relaxed);
         let bytes = wire::frame(&Call { seq, request })?;
         let (sender, receiver) = oneshot::channel();
         self.pending.lock().insert(seq, sender);
+        // Looked at after the insertion, so that an answer that can never come is not waited for.
+        if !self.alive() {
+            self.pending.lock().remove(&seq);
+        }
         let sent = self.writer.lock().await.write_all(&bytes).await;
         if let Err(error) = sent {
             self.pending.lock().remove(&seq);
