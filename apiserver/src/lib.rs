@@ -7,23 +7,29 @@
 //! | [`start`], [`run()`], [`options`] | put the server together; its flags |
 //! | [`front`] | connections, TLS, filters, paths that are no resources |
 //! | [`stream`] | logs, exec, proxies: on to kubelets, pods and services |
-//! | [`auth`] | who asks, and whether they may |
+//! | [`posted`] | kinds that are posted, answered and forgotten: reviews, token requests |
+//! | [`state`], [`dialer`], [`answer`] | what requests share; connections onwards; plain answers |
 //! | [`bootstrap`] | the objects that every cluster starts with |
 //! | [`handlers`] | HTTP ↔ verbs: encodings, options, watches |
 //! | [`registry`] | the verbs, once for all kinds |
 //! | [`admission`], [`strategy`] | rules that span kinds; what is special about one |
+//! | [`auth`] | who asks, and whether they may |
 //! | [`storage`] | objects over the store, with a watch cache per kind |
 //! | [`request`] | what is asked and who asks, as values |
 
 pub mod admission;
+pub mod answer;
 pub mod auth;
 pub mod bootstrap;
+pub mod dialer;
 pub mod front;
 pub mod handlers;
 pub mod options;
+pub mod posted;
 pub mod registry;
 pub mod request;
 mod run;
+pub mod state;
 pub mod storage;
 pub mod strategy;
 pub mod stream;

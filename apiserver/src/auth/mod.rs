@@ -5,37 +5,33 @@
 //! | [`attributes`] | the question to authorization, and the words of a refusal |
 //! | [`peer`], [`x509`] | client certificates |
 //! | [`tokens`], [`claims`], [`jwt`] | service account tokens: service, content (pure), signatures |
-//! | [`oidc`] | documents by which others verify our tokens |
 //! | [`rbac`], [`policy`] | roles and bindings: rules (pure), and a current snapshot of them |
 //! | [`node`] | what a kubelet may see |
-//! | [`virtual_kinds`], [`reviews`], [`token_request`] | questions about all this as API objects |
+//! | [`defaults`] | the roles and bindings that every cluster starts with, pure |
 
 pub mod attributes;
 pub mod claims;
+pub mod defaults;
 pub mod jwt;
 pub mod node;
-pub mod oidc;
 pub mod peer;
 pub mod policy;
 pub mod rbac;
-pub mod reviews;
-pub mod token_request;
 pub mod tokens;
-pub mod virtual_kinds;
 pub mod x509;
 
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use api::Status;
-use base::Context;
+use base::{Context, SystemClock};
 
 pub use attributes::{Attributes, Decision};
 pub use peer::Peer;
 pub use x509::Lenient;
 
 use crate::options::Options;
-use crate::registry::Registry;
+use crate::storage::Storage;
 use policy::Policies;
 use rbac::Policy;
 use tokens::Tokens;
@@ -58,7 +54,7 @@ impl Auth {
     ///
     /// # Errors
     /// Files that cannot be read or hold no usable keys.
-    pub async fn new(options: &Options, registry: Arc<Registry>, context: &Context) -> anyhow::Result<Self> {
+    pub async fn new(options: &Options, storage: Arc<Storage>, context: &Context) -> anyhow::Result<Self> {
         let clients = match &options.client_ca_file {
             Some(path) => {
                 let pem = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
@@ -66,9 +62,9 @@ impl Auth {
             }
             None => None,
         };
-        let tokens = Arc::new(Tokens::new(options, registry.clone())?);
-        let policies = Policies::follow(registry.storage().clone(), context).await?;
-        Ok(Self { tokens, clients, policies, nodes: node::Nodes::new(registry.storage().clone()) })
+        let tokens = Arc::new(Tokens::new(options, storage.clone(), SystemClock::shared())?);
+        let policies = Policies::follow(storage.clone(), context).await?;
+        Ok(Self { tokens, clients, policies, nodes: node::Nodes::new(storage) })
     }
 
     /// Whether roles and bindings are known.

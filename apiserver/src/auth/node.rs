@@ -14,8 +14,8 @@ use parking_lot::Mutex;
 use serde_json::Value;
 
 use super::attributes::{Attributes, Decision};
+use super::defaults::cluster_role_rules;
 use super::rbac::Rule;
-use crate::bootstrap::policy::cluster_role_rules;
 use crate::request::User;
 use crate::storage::{Entry, Freshness, ListQuery, Predicate, Storage};
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use api::{Status, kinds, object};
+use base::Clock;
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use serde_json::Value;
@@ -14,9 +15,8 @@ use serde_json::Value;
 use super::claims::{Claims, Kubernetes, Reference};
 use super::jwt::{self, PublicKey, Signer};
 use crate::options::Options;
-use crate::registry::Registry;
 use crate::request::User;
-use crate::storage::Freshness;
+use crate::storage::{Freshness, Storage};
 
 /// How long after its deletion a bound object still counts: pods stop gracefully (`bound object deletion leeway`).
 const LEEWAY_SECONDS: i64 = 60;
@@ -25,7 +25,8 @@ const REMEMBERED: usize = 4096;
 
 /// See the module.
 pub struct Tokens {
-    registry: Arc<Registry>,
+    storage: Arc<Storage>,
+    clock: Arc<dyn Clock>,
     issuer: String,
     audiences: Vec<String>,
     signer: Signer,
@@ -38,7 +39,7 @@ impl Tokens {
     ///
     /// # Errors
     /// Files that cannot be read or hold no usable key.
-    pub fn new(options: &Options, registry: Arc<Registry>) -> anyhow::Result<Self> {
+    pub fn new(options: &Options, storage: Arc<Storage>, clock: Arc<dyn Clock>) -> anyhow::Result<Self> {
         let read =
             |path: &Path| std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
         let path = &options.service_account_signing_key_file;
@@ -52,7 +53,7 @@ impl Tokens {
             }
         }
         let issuer = options.service_account_issuer.clone();
-        Ok(Self { registry, issuer, audiences: options.audiences(), signer, keys, verified: Mutex::default() })
+        Ok(Self { storage, clock, issuer, audiences: options.audiences(), signer, keys, verified: Mutex::default() })
     }
 
     /// Who issues.
@@ -93,7 +94,7 @@ impl Tokens {
     /// Why the token does not count.
     pub async fn review(&self, token: &str, audiences: &[String]) -> Result<(User, Vec<String>), String> {
         let claims = self.verified(token)?;
-        let now = self.registry.now();
+        let now = self.clock.now();
         let shared = claims.check(&self.issuer, audiences, now.as_second())?;
         self.check_bound(&claims.kubernetes, now).await?;
         if claims.kubernetes.warnafter.is_some_and(|after| now.as_second() > after) {
@@ -144,13 +145,13 @@ impl Tokens {
     /// When the storage cannot be read.
     pub async fn object(&self, plural: &str, namespace: &str, name: &str) -> Result<Option<Value>, Status> {
         let (kind, _) = kinds::find("", "v1", plural).ok_or_else(|| Status::internal(format!("no kind {plural}")))?;
-        let entry = self.registry.storage().get(kind, namespace, name, Freshness::Latest).await?;
+        let entry = self.storage.get(kind, namespace, name, Freshness::Latest).await?;
         Ok(entry.map(|entry| entry.value()))
     }
 
     /// The time of the server.
     pub fn now(&self) -> Timestamp {
-        self.registry.now()
+        self.clock.now()
     }
 }
 

@@ -3,11 +3,9 @@
 //!
 //! | module | what it brings |
 //! |---|---|
-//! | [`policy`] | roles and bindings out of `manifests/bootstrap/rbac.yaml`, pure |
 //! | [`reconcile`] | creates what is missing, adds missing rules and subjects |
 //! | [`service`] | the `kubernetes` Service and its endpoints |
 
-pub mod policy;
 pub mod reconcile;
 pub mod service;
 
@@ -18,6 +16,7 @@ use api::Status;
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 
+use crate::auth::defaults;
 use crate::registry::Registry;
 
 /// What the objects depend on.
@@ -48,7 +47,7 @@ pub async fn run(registry: &Arc<Registry>, facts: &Facts) -> anyhow::Result<()> 
     // Namespaces first: everything else lives in them.
     all(registry, namespaces).await?;
     let mut rest = others;
-    rest.extend(policy::objects());
+    rest.extend(defaults::objects());
     rest.extend(facts.client_ca.as_deref().map(authentication));
     all(registry, rest).await?;
     service::reconcile(registry, facts).await?;

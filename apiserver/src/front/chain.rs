@@ -6,23 +6,10 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use http::{Request, Response};
 
-use super::{Front, dispatch, filters};
+use super::{dispatch, filters};
 use crate::auth::Peer;
 use crate::request::{Body, RequestInfo, User};
-
-/// A request on its way, with what the filters found out about it.
-pub struct Exchange {
-    /// What all requests share.
-    pub front: Arc<Front>,
-    /// The connection's other end.
-    pub peer: Arc<Peer>,
-    /// What is asked for.
-    pub info: RequestInfo,
-    /// Who asks: anonymous until authentication.
-    pub user: User,
-    /// The request itself.
-    pub request: Request<Body>,
-}
+use crate::state::{Exchange, Front};
 
 /// A filter.
 pub type Filter = fn(Exchange, Next) -> BoxFuture<'static, Response<Body>>;

@@ -8,7 +8,7 @@ use api::discovery::{self, Discovery};
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use serde_json::Value;
 
-use super::respond;
+use crate::answer;
 use crate::request::Body;
 
 /// The media type of the aggregated documents.
@@ -28,7 +28,7 @@ pub fn answer(path: &str, address: &str, headers: &HeaderMap) -> Option<Response
         ["apis", group, version] => discovery::resource_list(group, version)?,
         _ => return None,
     };
-    Some(respond::json(&document))
+    Some(answer::json(&document))
 }
 
 /// Whether the first acceptable form that we have is the aggregated one.
@@ -63,9 +63,9 @@ fn tagged(document: Value, media_type: &'static str, headers: &HeaderMap) -> Res
     let tag = format!("\"{:016X}\"", hasher.finish());
     let known = headers.get(header::IF_NONE_MATCH).is_some_and(|known| known.as_bytes() == tag.as_bytes());
     let mut response = if known {
-        respond::bytes_of(StatusCode::NOT_MODIFIED, media_type, Vec::new())
+        answer::bytes_of(StatusCode::NOT_MODIFIED, media_type, Vec::new())
     } else {
-        respond::bytes_of(StatusCode::OK, media_type, bytes)
+        answer::bytes_of(StatusCode::OK, media_type, bytes)
     };
     if let Ok(tag) = HeaderValue::from_str(&tag) {
         response.headers_mut().insert(header::ETAG, tag);

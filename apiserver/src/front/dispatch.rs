@@ -4,10 +4,10 @@
 use http::{HeaderMap, Method, Response, StatusCode};
 use serde_json::json;
 
-use super::chain::Exchange;
-use super::{Front, discovery, health, openapi, respond, version};
+use super::{discovery, health, oidc, openapi, version};
 use crate::request::{Body, Query};
-use crate::{auth, handlers, stream};
+use crate::state::{Exchange, Front};
+use crate::{answer, handlers, posted, stream};
 use api::Status;
 
 /// The paths at `/`, as upstream lists them.
@@ -38,8 +38,8 @@ pub async fn dispatch(exchange: Exchange) -> Response<Body> {
     if stream::serves(&exchange.info) {
         return stream::serve(exchange).await;
     }
-    if auth::virtual_kinds::serves(&exchange.info) {
-        return auth::virtual_kinds::serve(exchange).await;
+    if posted::serves(&exchange.info) {
+        return posted::serve(exchange).await;
     }
     let registry = exchange.front.registry.clone();
     handlers::serve(registry, exchange.info, exchange.user, exchange.request).await
@@ -53,15 +53,13 @@ async fn document(front: &Front, path: &str, parts: &http::request::Parts) -> Re
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     let trimmed = path.strip_suffix('/').filter(|rest| !rest.is_empty()).unwrap_or(path);
     match trimmed {
-        "/" => respond::json(&json!({ "paths": ROOT })),
-        "/version" => respond::json(&version::document()),
-        "/metrics" => respond::bytes_of(
-            StatusCode::OK,
-            "text/plain; version=0.0.4; charset=utf-8",
-            base::health::render_metrics(),
-        ),
-        "/.well-known/openid-configuration" => auth::oidc::configuration(&front.auth.tokens),
-        "/openid/v1/jwks" => auth::oidc::key_set(&front.auth.tokens),
+        "/" => answer::json(&json!({ "paths": ROOT })),
+        "/version" => answer::json(&version::document()),
+        "/metrics" => {
+            answer::bytes_of(StatusCode::OK, "text/plain; version=0.0.4; charset=utf-8", base::health::render_metrics())
+        }
+        "/.well-known/openid-configuration" => oidc::configuration(&front.auth.tokens),
+        "/openid/v1/jwks" => oidc::key_set(&front.auth.tokens),
         "/openapi/v2" => openapi::v2(),
         "/openapi/v3" => openapi::index(),
         _ => nested(front, trimmed, &query, &parts.headers).await,
@@ -83,5 +81,5 @@ async fn nested(front: &Front, path: &str, query: &Query, headers: &HeaderMap) -
 }
 
 fn not_found() -> Response<Body> {
-    respond::status(&Status::no_such_path())
+    answer::status(&Status::no_such_path())
 }

@@ -2,31 +2,13 @@
 //! upstream's format (apiserver, pkg/server/healthz).
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::{Response, StatusCode};
 
-use super::{Front, respond};
+use crate::answer;
 use crate::request::{Body, Query};
-
-/// What the checks look at.
-#[derive(Debug, Default)]
-pub struct Health {
-    bootstrapped: AtomicBool,
-}
-
-impl Health {
-    /// The objects that every cluster starts with are there.
-    pub fn set_bootstrapped(&self) {
-        self.bootstrapped.store(true, Ordering::Release);
-    }
-
-    /// See [`Health::set_bootstrapped`].
-    pub fn is_bootstrapped(&self) -> bool {
-        self.bootstrapped.load(Ordering::Acquire)
-    }
-}
+use crate::state::Front;
 
 /// A check: its name, whether only readiness depends on it, and how it is made.
 struct Check {
@@ -81,10 +63,10 @@ pub async fn answer(front: &Front, group: &str, one: Option<&str>, query: &Query
     if let Some(name) = one {
         let check = CHECKS.iter().filter(belongs).find(|check| check.name == name)?;
         return Some(match (check.run)(front).await {
-            Ok(()) => respond::text(StatusCode::OK, "ok"),
+            Ok(()) => answer::text(StatusCode::OK, "ok"),
             Err(why) => {
                 tracing::warn!(check = check.name, why, "health check failed");
-                respond::text(StatusCode::INTERNAL_SERVER_ERROR, "internal server error: reason withheld\n".to_string())
+                answer::text(StatusCode::INTERNAL_SERVER_ERROR, "internal server error: reason withheld\n".to_string())
             }
         });
     }
@@ -99,9 +81,9 @@ pub async fn answer(front: &Front, group: &str, one: Option<&str>, query: &Query
     }
     let (passed, report) = report(group, &results, &excluded);
     Some(match (passed, query.get("verbose").is_some()) {
-        (true, false) => respond::text(StatusCode::OK, "ok"),
-        (true, true) => respond::text(StatusCode::OK, report),
-        (false, _) => respond::text(StatusCode::INTERNAL_SERVER_ERROR, report),
+        (true, false) => answer::text(StatusCode::OK, "ok"),
+        (true, true) => answer::text(StatusCode::OK, report),
+        (false, _) => answer::text(StatusCode::INTERNAL_SERVER_ERROR, report),
     })
 }
 

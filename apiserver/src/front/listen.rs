@@ -20,9 +20,10 @@ use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 
-use super::{Front, chain};
+use super::chain;
 use crate::auth::{Lenient, Peer};
 use crate::request::Body;
+use crate::state::Front;
 
 /// A TLS handshake takes no longer.
 const HANDSHAKE: Duration = Duration::from_secs(10);

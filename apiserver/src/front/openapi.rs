@@ -3,18 +3,18 @@
 
 use http::{HeaderValue, Response, StatusCode, header};
 
-use super::respond;
+use crate::answer;
 use crate::request::{Body, Query};
 
 /// The index of the v3 documents.
 pub fn index() -> Response<Body> {
-    respond::json(&api::openapi::v3_index())
+    answer::json(&api::openapi::v3_index())
 }
 
 /// One v3 document, e.g. `apis/apps/v1`; `None` if there is no such group and version.
 pub fn document(path: &str, query: &Query) -> Option<Response<Body>> {
     let bytes = api::openapi::v3_document(path)?;
-    let mut response = respond::bytes_of(StatusCode::OK, "application/json", bytes);
+    let mut response = answer::bytes_of(StatusCode::OK, "application/json", bytes);
     if query.get("hash").is_some() {
         // The address changes with the content.
         let forever = HeaderValue::from_static("public, immutable");
@@ -25,5 +25,5 @@ pub fn document(path: &str, query: &Query) -> Option<Response<Body>> {
 
 /// The v2 document. Clients that ask for its protobuf form accept JSON, too.
 pub fn v2() -> Response<Body> {
-    respond::bytes_of(StatusCode::OK, "application/json", api::openapi::v2())
+    answer::bytes_of(StatusCode::OK, "application/json", api::openapi::v2())
 }

@@ -11,9 +11,9 @@ use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 
-use super::dialer::{Dialer, Target};
-use crate::front::Front;
+use crate::dialer::{Dialer, Target};
 use crate::request::Body;
+use crate::state::Front;
 
 /// A kubelet takes no longer to begin its answer.
 const ANSWER: Duration = Duration::from_secs(30);

@@ -1,15 +1,13 @@
-//! Requests that end at a kubelet, a pod or a service: logs, exec, attach, port-forward, proxies. One [`Dialer`] makes all the
+//! Requests that end at a kubelet, a pod or a service: logs, exec, attach, port-forward, proxies. One [`Dialer`](crate::dialer::Dialer) makes all the
 //! connections; bytes pass through, nothing is interpreted.
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`dialer`] | connections to kubelets, pods and services |
 //! | [`options`] | the query parameters of logs and streams, pure |
-//! | [`place`] | which container, on which node: reads objects, pure decisions |
+//! | [`place`] | which container, pure |
 //! | [`forward`] | sends a request on and gives the answer back, streaming; upgrades are copied both ways |
 //! | [`proxy`] | `nodes/proxy`, `pods/proxy`, `services/proxy` |
 
-pub mod dialer;
 pub mod forward;
 pub mod options;
 pub mod place;
@@ -19,13 +17,11 @@ use api::Status;
 use http::{Method, Response};
 use serde_json::Value;
 
-pub use dialer::Dialer;
-
 use crate::admission;
+use crate::answer;
 use crate::auth::{Attributes, Decision};
-use crate::front::chain::Exchange;
-use crate::front::respond;
 use crate::request::{Body, Query, RequestInfo};
+use crate::state::Exchange;
 
 /// Whether the request is for this module.
 pub fn serves(info: &RequestInfo) -> bool {
@@ -43,7 +39,7 @@ pub async fn serve(exchange: Exchange) -> Response<Body> {
         "proxy" => proxy::serve(exchange).await,
         _ => attach(exchange).await,
     };
-    answered.unwrap_or_else(|status| respond::status(&status))
+    answered.unwrap_or_else(|status| answer::status(&status))
 }
 
 async fn log(exchange: Exchange) -> Result<Response<Body>, Status> {
@@ -57,7 +53,7 @@ async fn log(exchange: Exchange) -> Result<Response<Body>, Status> {
     let container = place::container(&pod, query.get("container").unwrap_or_default())?;
     let Some(kubelet) = front.dialer.kubelet_of(&pod).await? else {
         // Not on a node yet: nothing has been said (upstream: an empty location is an empty answer).
-        return Ok(respond::bytes_of(http::StatusCode::OK, "text/plain", Vec::new()));
+        return Ok(answer::bytes_of(http::StatusCode::OK, "text/plain", Vec::new()));
     };
     let path = format!("/containerLogs/{}/{}/{container}{}", info.namespace, info.name, options.query());
     let answer = forward::plain(&front.dialer, &kubelet, Method::GET, &path).await?;

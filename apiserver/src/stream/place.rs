@@ -1,11 +1,7 @@
-//! Which container of a pod, and where its node's kubelet listens. Pure (upstream: pkg/registry/core/pod/strategy.go,
-//! pkg/kubelet/client).
+//! Which container of a pod is meant. Pure (upstream: pkg/registry/core/pod/strategy.go).
 
 use api::{Status, object};
 use serde_json::Value;
-
-/// Where a kubelet listens if its node does not say.
-const KUBELET_PORT: u16 = 10250;
 
 fn names(pod: &Value, field: &str) -> Vec<String> {
     let containers = object::list(pod, field).iter();
@@ -40,19 +36,6 @@ pub fn container(pod: &Value, wanted: &str) -> Result<String, Status> {
     }
 }
 
-/// Address and port of a node's kubelet (upstream's order of address types, with Hostname last).
-pub fn kubelet(node: &Value) -> Option<(String, u16)> {
-    let addresses = object::list(node, "/status/addresses");
-    let of_type = |wanted: &str| {
-        addresses.iter().find(|address| object::text(address, "/type") == wanted).map(|a| object::text(a, "/address"))
-    };
-    let order = ["InternalIP", "ExternalIP", "InternalDNS", "ExternalDNS", "Hostname"];
-    let host = order.iter().find_map(|wanted| of_type(wanted)).filter(|host| !host.is_empty())?;
-    let port = object::integer(node, "/status/daemonEndpoints/kubeletEndpoint/Port");
-    let port = port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0).unwrap_or(KUBELET_PORT);
-    Some((host.to_string(), port))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,16 +66,5 @@ mod tests {
             let got = container(&pod, wanted).map_err(|status| status.message);
             assert_eq!(got.as_deref().map_err(String::as_str), expected);
         }
-    }
-
-    #[test]
-    fn kubelets_are_where_their_node_says() {
-        let node = json!({"status": {"addresses": [
-            {"type": "Hostname", "address": "n"}, {"type": "InternalIP", "address": "10.0.0.2"}],
-            "daemonEndpoints": {"kubeletEndpoint": {"Port": 10350}}}});
-        assert_eq!(kubelet(&node), Some(("10.0.0.2".into(), 10350)));
-        let node = json!({"status": {"addresses": [{"type": "Hostname", "address": "n"}]}});
-        assert_eq!(kubelet(&node), Some(("n".into(), 10250)));
-        assert_eq!(kubelet(&json!({})), None);
     }
 }

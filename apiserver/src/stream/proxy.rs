@@ -7,10 +7,10 @@ use http::{Request, Response, Uri, header};
 use rand::seq::IndexedRandom;
 use serde_json::Value;
 
-use super::dialer::{Dialer, Security, Target};
 use super::forward;
-use crate::front::chain::Exchange;
+use crate::dialer::{Dialer, Security, Target};
 use crate::request::Body;
+use crate::state::Exchange;
 use crate::storage::{Freshness, ListQuery, Predicate};
 
 /// `[scheme:]name[:port]`.

@@ -10,9 +10,10 @@ use http::{Response, header};
 use http_body::{Body as _, Frame, SizeHint};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
-use crate::front::chain::{Exchange, Next};
+use crate::front::chain::Next;
 use crate::front::metrics::{Labels, Running};
 use crate::request::Body;
+use crate::state::Exchange;
 
 /// Who turned out to ask: authentication tells through the response, because it runs further in.
 #[derive(Debug, Clone, Default)]

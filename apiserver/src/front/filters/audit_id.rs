@@ -2,8 +2,9 @@
 
 use http::{HeaderName, HeaderValue, Response};
 
-use crate::front::chain::{Exchange, Next};
+use crate::front::chain::Next;
 use crate::request::Body;
+use crate::state::Exchange;
 
 /// The header.
 pub static AUDIT_ID: HeaderName = HeaderName::from_static("audit-id");

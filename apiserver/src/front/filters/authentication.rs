@@ -4,9 +4,10 @@ use api::Status;
 use http::{HeaderMap, Response, header};
 
 use super::access::Asker;
-use crate::front::chain::{Exchange, Next};
-use crate::front::respond;
+use crate::answer;
+use crate::front::chain::Next;
 use crate::request::Body;
+use crate::state::Exchange;
 
 /// Paths for everybody (and below the first three the single checks).
 const OPEN: &[&str] = &["/healthz", "/livez", "/readyz", "/version"];
@@ -21,10 +22,10 @@ pub async fn filter(mut exchange: Exchange, next: Next) -> Response<Body> {
     match found {
         Ok(Some(user)) => exchange.user = user,
         Ok(None) if is_open(&exchange.info.path) => {}
-        Ok(None) => return respond::status(&Status::unauthorized()),
+        Ok(None) => return answer::status(&Status::unauthorized()),
         Err(why) => {
             tracing::info!(path = exchange.info.path, peer = %exchange.peer.address, why, "unable to authenticate the request");
-            return respond::status(&Status::unauthorized());
+            return answer::status(&Status::unauthorized());
         }
     }
     // Nobody further in needs the secret, and proxied requests must not carry it on.

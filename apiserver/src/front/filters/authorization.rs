@@ -2,10 +2,11 @@
 
 use http::Response;
 
+use crate::answer;
 use crate::auth::{Attributes, Decision};
-use crate::front::chain::{Exchange, Next};
-use crate::front::respond;
+use crate::front::chain::Next;
 use crate::request::Body;
+use crate::state::Exchange;
 
 /// Upstream's `--authorization-always-allow-paths`.
 const ALWAYS: &[&str] = &["/healthz", "/livez", "/readyz"];
@@ -18,7 +19,7 @@ pub async fn filter(exchange: Exchange, next: Next) -> Response<Body> {
     let asked = Attributes::of(&exchange.info, &exchange.user);
     match exchange.front.auth.authorize(&asked).await {
         Ok(Decision::Allow(_)) => next.run(exchange).await,
-        Ok(Decision::NoOpinion(reason)) => respond::status(&asked.forbidden(&reason)),
-        Err(status) => respond::status(&status),
+        Ok(Decision::NoOpinion(reason)) => answer::status(&asked.forbidden(&reason)),
+        Err(status) => answer::status(&status),
     }
 }

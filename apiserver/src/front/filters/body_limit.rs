@@ -7,10 +7,11 @@ use api::Status;
 use http::{Response, header};
 use http_body_util::BodyExt;
 
-use crate::front::chain::{Exchange, Next};
-use crate::front::respond;
+use crate::answer;
+use crate::front::chain::Next;
 use crate::handlers::decode::BODY_LIMIT;
 use crate::request::Body;
+use crate::state::Exchange;
 
 /// So much of a refused body is read and thrown away, for so long: a client that is still writing when the connection
 /// closes would see the reset instead of the answer (Go's server lingers for the same reason).
@@ -24,7 +25,7 @@ pub async fn filter(exchange: Exchange, next: Next) -> Response<Body> {
         let announced = announced.and_then(|length| length.to_str().ok()).and_then(|length| length.parse::<u64>().ok());
         if announced.is_some_and(|length| length > BODY_LIMIT as u64) {
             let _ = tokio::time::timeout(DISCARD.1, discard(exchange.request.into_body())).await;
-            return respond::status(&Status::too_large(format!("Request entity too large: limit is {BODY_LIMIT}")));
+            return answer::status(&Status::too_large(format!("Request entity too large: limit is {BODY_LIMIT}")));
         }
     }
     next.run(exchange).await

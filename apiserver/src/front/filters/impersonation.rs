@@ -5,24 +5,25 @@ use api::Status;
 use http::{HeaderMap, Response};
 
 use super::access::Asker;
+use crate::answer;
 use crate::auth::claims::split_user_name;
 use crate::auth::{Attributes, Decision};
-use crate::front::chain::{Exchange, Next};
-use crate::front::respond;
+use crate::front::chain::Next;
 use crate::request::{self, Body, User};
+use crate::state::Exchange;
 
 /// See the module.
 pub async fn filter(mut exchange: Exchange, next: Next) -> Response<Body> {
     let wanted = match wanted(exchange.request.headers()) {
         Ok(None) => return next.run(exchange).await,
         Ok(Some(wanted)) => wanted,
-        Err(status) => return respond::status(&status),
+        Err(status) => return answer::status(&status),
     };
     for asked in questions(&exchange.user, &wanted) {
         match exchange.front.auth.authorize(&asked).await {
             Ok(Decision::Allow(_)) => {}
-            Ok(Decision::NoOpinion(reason)) => return respond::status(&asked.forbidden(&reason)),
-            Err(status) => return respond::status(&status),
+            Ok(Decision::NoOpinion(reason)) => return answer::status(&asked.forbidden(&reason)),
+            Err(status) => return answer::status(&status),
         }
     }
     let headers = exchange.request.headers_mut();

@@ -4,25 +4,12 @@
 
 use api::Status;
 use http::Response;
-use tokio::sync::Semaphore;
 
-use crate::front::chain::{Exchange, Next};
+use crate::answer;
+use crate::front::chain::Next;
 use crate::front::metrics::{self, Labels};
-use crate::front::respond;
 use crate::request::Body;
-
-/// The limits.
-pub struct Limits {
-    reading: Semaphore,
-    changing: Semaphore,
-}
-
-impl Limits {
-    /// So many reading and so many changing requests.
-    pub fn new(reading: usize, changing: usize) -> Self {
-        Self { reading: Semaphore::new(reading), changing: Semaphore::new(changing) }
-    }
-}
+use crate::state::Exchange;
 
 /// See the module.
 pub async fn filter(exchange: Exchange, next: Next) -> Response<Body> {
@@ -37,7 +24,7 @@ pub async fn filter(exchange: Exchange, next: Next) -> Response<Body> {
     };
     let Ok(_permit) = limit.try_acquire() else {
         Labels::of(&exchange.info, false).terminated("429");
-        return respond::status(&Status::too_many_requests("Too many requests, please try again later.", 1));
+        return answer::status(&Status::too_many_requests("Too many requests, please try again later.", 1));
     };
     let _counted = metrics::inflight(kind);
     next.run(exchange).await

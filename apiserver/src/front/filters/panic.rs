@@ -6,9 +6,10 @@ use api::Status;
 use futures::FutureExt;
 use http::Response;
 
-use crate::front::chain::{Exchange, Next};
-use crate::front::respond;
+use crate::answer;
+use crate::front::chain::Next;
 use crate::request::Body;
+use crate::state::Exchange;
 
 /// See the module.
 pub async fn filter(exchange: Exchange, next: Next) -> Response<Body> {
@@ -17,7 +18,7 @@ pub async fn filter(exchange: Exchange, next: Next) -> Response<Body> {
         Ok(response) => response,
         Err(_) => {
             tracing::error!(verb, path, "a handler panicked");
-            respond::status(&Status::internal("this request caused apiserver to panic, look in the logs for details"))
+            answer::status(&Status::internal("this request caused apiserver to panic, look in the logs for details"))
         }
     }
 }

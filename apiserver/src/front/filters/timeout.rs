@@ -6,10 +6,11 @@ use std::time::Duration;
 use api::Status;
 use http::Response;
 
-use crate::front::chain::{Exchange, Next};
+use crate::answer;
+use crate::front::chain::Next;
 use crate::front::metrics::Labels;
-use crate::front::respond;
 use crate::request::{Body, Query};
+use crate::state::Exchange;
 
 /// See the module.
 pub async fn filter(exchange: Exchange, next: Next) -> Response<Body> {
@@ -19,14 +20,14 @@ pub async fn filter(exchange: Exchange, next: Next) -> Response<Body> {
     let query = Query::parse(exchange.request.uri().query().unwrap_or_default());
     let limit = match limit(query.get("timeout"), exchange.front.request_timeout) {
         Ok(limit) => limit,
-        Err(status) => return respond::status(&status),
+        Err(status) => return answer::status(&status),
     };
     let labels = Labels::of(&exchange.info, false);
     match tokio::time::timeout(limit, next.run(exchange)).await {
         Ok(response) => response,
         Err(_) => {
             labels.terminated("504");
-            respond::status(&Status::timeout("request did not complete within the allotted timeout"))
+            answer::status(&Status::timeout("request did not complete within the allotted timeout"))
         }
     }
 }

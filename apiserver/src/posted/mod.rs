@@ -1,5 +1,13 @@
 //! Kinds that are posted, answered and forgotten: access and token reviews, and token requests. A table from resource to
 //! answer; bodies and answers are in the encodings that all other kinds have.
+//!
+//! | module | what it answers |
+//! |---|---|
+//! | [`reviews`] | may this user do that, what may I do, whose token is this, who am I |
+//! | [`token_request`] | a token for a service account |
+
+pub mod reviews;
+pub mod token_request;
 
 use api::kinds::{self, KindRef};
 use api::{FieldValidation, Status};
@@ -7,13 +15,12 @@ use futures::future::BoxFuture;
 use http::{Response, StatusCode, header};
 use serde_json::{Value, json};
 
-use super::{reviews, token_request};
-use crate::front::chain::Exchange;
-use crate::front::{Front, respond};
+use crate::answer;
 use crate::handlers::respond::{encode, warn};
 use crate::handlers::{decode, negotiate};
 use crate::registry::Call;
 use crate::request::{Body, RequestInfo, User};
+use crate::state::{Exchange, Front};
 
 /// What an answer may depend on.
 pub struct Question<'a> {
@@ -74,7 +81,7 @@ pub fn serves(info: &RequestInfo) -> bool {
 
 /// Answers it.
 pub async fn serve(exchange: Exchange) -> Response<Body> {
-    answer(exchange).await.unwrap_or_else(|status| respond::status(&status))
+    answer(exchange).await.unwrap_or_else(|status| answer::status(&status))
 }
 
 async fn answer(exchange: Exchange) -> Result<Response<Body>, Status> {
@@ -95,7 +102,7 @@ async fn answer(exchange: Exchange) -> Result<Response<Body>, Status> {
     let mut answered = (row.answer)(Question { front: &front, info: &info, user: &user, body }).await?;
     complete(kind, &mut answered);
     let bytes = encode(accepted.encoding, accepted.pretty, &answered)?;
-    let mut response = respond::bytes_of(StatusCode::CREATED, accepted.encoding.media_type(), bytes);
+    let mut response = answer::bytes_of(StatusCode::CREATED, accepted.encoding.media_type(), bytes);
     warn(&mut response, &call.take_warnings());
     Ok(response)
 }

@@ -7,8 +7,8 @@ use api::field::{FieldError, Path};
 use api::{Status, object};
 use serde_json::{Map, Value, json};
 
-use super::attributes::{Attributes, Decision};
-use super::virtual_kinds::Question;
+use super::Question;
+use crate::auth::{Attributes, Decision, node};
 use crate::request::User;
 
 /// TokenReview.
@@ -190,7 +190,7 @@ pub async fn self_rules(question: Question<'_>) -> Result<Value, Status> {
         }
     }
     let mut status = json!({"resourceRules": resources, "nonResourceRules": others, "incomplete": false});
-    if super::node::node_of(question.user).is_some() {
+    if node::node_of(question.user).is_some() {
         status["incomplete"] = json!(true);
         status["evaluationError"] = json!("node authorizer does not support user rule resolution");
     }

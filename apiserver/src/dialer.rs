@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use api::{Status, kinds};
+use api::{Status, kinds, object};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
@@ -14,11 +14,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 
-use super::place;
 use crate::options::Options;
 use crate::registry::Registry;
 use crate::storage::Freshness;
 
+/// Where a kubelet listens if its node does not say.
+const KUBELET_PORT: u16 = 10250;
 const CONNECT: Duration = Duration::from_secs(10);
 
 /// A byte stream.
@@ -127,7 +128,7 @@ impl Dialer {
     /// # Errors
     /// When the node is missing or has no address.
     pub async fn kubelet_of(&self, pod: &Value) -> Result<Option<Target>, Status> {
-        let node = api::object::text(pod, "/spec/nodeName");
+        let node = object::text(pod, "/spec/nodeName");
         if node.is_empty() { Ok(None) } else { self.kubelet(node).await.map(Some) }
     }
 
@@ -137,11 +138,24 @@ impl Dialer {
     /// When the node is missing or has no address.
     pub async fn kubelet(&self, node: &str) -> Result<Target, Status> {
         let object = self.object("nodes", "", node).await?;
-        let (host, port) = place::kubelet(&object).ok_or_else(|| {
+        let (host, port) = address_of(&object).ok_or_else(|| {
             Status::internal(format!("no preferred addresses found; known addresses: [] of node {node}"))
         })?;
         Ok(Target { host, port, security: Security::Kubelet })
     }
+}
+
+/// Address and port of a node's kubelet (upstream: pkg/kubelet/client; its order of address types, with Hostname last).
+fn address_of(node: &Value) -> Option<(String, u16)> {
+    let addresses = object::list(node, "/status/addresses");
+    let of_type = |wanted: &str| {
+        addresses.iter().find(|address| object::text(address, "/type") == wanted).map(|a| object::text(a, "/address"))
+    };
+    let order = ["InternalIP", "ExternalIP", "InternalDNS", "ExternalDNS", "Hostname"];
+    let host = order.iter().find_map(|wanted| of_type(wanted)).filter(|host| !host.is_empty())?;
+    let port = object::integer(node, "/status/daemonEndpoints/kubeletEndpoint/Port");
+    let port = port.and_then(|port| u16::try_from(port).ok()).filter(|port| *port > 0).unwrap_or(KUBELET_PORT);
+    Some((host.to_string(), port))
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -219,5 +233,22 @@ mod unverified {
         fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
             self.0.supported_schemes()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn kubelets_are_where_their_node_says() {
+        let node = json!({"status": {"addresses": [
+            {"type": "Hostname", "address": "n"}, {"type": "InternalIP", "address": "10.0.0.2"}],
+            "daemonEndpoints": {"kubeletEndpoint": {"Port": 10350}}}});
+        assert_eq!(address_of(&node), Some(("10.0.0.2".into(), 10350)));
+        let node = json!({"status": {"addresses": [{"type": "Hostname", "address": "n"}]}});
+        assert_eq!(address_of(&node), Some(("n".into(), 10250)));
+        assert_eq!(address_of(&json!({})), None);
     }
 }

@@ -6,10 +6,10 @@ use api::{Status, object};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::claims::{Claims, Kubernetes, Reference, WARN_ONLY_SECONDS};
-use super::tokens::Tokens;
-use super::virtual_kinds::Question;
+use super::Question;
 use crate::admission::{Attributes, Operation};
+use crate::auth::claims::{Claims, Kubernetes, Reference, WARN_ONLY_SECONDS};
+use crate::auth::tokens::Tokens;
 use crate::registry::timestamp;
 
 const SHORTEST: i64 = 10 * 60;

@@ -4,14 +4,14 @@
 use http::{Response, StatusCode};
 use serde_json::json;
 
-use super::tokens::Tokens;
-use crate::front::respond;
+use crate::answer;
+use crate::auth::tokens::Tokens;
 use crate::request::Body;
 
 /// `/.well-known/openid-configuration`.
 pub fn configuration(tokens: &Tokens) -> Response<Body> {
     let issuer = tokens.issuer();
-    respond::json(&json!({
+    answer::json(&json!({
         "issuer": issuer,
         "jwks_uri": format!("{}/openid/v1/jwks", issuer.trim_end_matches('/')),
         "response_types_supported": ["id_token"],
@@ -22,6 +22,6 @@ pub fn configuration(tokens: &Tokens) -> Response<Body> {
 
 /// `/openid/v1/jwks`.
 pub fn key_set(tokens: &Tokens) -> Response<Body> {
-    let keys: Vec<_> = tokens.keys().iter().map(super::jwt::PublicKey::jwk).collect();
-    respond::bytes_of(StatusCode::OK, "application/jwk-set+json", json!({ "keys": keys }).to_string().into_bytes())
+    let keys: Vec<_> = tokens.keys().iter().map(crate::auth::jwt::PublicKey::jwk).collect();
+    answer::bytes_of(StatusCode::OK, "application/jwk-set+json", json!({ "keys": keys }).to_string().into_bytes())
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::auth::rbac::Rule;
+use super::rbac::Rule;
 
 const TABLE: &str = include_str!("../../../manifests/bootstrap/rbac.yaml");
 const RBAC: &str = "rbac.authorization.k8s.io";
