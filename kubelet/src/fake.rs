@@ -90,7 +90,6 @@ impl FakeRuntime {
         state.specs.values().find(|s| s.name == name).map(|s| s.env.clone()).unwrap_or_default()
     }
 
-
     pub fn add_sandbox(&self, uid: &str) {
         let created_at = self.clock.now();
         let (id, ready) = (format!("sandbox-{uid}"), true);
@@ -275,7 +274,9 @@ impl Runtime for FakeRuntime {
             let exit = tokio::spawn(async move {
                 use tokio::io::{AsyncReadExt, AsyncWriteExt};
                 far_out.write_all(greeting.as_bytes()).await.unwrap();
-                far_err.write_all(b"err").await.unwrap();
+                if !streams.tty {
+                    far_err.write_all(b"err").await.unwrap();
+                }
                 if streams.tty {
                     let (columns, rows): (u16, u16) = sizes.recv().await.unwrap();
                     far_out.write_all(format!("{columns}x{rows}").as_bytes()).await.unwrap();

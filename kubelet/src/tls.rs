@@ -65,3 +65,29 @@ pub async fn connect_unverified(stream: TcpStream, host: &str) -> std::io::Resul
     let name = ServerName::try_from(host.to_string()).map_err(std::io::Error::other)?;
     TlsConnector::from(config).connect(name, stream).await
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+    use base::pki::Pair;
+    use rustls::pki_types::PrivateKeyDer;
+    use rustls::pki_types::pem::PemObject;
+
+    /// TLS with whoever is there, as the owner of `pair`.
+    pub(crate) async fn connect(stream: TcpStream, pair: Option<&Pair>) -> std::io::Result<TlsStream<TcpStream>> {
+        let provider = ring::default_provider();
+        let builder = ClientConfig::builder_with_provider(Arc::new(provider.clone()));
+        let builder = builder.with_safe_default_protocol_versions().unwrap();
+        let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAnyone(provider)));
+        let config = match pair {
+            Some(pair) => {
+                let cert = CertificateDer::from_pem_slice(pair.cert.as_bytes()).unwrap();
+                let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).unwrap();
+                builder.with_client_auth_cert(vec![cert], key).unwrap()
+            }
+            None => builder.with_no_client_auth(),
+        };
+        let name = ServerName::try_from("127.0.0.1").unwrap();
+        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+    }
+}

@@ -1,0 +1,272 @@
+//! `/exec` and `/attach` over WebSocket: copies between the client's channels and a session of the runtime. Buffers are
+//! bounded on both sides: a slow client slows the container's output down, not the kubelet.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::rejection::WebSocketUpgradeRejection;
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::Response;
+use futures::{SinkExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::sync::mpsc;
+
+use super::channels::{self, Incoming};
+use super::{Refusal, Server};
+use crate::pods::launch::describe;
+use crate::runtime::{Session, Streams};
+
+const PIECE: usize = 32 * 1024;
+const BACKLOG: usize = 16;
+/// How long output may go on after a command's end, from processes it left behind.
+const DRAIN: Duration = Duration::from_secs(5);
+
+type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
+
+/// What the query asks for. Pure.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+struct Wanted {
+    command: Vec<String>,
+    streams: Streams,
+}
+
+/// Both the kubelet's own names of the parameters (`input`) and the API's (`stdin`) are taken.
+fn wanted(query: &str) -> Wanted {
+    let mut wanted = Wanted::default();
+    for pair in query.split('&') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let value = decode(value);
+        let on = matches!(value.as_str(), "1" | "true");
+        match name {
+            "command" => wanted.command.push(value),
+            "input" | "stdin" => wanted.streams.stdin |= on,
+            "output" | "stdout" => wanted.streams.stdout |= on,
+            "error" | "stderr" => wanted.streams.stderr |= on,
+            "tty" => wanted.streams.tty |= on,
+            _ => {}
+        }
+    }
+    if wanted.streams.tty {
+        // A terminal has one output.
+        wanted.streams.stderr = false;
+    }
+    wanted
+}
+
+/// Undoes percent-encoding and `+`.
+fn decode(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let hex = |b: u8| char::from(b).to_digit(16);
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut index = 0;
+    while index < bytes.len() {
+        let pair = (bytes.get(index + 1).copied().and_then(hex), bytes.get(index + 2).copied().and_then(hex));
+        match (bytes[index], pair) {
+            (b'%', (Some(high), Some(low))) => {
+                out.push(u8::try_from(high * 16 + low).unwrap_or(b'?'));
+                index += 2;
+            }
+            (b'+', _) => out.push(b' '),
+            (byte, _) => out.push(byte),
+        }
+        index += 1;
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// Runs a command.
+pub async fn exec(
+    State(server): State<Arc<Server>>,
+    Path((namespace, pod, container)): Path<(String, String, String)>,
+    RawQuery(query): RawQuery,
+    upgrade: Upgrade,
+) -> Result<Response, Refusal> {
+    start(server, Target { namespace, pod, container, attach: false }, query, upgrade).await
+}
+
+/// The same with the pod's UID in the path.
+pub async fn exec_by_uid(
+    State(server): State<Arc<Server>>,
+    Path((namespace, pod, _, container)): Path<(String, String, String, String)>,
+    RawQuery(query): RawQuery,
+    upgrade: Upgrade,
+) -> Result<Response, Refusal> {
+    start(server, Target { namespace, pod, container, attach: false }, query, upgrade).await
+}
+
+/// Connects to the container's first process.
+pub async fn attach(
+    State(server): State<Arc<Server>>,
+    Path((namespace, pod, container)): Path<(String, String, String)>,
+    RawQuery(query): RawQuery,
+    upgrade: Upgrade,
+) -> Result<Response, Refusal> {
+    start(server, Target { namespace, pod, container, attach: true }, query, upgrade).await
+}
+
+/// The same with the pod's UID in the path.
+pub async fn attach_by_uid(
+    State(server): State<Arc<Server>>,
+    Path((namespace, pod, _, container)): Path<(String, String, String, String)>,
+    RawQuery(query): RawQuery,
+    upgrade: Upgrade,
+) -> Result<Response, Refusal> {
+    start(server, Target { namespace, pod, container, attach: true }, query, upgrade).await
+}
+
+struct Target {
+    namespace: String,
+    pod: String,
+    container: String,
+    attach: bool,
+}
+
+async fn start(
+    server: Arc<Server>,
+    target: Target,
+    query: Option<String>,
+    upgrade: Upgrade,
+) -> Result<Response, Refusal> {
+    let wanted = wanted(query.as_deref().unwrap_or_default());
+    let streams = wanted.streams;
+    if !(streams.stdin || streams.stdout || streams.stderr) {
+        let message = "you must specify at least 1 of stdin, stdout, stderr";
+        return Err(Refusal(StatusCode::BAD_REQUEST, message.into()));
+    }
+    let upgrade = upgrade.map_err(|_| {
+        let message =
+            format!("unable to upgrade: this kubelet speaks WebSocket with {}", channels::PROTOCOLS.join(" or "));
+        Refusal(StatusCode::BAD_REQUEST, message)
+    })?;
+    let container = server.running(&target.namespace, &target.pod, &target.container).await?;
+    let runtime = server.manager.node().runtime.clone();
+    let session = if target.attach {
+        runtime.attach(&container.id, streams).await
+    } else {
+        runtime.exec(&container.id, &wanted.command, streams).await
+    };
+    let upgrade = upgrade.protocols(channels::PROTOCOLS);
+    Ok(upgrade.on_upgrade(move |socket| async move {
+        match session {
+            Ok(session) => copy(socket, session, streams, target.attach).await,
+            Err(error) => end(socket, &channels::failure(&describe(&error))).await,
+        }
+    }))
+}
+
+async fn end(mut socket: WebSocket, status: &serde_json::Value) {
+    let message = channels::frame(channels::ERROR, status.to_string().as_bytes());
+    let _ = socket.send(Message::Binary(message.into())).await;
+    let _ = socket.send(closing()).await;
+}
+
+/// kubectl exits 1 on any other code.
+fn closing() -> Message {
+    Message::Close(Some(CloseFrame { code: close_code::NORMAL, reason: "".into() }))
+}
+
+async fn copy(socket: WebSocket, session: Session, streams: Streams, attach: bool) {
+    let v5 = socket.protocol().is_some_and(|p| p.as_bytes() == channels::PROTOCOLS[0].as_bytes());
+    let (mut to_client, mut from_client) = socket.split();
+    let (sender, mut messages) = mpsc::channel::<Message>(BACKLOG);
+    let writer = tokio::spawn(async move {
+        while let Some(message) = messages.recv().await {
+            let last = matches!(message, Message::Close(_));
+            if to_client.send(message).await.is_err() || last {
+                break;
+            }
+        }
+    });
+    let Session { mut stdin, stdout, stderr, resize, exit } = session;
+    // As upstream: an empty message tells the client that the connection stands.
+    let first = if streams.stdout {
+        channels::STDOUT
+    } else if streams.stderr {
+        channels::STDERR
+    } else {
+        channels::ERROR
+    };
+    let _ = sender.send(Message::Binary(vec![first].into())).await;
+    let out = stdout.map(|s| tokio::spawn(pump(s, channels::STDOUT, sender.clone())));
+    let err = stderr.map(|s| tokio::spawn(pump(s, channels::STDERR, sender.clone())));
+    let input = async {
+        while let Some(Ok(message)) = from_client.next().await {
+            let data = match message {
+                Message::Binary(data) => data,
+                Message::Text(text) => text.into(),
+                Message::Close(_) => return,
+                Message::Ping(_) | Message::Pong(_) => continue,
+            };
+            match channels::parse(&data, v5) {
+                Incoming::Stdin(data) => {
+                    if let Some(writer) = &mut stdin
+                        && writer.write_all(&data).await.is_err()
+                    {
+                        // The process reads no more; its output may go on.
+                        stdin = None;
+                    }
+                }
+                Incoming::CloseStdin => stdin = None,
+                Incoming::Resize(columns, rows) => {
+                    if let Some(resize) = &resize {
+                        let _ = resize.try_send((columns, rows));
+                    }
+                }
+                Incoming::Ignored => {}
+            }
+        }
+    };
+    let result = tokio::select! {
+        result = exit => Some(result),
+        () = input => None,
+    };
+    if let Some(result) = result {
+        let drained = async {
+            for task in [out, err].into_iter().flatten() {
+                let _ = task.await;
+            }
+        };
+        let _ = tokio::time::timeout(DRAIN, drained).await;
+        let status = match result {
+            Ok(code) => channels::exit_status(if attach { 0 } else { code }),
+            Err(error) => channels::failure(&describe(&error)),
+        };
+        let message = channels::frame(channels::ERROR, status.to_string().as_bytes());
+        let _ = sender.send(Message::Binary(message.into())).await;
+        let _ = sender.send(closing()).await;
+    } else {
+        for task in [out, err].into_iter().flatten() {
+            task.abort();
+        }
+    }
+    drop(sender);
+    let _ = tokio::time::timeout(DRAIN, writer).await;
+}
+
+async fn pump(mut stream: Box<dyn AsyncRead + Send + Unpin>, channel: u8, to: mpsc::Sender<Message>) {
+    let mut buffer = vec![0; PIECE];
+    while let Ok(count) = stream.read(&mut buffer).await {
+        if count == 0 || to.send(Message::Binary(channels::frame(channel, &buffer[..count]).into())).await.is_err() {
+            return;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries_in_both_dialects() {
+        let streams = Streams { stdin: true, stdout: true, stderr: true, tty: false };
+        let command = vec!["sh".to_string(), "-c".into(), "echo a+b & c".into()];
+        let text = "command=sh&command=-c&command=echo+a%2Bb%20%26%20c";
+        for rest in ["&input=1&output=1&error=1&tty=0", "&stdin=true&stdout=true&stderr=true"] {
+            assert_eq!(wanted(&format!("{text}{rest}")), Wanted { command: command.clone(), streams });
+        }
+        assert!(!wanted("tty=1&stdout=1&stderr=1").streams.stderr);
+        assert_eq!(decode("%zz%4"), "%zz%4");
+    }
+}
