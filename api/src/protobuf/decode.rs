@@ -115,7 +115,12 @@ fn is_written(field: &Field, value: &Value) -> bool {
         Value::Number(number) => number.as_f64() == Some(0.0),
         Value::Array(_) | Value::Object(_) => false,
     };
-    !zero || field.keep || field.pointer || matches!(field.ty, Type::Def(_))
+    match field.ty {
+        _ if !zero || field.keep || field.pointer => true,
+        // Go would write the 0 of a `targetPort` that nobody set, and defaulting would then replace it: absent is the same.
+        Type::Def(id) => id.get().form != Form::IntOrString,
+        _ => false,
+    }
 }
 
 fn entry(element: Type, bytes: &[u8], depth: u32) -> Result<(String, Value), String> {

@@ -37,16 +37,26 @@ pub(super) fn parse(text: &'static str) -> Table {
     }
     defs.iter_mut().for_each(arrange);
     // Which fields are always written depends on the forms of other definitions.
-    let written: Vec<bool> = defs.iter().map(|def| matches!(def.form, Form::Object | Form::Quantity)).collect();
+    let forms: Vec<Form> = defs.iter().map(|def| def.form).collect();
     for def in &mut defs {
-        let always = |field: &Field| match field.ty {
-            Type::Def(id) => !field.pointer && !field.omit_zero && written[usize::from(id.0)],
-            _ => false,
-        };
-        let positions = def.fields.iter().enumerate().filter(|(_, field)| always(field));
+        let positions = def.fields.iter().enumerate().filter(|(_, field)| always_written(field, &forms));
         def.always = positions.filter_map(|(at, _)| u16::try_from(at).ok()).collect();
     }
     Table { defs, by_name }
+}
+
+/// Whether Go writes the field even when nothing is in it: scalars without `omitempty`, and structs, which are never empty.
+fn always_written(field: &Field, forms: &[Form]) -> bool {
+    match field.ty {
+        _ if field.pointer || field.number == 0 => false,
+        Type::String | Type::Int32 | Type::Int64 | Type::Bool | Type::Double => field.keep,
+        Type::Def(id) => match forms[usize::from(id.0)] {
+            Form::Object | Form::Quantity => !field.omit_zero,
+            Form::IntOrString => field.keep,
+            _ => false,
+        },
+        Type::Bytes | Type::List(_) | Type::Map(_) => false,
+    }
 }
 
 /// Package number, name and form of a line that declares a definition.

@@ -36,7 +36,7 @@ pub struct Def {
     pub inline: Vec<Field>,
     /// Positions in `fields`, or behind them in `inline`, by protobuf number; without those that have none.
     order: Vec<u16>,
-    /// Positions in `fields` of structs and quantities that are no pointers.
+    /// Positions in `fields` of what Go writes even when it is empty.
     always: Vec<u16>,
 }
 
@@ -248,7 +248,8 @@ impl Def {
         })
     }
 
-    /// Its own structs and quantities that Go writes even when they are empty, because they are no pointers.
+    /// Its own fields that Go writes even when they are empty: scalars without `omitempty`, structs that are no pointers.
+    /// Lists and maps without `omitempty` would be null; they are left out.
     pub fn always_written(&self) -> impl Iterator<Item = &Field> {
         self.always.iter().map(|at| &self.fields[usize::from(*at)])
     }

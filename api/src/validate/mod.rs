@@ -1,6 +1,6 @@
 //! What Go's decoder does with a body, done by the schema table: unknown fields are dropped and reported, wrong types are
 //! errors with a path, and the object comes out as Go would write it again (nulls and empty `omitempty` values gone,
-//! structs that are no pointers there, quantities and times canonical). That is the form in which objects are stored.
+//! what has no `omitempty` and structs that are no pointers there, quantities and times canonical). That is the form in which objects are stored.
 //!
 //! Texts are those of sigs.k8s.io/json and of `transformDecodeError` (apiserver, pkg/endpoints/handlers), because people
 //! and `kubectl --validate` read them.
@@ -288,20 +288,16 @@ fn is_omitted(field: &Field, value: &Value) -> bool {
     empty && !field.keep && !field.pointer && !plain
 }
 
-/// Structs that are no pointers are always written.
+/// Adds what Go writes even when it is empty.
 fn complete(def: &'static Def, object: &mut Map<String, Value>) {
     for field in def.always_written() {
         if object.contains_key(field.name) {
             continue;
         }
-        let value = match field.ty {
-            Type::Def(id) if id.get().form == Form::Object => {
-                let mut inner = Map::new();
-                complete(id.get(), &mut inner);
-                Value::Object(inner)
-            }
-            _ => "0".into(),
-        };
+        let mut value = zero(field.ty);
+        if let (Type::Def(id), Value::Object(inner)) = (field.ty, &mut value) {
+            complete(id.get(), inner);
+        }
         object.insert(field.name.into(), value);
     }
     def.inline.iter().filter_map(|inline| inline.ty.def()).for_each(|inline| complete(inline, object));

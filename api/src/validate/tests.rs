@@ -182,6 +182,52 @@ fn options_are_objects_and_null_is_a_time() {
     }
 }
 
+/// An object in which nothing is set but what contains something: one empty element in each list and map.
+fn hollow(def: &'static Def, depth: u32) -> Value {
+    let inner = |ty: Type| match ty {
+        Type::Def(id) if id.get().form == Form::Object => hollow(id.get(), depth - 1),
+        ty => zero(ty),
+    };
+    let mut object = Map::new();
+    for field in def.all_fields().filter(|field| depth > 0 && field.number != 0) {
+        let value = match field.ty {
+            Type::Def(id) if id.get().form == Form::Object => inner(field.ty),
+            Type::List(element) => json!([inner(*element)]),
+            Type::Map(element) => json!({"k": inner(*element)}),
+            _ => continue,
+        };
+        object.insert(field.name.into(), value);
+    }
+    Value::Object(object)
+}
+
+/// JSON and protobuf bodies lead to the same object, whatever was left out.
+#[test]
+fn the_check_and_the_transcoder_agree_on_what_is_empty() {
+    for kind in crate::kinds::KINDS {
+        for served in kind.all_served() {
+            let def = def(served.definition).unwrap();
+            for depth in [0, 2, 7] {
+                let (value, reports) = pruned(served.definition, hollow(def, depth)).unwrap();
+                assert!(reports.is_empty());
+                let bytes = crate::protobuf::encode_message(def, &value).unwrap();
+                let decoded = crate::protobuf::decode_message(def, &bytes).unwrap();
+                assert_eq!(drop_nulls(decoded), drop_nulls(value), "{}", served.definition);
+            }
+        }
+    }
+}
+
+fn drop_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(object) => {
+            object.into_iter().filter(|(_, v)| !v.is_null()).map(|(k, v)| (k, drop_nulls(v))).collect()
+        }
+        Value::Array(array) => array.into_iter().map(drop_nulls).collect(),
+        other => other,
+    }
+}
+
 #[test]
 fn custom_resource_schemas_pass() {
     let schema = json!({"type": "object", "additionalProperties": true, "x-kubernetes-int-or-string": true,
