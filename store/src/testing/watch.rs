@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use futures::StreamExt;
 use futures::future::{BoxFuture, FutureExt};
 
 use super::{Check, delete_op, everything, next, prefix, put, put_op, single};
@@ -15,6 +16,7 @@ pub(super) const CHECKS: &[(&str, Check)] = &[
     ("a_slow_watch_loses_nothing", a_slow_watch_loses_nothing),
     ("a_watch_from_the_future", a_watch_from_the_future),
     ("watches_begun_under_load", watches_begun_under_load),
+    ("a_poll_that_finds_nothing_is_up_to_date", a_poll_that_finds_nothing_is_up_to_date),
 ];
 
 fn from(from: u64) -> WatchOptions {
@@ -205,6 +207,34 @@ fn watches_begun_under_load(kv: Arc<dyn Kv>) -> BoxFuture<'static, ()> {
             }
         };
         futures::join!(writer, futures::future::join_all((0..40).map(reader)));
+    }
+    .boxed()
+}
+
+/// The contract of [`Kv::local_revision`], with much that does not concern the watch in between.
+fn a_poll_that_finds_nothing_is_up_to_date(kv: Arc<dyn Kv>) -> BoxFuture<'static, ()> {
+    async move {
+        for at in 0..1500 {
+            put(&*kv, if at == 700 { "w/a" } else { "x" }, "v").await.expect("put");
+        }
+        let mut old = kv.watch(prefix("w/", 0), from(2));
+        let mut new = kv.watch(prefix("w/", 0), from(0));
+        assert!(matches!(next(&mut old).await, Ok(Signal::Started(_))));
+        assert!(matches!(next(&mut new).await, Ok(Signal::Started(_))));
+        let mut seen = (0, 0);
+        for round in 0..300u64 {
+            let written =
+                put(&*kv, if round.is_multiple_of(3) { "w/a" } else { "x" }, "v").await.expect("put").revision;
+            assert!(kv.local_revision() >= written, "a write that is answered is published");
+            while let Some(signal) = old.next().now_or_never() {
+                seen.0 += u32::from(matches!(signal, Some(Ok(Signal::Events(..)))));
+            }
+            while let Some(signal) = new.next().now_or_never() {
+                seen.1 += u32::from(matches!(signal, Some(Ok(Signal::Events(..)))));
+            }
+            let expected = round as u32 / 3 + 1;
+            assert_eq!(seen, (expected + 1, expected), "round {round}");
+        }
     }
     .boxed()
 }
