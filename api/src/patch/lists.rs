@@ -171,24 +171,24 @@ pub(super) fn check_order(patch: &[Value], order: &[Value], merge_key: &str) -> 
     if patch.is_empty() || order.is_empty() {
         return Ok(());
     }
-    let mut order_left = order.iter();
-    for element in patch.iter().filter(|element| merge_key.is_empty() || element.get(DIRECTIVE).is_none()) {
-        let wanted = identity(element, merge_key)?;
-        let mut found = false;
-        for next in order_left.by_ref() {
-            if identity(next, merge_key)? == wanted {
-                found = true;
-                break;
-            }
+    // As upstream walks the two lists: an element with a directive is stepped over only while some of the order is left.
+    let elements: Vec<&Value> = patch.iter().filter(|element| merge_key.is_empty() || !is_deletion(element)).collect();
+    let (mut element, mut place) = (0, 0);
+    while element < elements.len() && place < order.len() {
+        if elements[element].get(DIRECTIVE).is_some() {
+            element += 1;
+            continue;
         }
-        if !found {
-            let (patch, order) = (go_text(&Value::from(patch.to_vec())), go_text(&Value::from(order.to_vec())));
-            return Err(Error::Other(format!(
-                "The order in patch list:\n{patch}\n doesn't match $setElementOrder list:\n{order}\n"
-            )));
+        if identity(elements[element], merge_key)? == identity(&order[place], merge_key)? {
+            element += 1;
         }
+        place += 1;
     }
-    Ok(())
+    if element == elements.len() {
+        return Ok(());
+    }
+    let (patch, order) = (go_text(&Value::from(patch.to_vec())), go_text(&Value::from(order.to_vec())));
+    Err(Error::Other(format!("The order in patch list:\n{patch}\n doesn't match $setElementOrder list:\n{order}\n")))
 }
 
 #[cfg(test)]
