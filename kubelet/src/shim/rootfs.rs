@@ -38,8 +38,7 @@ pub fn enter(
     config: &ContainerConfig,
     directory: &Path,
 ) -> Result<()> {
-    mount_change("/", MountPropagationFlags::PRIVATE | MountPropagationFlags::REC)
-        .or_else(because("mount namespace"))?;
+    keep_mounts_private().or_else(because("mount namespace"))?;
     let root = directory.join("rootfs");
     overlay(directory, &root)?;
 
@@ -77,6 +76,33 @@ pub fn enter(
             .or_else(because("making the root file system read-only"))?;
     }
     Ok(())
+}
+
+/// Nothing mounted from here on is to be seen by the node. In a chroot (a build root, a test of an installation) "/" is no mount point,
+/// and what must be marked is above it: climb out, mark it, and return. Only this forked child does so.
+fn keep_mounts_private() -> rustix::io::Result<()> {
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    match mount_change("/", private) {
+        Err(rustix::io::Errno::INVAL) => {}
+        other => return other,
+    }
+    let here = rustix::fs::open("/", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    rustix::process::chdir("/")?;
+    // With the root below the working directory, ".." is not held back by it.
+    rustix::process::chroot("proc")?;
+    let place = || rustix::fs::stat(".").map(|status| (status.st_dev, status.st_ino));
+    let mut last = place()?;
+    let marked = loop {
+        rustix::process::chdir("..")?;
+        let now = place()?;
+        if now == last {
+            break mount_change(".", private);
+        }
+        last = now;
+    };
+    rustix::process::fchdir(&here)?;
+    rustix::process::chroot(".")?;
+    marked
 }
 
 /// The node's root below, the container's own writable layer above. Where the data directory cannot hold the upper layer of an overlay

@@ -6,6 +6,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use rustix::fs::{Mode, OFlags};
@@ -15,6 +16,9 @@ use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::oneshot;
 
 use crate::shim::wire::{self, Answer, Call, ContainerRecord, Push, Request};
+
+/// A shim that does not answer within this time hangs in the kernel, on a volume whose server is gone for example.
+pub const ANSWER_DEADLINE: Duration = Duration::from_secs(120);
 
 type Pending = Arc<Mutex<HashMap<u64, oneshot::Sender<Answer>>>>;
 
@@ -94,7 +98,11 @@ impl Link {
             self.pending.lock().remove(&seq);
             return Err(error);
         }
-        receiver.await.map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the pod's shim is gone"))
+        let answer = tokio::time::timeout(ANSWER_DEADLINE, receiver).await.map_err(|_| {
+            self.pending.lock().remove(&seq);
+            io::Error::new(io::ErrorKind::TimedOut, "the pod's shim does not answer")
+        })?;
+        answer.map_err(|_| io::Error::new(io::ErrorKind::BrokenPipe, "the pod's shim is gone"))
     }
 }
 

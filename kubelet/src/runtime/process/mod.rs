@@ -26,7 +26,7 @@ pub mod session;
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -101,6 +101,16 @@ fn other(what: impl Into<String>) -> impl FnOnce(io::Error) -> Error {
     move |source| Error::Other { what: format!("{what}: {source}"), source }
 }
 
+/// What containers are not to see: whole paths, and none that is below another.
+fn hidden(root: &Path, more: &[PathBuf]) -> Vec<PathBuf> {
+    let whole = more.iter().filter_map(|path| std::fs::canonicalize(path).ok());
+    let all: Vec<PathBuf> = std::iter::once(root.to_owned()).chain(whole).collect();
+    let below = |path: &PathBuf| all.iter().any(|other| other != path && path.starts_with(other));
+    let mut kept: Vec<PathBuf> = all.iter().filter(|path| !below(path)).cloned().collect();
+    kept.dedup();
+    kept
+}
+
 /// Runs blocking work off the reactor.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     match tokio::task::spawn_blocking(work).await {
@@ -126,6 +136,7 @@ impl ProcessRuntime {
             std::fs::canonicalize(&options.root)
         };
         options.root = setup(&options).map_err(other(format!("data directory {}", options.root.display())))?;
+        options.hide = hidden(&options.root, &options.hide);
         let cgroup = Group::root(&options.cgroup_root);
         if cgroup.hierarchies.is_empty() {
             tracing::warn!("no cgroup controllers for cpu and memory: pods run without limits");
@@ -340,5 +351,25 @@ impl Runtime for ProcessRuntime {
 
     fn stats<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Stats>> {
         Box::pin(async move { Ok(self.owner(id)?.config.cgroup.child(id).stats()) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hides_each_directory_once() {
+        let directory = tempfile::tempdir().unwrap();
+        let top = std::fs::canonicalize(directory.path()).unwrap();
+        let (root, keys) = (top.join("node/runtime"), top.join("pki"));
+        std::fs::create_dir_all(&root).unwrap();
+        std::fs::create_dir_all(&keys).unwrap();
+        assert_eq!(hidden(&root, &[]), [root.clone()]);
+        assert_eq!(
+            hidden(&root, &[top.join("node"), keys.clone(), top.join("none")]),
+            [top.join("node"), keys.clone()]
+        );
+        assert_eq!(hidden(&root, &[top.join("pki/../node"), top.clone()]), [top]);
     }
 }

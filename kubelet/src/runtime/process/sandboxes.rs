@@ -50,15 +50,13 @@ impl ProcessRuntime {
         let id = uuid::Uuid::new_v4().simple().to_string();
         let network = if spec.host_network { None } else { Some(PodNetwork::new(&id, vec![self.allocate()?])) };
         let directory = self.options.root.join(SANDBOXES).join(&id);
-        let mut hide = vec![self.options.root.clone()];
-        hide.extend(self.options.hide.iter().cloned());
         let config = SandboxConfig {
             id: id.clone(),
             spec: spec.clone(),
             created_at: wire::now(),
             network,
             cgroup: self.cgroup.child(&spec.cgroup_parent),
-            hide,
+            hide: self.options.hide.clone(),
         };
         let pod = Arc::new(Pod::new(directory, config));
         let (made, exe) = (pod.clone(), self.options.exe.clone());

@@ -123,7 +123,8 @@ async fn open(
 ) -> Result<Session> {
     let fds: Vec<BorrowedFd<'_>> = theirs.iter().map(AsFd::as_fd).collect();
     let mut connection = Connection::open(directory, request, &fds).map_err(other("connecting to the pod's shim"))?;
-    match connection.answer().await.map_err(other("asking the pod's shim"))? {
+    let first = tokio::time::timeout(link::ANSWER_DEADLINE, connection.answer()).await;
+    match first.map_err(|_| Error::Timeout(link::ANSWER_DEADLINE))?.map_err(other("asking the pod's shim"))? {
         Answer::Started => {}
         answer => return Err(refused(answer)),
     }
