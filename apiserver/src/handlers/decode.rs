@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::negotiate::Encoding;
 use crate::registry::Call;
-use crate::registry::patch::{Form, to_version};
+use crate::registry::patch::to_version;
 use crate::request::Body;
 
 /// Largest body: what upstream takes for every write (apiserver, MaxRequestBodyBytes).
@@ -35,7 +35,7 @@ pub async fn read(body: Body) -> Result<Bytes, Status> {
 }
 
 /// The media type of a body without its parameters.
-fn essence(content_type: &str) -> &str {
+pub(super) fn essence(content_type: &str) -> &str {
     content_type.split(';').next().unwrap_or_default().trim()
 }
 
@@ -54,39 +54,6 @@ pub fn encoding(content_type: &str) -> Result<Encoding, Status> {
             Encoding::Protobuf.media_type(),
         ])),
     }
-}
-
-/// Patch types in upstream's order.
-const PATCH_TYPES: &[&str] =
-    &["application/json-patch+json", "application/merge-patch+json", "application/strategic-merge-patch+json"];
-
-/// Which form of patch a body has.
-///
-/// # Errors
-/// 415, in plain words for server-side apply.
-pub fn patch_form(content_type: &str) -> Result<Form, Status> {
-    match essence(content_type) {
-        "application/json-patch+json" => Ok(Form::Json),
-        "application/merge-patch+json" => Ok(Form::Merge),
-        "application/strategic-merge-patch+json" => Ok(Form::Strategic),
-        "application/apply-patch+yaml" | "application/apply-patch+cbor" => {
-            let mut status = Status::unsupported_media_type(PATCH_TYPES);
-            status.message = format!(
-                "server-side apply is not supported by this server yet; use client-side apply (kubectl apply without --server-side) or one of: {}",
-                PATCH_TYPES.join(", ")
-            );
-            Err(status)
-        }
-        _ => Err(Status::unsupported_media_type(PATCH_TYPES)),
-    }
-}
-
-/// The JSON of a patch.
-///
-/// # Errors
-/// `BadRequest`.
-pub fn patch_body(body: &[u8]) -> Result<Value, Status> {
-    api::decode::parse(body).map_err(|error| Status::bad_request(format!("error decoding patch: {error}")))
 }
 
 /// A body as a tree.
@@ -319,10 +286,5 @@ mod tests {
     fn media_types() {
         assert_eq!(encoding("application/json; charset=utf-8").unwrap(), Encoding::Json);
         assert_eq!(encoding("text/plain").unwrap_err().code, 415);
-        assert_eq!(patch_form("application/merge-patch+json").unwrap(), Form::Merge);
-        assert!(
-            patch_form("application/apply-patch+yaml").unwrap_err().message.starts_with("server-side apply is not")
-        );
-        assert_eq!(patch_form("application/json").unwrap_err().code, 415);
     }
 }

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`negotiate`] | what the client accepts |
 //! | [`query`] | parameters as options |
-//! | [`decode`] | bodies to objects |
+//! | [`decode`], [`patch_body`] | bodies to objects and patches |
 //! | [`respond`], [`list`], [`watch`] | objects, lists and events to bodies |
 //! | [`verbs`] | get, list, create, update, patch, delete, deletecollection |
 //! | [`subresource`] | status, scale, binding, eviction, finalize, approval |
@@ -15,6 +15,7 @@ pub mod decode;
 mod list;
 pub mod negotiate;
 mod notices;
+mod patch_body;
 mod query;
 pub mod respond;
 mod subresource;

@@ -6,6 +6,7 @@ use api::{Status, object};
 use http::{Method, Response, StatusCode};
 use serde_json::{Value, json};
 
+use super::patch_body::{self, Patch};
 use super::{Cx, decode, method_not_allowed, query, verbs};
 use crate::registry::{Object, Target, patch};
 use crate::request::Body;
@@ -74,13 +75,13 @@ async fn scale(cx: &Cx<'_>, method: Method, body: Body) -> Result<Response<Body>
             cx.registry.modify_scale(&call, kind, namespace, name, &mut |_| Ok(scale.clone())).await?
         }
         Method::PATCH => {
-            let form = decode::patch_form(cx.content_type())?;
+            let form = patch_body::form(cx.content_type())?;
             let options = query::write_options(&cx.query, "PatchOptions")?;
-            let body = decode::patch_body(&decode::read(body).await?)?;
+            let body = Patch::parse(form, &decode::read(body).await?)?;
             let call = cx.call.dry(options.dry_run);
             let mut edit = |scale: Value| {
-                let mut patched = patch::apply(served.definition, scale, form, &body)?;
-                decode::fields(&call, &served, &mut patched, options.validation, &[])?;
+                let mut patched = patch::apply(served.definition, scale, form, &body.body)?;
+                body.check(&call, &served, &mut patched, options.validation)?;
                 patch::same_object(&patched, namespace, name)?;
                 Ok(patched)
             };

@@ -4,6 +4,7 @@ use api::{Status, object};
 use http::{Method, Response, StatusCode};
 use serde_json::Value;
 
+use super::patch_body::{self, Patch};
 use super::{Cx, decode, list, method_not_allowed, notices, query, subresource, watch};
 use crate::registry::patch::same_object;
 use crate::registry::update::Change;
@@ -97,13 +98,13 @@ pub(super) async fn update(cx: &Cx<'_>, body: Body, target: Target) -> Result<Re
 
 pub(super) async fn patch(cx: &Cx<'_>, body: Body, target: Target) -> Result<Response<Body>, Status> {
     let reply = cx.reply()?;
-    let form = decode::patch_form(cx.content_type())?;
+    let form = patch_body::form(cx.content_type())?;
     let options = query::write_options(&cx.query, "PatchOptions")?;
-    let patch = decode::patch_body(&decode::read(body).await?)?;
+    let patch = Patch::parse(form, &decode::read(body).await?)?;
     let call = cx.call.dry(options.dry_run);
     let change = Change::of(cx.kind, cx.namespace, &cx.info.name).target(target);
-    let check = |patched: &mut Value| decode::fields(&call, &cx.served, patched, options.validation, &[]);
-    let written = cx.registry.patch(&call, &change, &cx.served, form, &patch, &check).await?;
+    let check = |patched: &mut Value| patch.check(&call, &cx.served, patched, options.validation);
+    let written = cx.registry.patch(&call, &change, &cx.served, form, &patch.body, &check).await?;
     reply.object(StatusCode::OK, &written.object)
 }
 
