@@ -210,7 +210,7 @@ async fn write_while_looking() -> bool {
     let acts: [Act; 2] = [
         Box::new(move || std::thread::spawn(write).join().unwrap()),
         // Ends when the sender goes.
-        Box::new(move || drop(list_done.recv_timeout(Duration::from_secs(10)))),
+        Box::new(move || assert!(list_done.recv_timeout(Duration::from_secs(10)).is_err())),
     ];
     kv.meanwhile.lock().extend(acts);
     let listing = storage.list(kind("pods"), ListQuery::default()).await;
