@@ -147,10 +147,11 @@ impl RequestInfo {
         } else if self.name.is_empty() && self.verb == "delete" {
             self.verb = "deletecollection".into();
         }
-        if !self.named && matches!(self.verb.as_str(), "list" | "watch" | "deletecollection") {
-            if let Some(name) = query.get("fieldSelector").and_then(selected_name) {
-                self.name = name;
-            }
+        if !self.named
+            && matches!(self.verb.as_str(), "list" | "watch" | "deletecollection")
+            && let Some(name) = query.get("fieldSelector").and_then(selected_name)
+        {
+            self.name = name;
         }
     }
 
@@ -269,7 +270,7 @@ impl Query {
 
 /// Percent-decodes; what is no valid escape stays as it is. `plus` turns `+` into a space (queries only).
 pub fn decode(text: &str, plus: bool) -> String {
-    if !text.contains('%') && !(plus && text.contains('+')) {
+    if !text.contains('%') && (!plus || !text.contains('+')) {
         return text.into();
     }
     let bytes = text.as_bytes();

@@ -1,4 +1,5 @@
 //! Who gets in, what they may do, and what the server says to everybody else: over real TLS against a whole server.
+#![allow(clippy::unwrap_used)] // Only tests are here.
 
 mod common;
 

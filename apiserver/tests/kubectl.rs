@@ -1,4 +1,5 @@
 //! The real kubectl against a whole server.
+#![allow(clippy::unwrap_used)] // Only tests are here.
 
 mod common;
 

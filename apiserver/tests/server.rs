@@ -1,4 +1,5 @@
 //! The server as a whole: documents, limits, hostile connections, restarts.
+#![allow(clippy::unwrap_used)] // Only tests are here.
 
 mod common;
 

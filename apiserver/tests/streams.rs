@@ -1,4 +1,5 @@
 //! Logs, exec and proxies against a kubelet that only this file knows.
+#![allow(clippy::unwrap_used)] // Only tests are here.
 
 mod common;
 

@@ -94,16 +94,14 @@ fn mirror(node: &str, pod: &Value) -> Verdict {
         }
         _ => return Err(format!("node \"{node}\" can only create pods with a single owner reference set to itself")),
     }
-    for (what, _) in references_of_any(pod) {
-        let what = match what {
-            Refers::ServiceAccount => "a service account",
-            Refers::Secret => "secrets",
-            Refers::ConfigMap => "configmaps",
-            Refers::Claim => "persistentvolumeclaims",
-        };
-        return Err(format!("node \"{node}\" can not create pods that reference {what}"));
-    }
-    Ok(())
+    let what = match references_of_any(pod).first() {
+        None => return Ok(()),
+        Some((Refers::ServiceAccount, _)) => "a service account",
+        Some((Refers::Secret, _)) => "secrets",
+        Some((Refers::ConfigMap, _)) => "configmaps",
+        Some((Refers::Claim, _)) => "persistentvolumeclaims",
+    };
+    Err(format!("node \"{node}\" can not create pods that reference {what}"))
 }
 
 fn pod_status(node: &str, old: Option<&Value>, new: &Value) -> Verdict {

@@ -249,11 +249,8 @@ fn shape(what: Refers, asked: &Attributes) -> Result<(), &'static str> {
     match what {
         Refers::ServiceAccount if verb == "create" && subresource == "token" => {}
         Refers::ServiceAccount => return Err("can only create tokens for individual service accounts"),
-        Refers::Claim if subresource == "status" => {
-            if !matches!(verb, "get" | "update" | "patch") {
-                return Err("can only get/update/patch the status of this type");
-            }
-        }
+        Refers::Claim if subresource == "status" && matches!(verb, "get" | "update" | "patch") => {}
+        Refers::Claim if subresource == "status" => return Err("can only get/update/patch the status of this type"),
         Refers::Claim if verb != "get" => return Err("can only get individual resources of this type"),
         Refers::Secret | Refers::ConfigMap if !matches!(verb, "get" | "list" | "watch") => {
             return Err("can only read resources of this type");

@@ -363,7 +363,7 @@ fn aggregate(all: &BTreeMap<String, ClusterRole>, name: &str) -> Vec<Rule> {
         }
         for (other, candidate) in all {
             let label = |key: &str| candidate.labels.get(key).map(String::as_str);
-            if !seen.contains(other) && role.aggregates.iter().any(|selector| selector.matches(&label)) {
+            if !seen.contains(other) && role.aggregates.iter().any(|selector| selector.matches(label)) {
                 seen.push(other.clone());
                 queue.push(other.clone());
             }

@@ -90,7 +90,7 @@ fn granting_needs_holding() {
         (urls("get", "/b"), 1),
     ];
     for (wanted, missing) in table {
-        assert_eq!(uncovered(&held, &[wanted.clone()]).len(), missing, "{wanted:?}");
+        assert_eq!(uncovered(&held, std::slice::from_ref(&wanted)).len(), missing, "{wanted:?}");
     }
     assert_eq!(rule("get", "", "pods", "-").compact(), "{APIGroups:[\"\"], Resources:[\"pods\"], Verbs:[\"get\"]}");
 }

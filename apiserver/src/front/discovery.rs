@@ -40,11 +40,9 @@ fn wants_aggregated(headers: &HeaderMap) -> bool {
         let parameters: Vec<&str> = parts.collect();
         let has = |wanted: &str| parameters.contains(&wanted);
         match media {
-            "application/json" if has("g=apidiscovery.k8s.io") && has("as=APIGroupDiscoveryList") => {
-                // v2beta1 has the same shape but another name: only what we really speak.
-                if has("v=v2") {
-                    return true;
-                }
+            // v2beta1 has the same shape but another name: only what we really speak.
+            "application/json" if has("g=apidiscovery.k8s.io") && has("v=v2") && has("as=APIGroupDiscoveryList") => {
+                return true;
             }
             "application/json" | "application/*" | "*/*" if !parameters.iter().any(|p| p.starts_with("g=")) => {
                 return false;

@@ -1,6 +1,7 @@
 //! A whole API server on a free port of 127.0.0.1 with certificates of its own, and clients for it: raw HTTPS and the real
 //! kubectl, if there is one.
 #![allow(dead_code)] // Each test file uses a part.
+#![allow(clippy::unwrap_used)] // Only tests are here.
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
