@@ -221,9 +221,9 @@ fn check_identity(change: &Change<'_>, new: &mut Value, old: &Value) -> Result<(
         }
         _ => {
             let path = api::Path::new("metadata").child("resourceVersion");
-            let shown = if object::resource_version(new).is_some() { json!(0) } else { json!("") };
-            let error = api::FieldError::invalid(&path, &shown, "must be specified for an update");
-            Err(Status::invalid(kind.group, kind.kind, name, &[error]))
+            // Upstream names the resource here where it means the kind, and shows the version as a number.
+            let error = api::FieldError::invalid(&path, &json!(0), "must be specified for an update");
+            Err(Status::invalid(kind.group, kind.plural, name, &[error]))
         }
     }
 }
@@ -297,7 +297,7 @@ mod tests {
         let unconditional = check("leases", json!({})).unwrap_err();
         assert_eq!(
             unconditional.message,
-            "Lease.coordination.k8s.io \"a\" is invalid: metadata.resourceVersion: Invalid value: \"\": must be specified for an update"
+            "leases.coordination.k8s.io \"a\" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update"
         );
     }
 

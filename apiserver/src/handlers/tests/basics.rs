@@ -90,7 +90,7 @@ async fn put_creates_only_what_upstream_lets_it() {
     assert_eq!(unconditional.code, 422);
     assert_eq!(
         unconditional.message(),
-        "Lease.coordination.k8s.io \"l\" is invalid: metadata.resourceVersion: Invalid value: \"\": must be specified for an update"
+        "leases.coordination.k8s.io \"l\" is invalid: metadata.resourceVersion: Invalid value: 0: must be specified for an update"
     );
     let mut next = created.json();
     next["spec"]["holderIdentity"] = json!("x");
