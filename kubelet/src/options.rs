@@ -70,6 +70,9 @@ pub struct Options {
     /// The machine counts as so many nodes: each has an equal part of it.
     #[arg(long, default_value_t = 1)]
     pub capacity_divide: u64,
+    /// Addresses of pods, only used without --kubeconfig; otherwise the node object says.
+    #[arg(long)]
+    pub pod_cidr: Option<String>,
     /// Name of the control group that holds this kubelet's pods; nobody else on the machine may use it.
     #[arg(long)]
     pub cgroup_root: Option<String>,

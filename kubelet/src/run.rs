@@ -85,6 +85,9 @@ pub async fn run_with(options: Options, context: Context, parts: Parts) -> anyho
         None => Recorder::discard(),
     };
     let caches = client.clone().map(|client| Caches::new(client, context.clone()));
+    if let (None, Some(cidr), Some(set)) = (&client, &options.pod_cidr, &parts.set_pod_cidr) {
+        set(cidr).map_err(|error| anyhow::anyhow!("invalid value {cidr:?} for --pod-cidr: {error}"))?;
+    }
     let cluster: Arc<dyn Cluster> = match (&client, &caches) {
         (Some(client), Some(caches)) => {
             let services = caches.of::<Service>();

@@ -78,16 +78,16 @@ pub fn command(container: &Container, env: &[(String, String)]) -> (Vec<String>,
 fn from_source(scope: &Scope<'_>, source: &EnvFromSource) -> Result<Vec<(String, String)>, String> {
     let prefix = source.prefix.as_deref().unwrap_or_default();
     let mut found = Vec::new();
-    if let Some(reference) = &source.config_map_ref {
-        if let Some(map) = scope.fetched.config_map(&reference.name, reference.optional)? {
-            found.extend(map.data.iter().flatten().map(|(k, v)| (format!("{prefix}{k}"), v.clone())));
-        }
+    if let Some(reference) = &source.config_map_ref
+        && let Some(map) = scope.fetched.config_map(&reference.name, reference.optional)?
+    {
+        found.extend(map.data.iter().flatten().map(|(k, v)| (format!("{prefix}{k}"), v.clone())));
     }
-    if let Some(reference) = &source.secret_ref {
-        if let Some(secret) = scope.fetched.secret(&reference.name, reference.optional)? {
-            let text = |v: &[u8]| String::from_utf8_lossy(v).into_owned();
-            found.extend(secret.data.iter().flatten().map(|(k, v)| (format!("{prefix}{k}"), text(&v.0))));
-        }
+    if let Some(reference) = &source.secret_ref
+        && let Some(secret) = scope.fetched.secret(&reference.name, reference.optional)?
+    {
+        let text = |v: &[u8]| String::from_utf8_lossy(v).into_owned();
+        found.extend(secret.data.iter().flatten().map(|(k, v)| (format!("{prefix}{k}"), text(&v.0))));
     }
     Ok(found)
 }

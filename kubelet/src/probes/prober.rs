@@ -67,10 +67,7 @@ impl Probers {
         });
         for task in wanted {
             let key = (task.id.clone(), task.kind);
-            if !self.running.contains_key(&key) {
-                let handle = tokio::spawn(task.run(mailbox.clone()));
-                self.running.insert(key, handle.abort_handle());
-            }
+            self.running.entry(key).or_insert_with(|| tokio::spawn(task.run(mailbox.clone())).abort_handle());
         }
     }
 }

@@ -160,8 +160,12 @@ mod tests {
         let delete = Action::Delete { namespace: "default".into(), name: "a-n".into(), uid: "mirror".into() };
         assert_eq!(plan(&statics(&[&one]), &[]), [Action::Create(one.clone())]);
         assert_eq!(plan(&statics(&[&one]), &[shown(&one)]), []);
-        assert_eq!(plan(&statics(&[&two]), &[shown(&one)]), [delete.clone()], "first away with the old one");
-        assert_eq!(plan(&statics(&[]), &[shown(&one)]), [delete.clone()]);
+        assert_eq!(
+            plan(&statics(&[&two]), &[shown(&one)]),
+            std::slice::from_ref(&delete),
+            "first away with the old one"
+        );
+        assert_eq!(plan(&statics(&[]), &[shown(&one)]), std::slice::from_ref(&delete));
         let mut deleted = (*shown(&one)).clone();
         deleted.metadata.deletion_timestamp =
             Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(Timestamp::UNIX_EPOCH));

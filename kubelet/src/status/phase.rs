@@ -171,7 +171,8 @@ mod tests {
     #[test]
     fn phases_of_pods_with_init_containers() {
         // (policy, init containers (state, sidecar), containers, phase)
-        let table: &[(&str, &[(&str, bool)], &[&str], &str)] = &[
+        type Row = (&'static str, &'static [(&'static str, bool)], &'static [&'static str], &'static str);
+        let table: &[Row] = &[
             ("Always", &[("W", false)], &["W"], "Pending"),
             ("Always", &[(R, false)], &["W"], "Pending"),
             ("Always", &[("0", false)], &["W"], "Pending"),

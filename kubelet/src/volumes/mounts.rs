@@ -45,7 +45,7 @@ pub fn mounts(
     }
     let message_path = PathBuf::from(pod::termination_message_path(container));
     all.push(Mount { host_path: termination_log.into(), container_path: message_path, readonly: false });
-    all.sort_by(|a, b| a.container_path.components().count().cmp(&b.container_path.components().count()));
+    all.sort_by_key(|mount| mount.container_path.components().count());
     Ok(all)
 }
 
