@@ -8,7 +8,8 @@
 //! POST /fail[?for=10s]   /healthz answers 503, for that long            POST /exit?code=N  ends the process
 //! TCP: a line about itself, then everything back.      UDP: the same line and the datagram.
 //! ```
-//! On SIGTERM it goes on accepting for `--linger`, because proxies learn of its end a moment later, then finishes what runs. One thread;
+//! On SIGTERM it goes on accepting for `--linger`, because proxies learn of its end a moment later, but keeps no connection alive; then
+//! it finishes what runs. One thread;
 //! what a client sends is bounded.
 
 use std::collections::BTreeMap;
@@ -81,11 +82,22 @@ fn duration(text: &str) -> Option<Duration> {
     }
 }
 
+/// Its life after SIGTERM.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// As usual.
+    Serving,
+    /// Answers as usual, but tells clients to open a new connection next time, which leads elsewhere.
+    Draining,
+    /// Connections end at once if they are between requests.
+    Stopping,
+}
+
 /// Who it is, and how it is told to behave.
 struct State {
     environment: BTreeMap<String, String>,
     failing_until: Mutex<Option<Instant>>,
-    stopping: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
 }
 
 impl State {
@@ -227,7 +239,7 @@ async fn http(
     client: SocketAddr,
     state: Arc<State>,
 ) -> std::io::Result<()> {
-    let mut stopping = state.stopping.subscribe();
+    let mut phase = state.phase.subscribe();
     let mut buffer = Vec::new();
     loop {
         let end = loop {
@@ -240,7 +252,7 @@ async fn http(
             let read = tokio::select! {
                 read = tokio::time::timeout(IDLE, stream.read_buf(&mut buffer)) => read.unwrap_or(Ok(0))?,
                 // Between requests the end is now.
-                _ = stopping.wait_for(|stopping| *stopping), if buffer.is_empty() => 0,
+                _ = phase.wait_for(|phase| *phase == Phase::Stopping), if buffer.is_empty() => 0,
             };
             if read == 0 {
                 return Ok(());
@@ -275,7 +287,7 @@ async fn http(
                 std::process::exit(code);
             }
         };
-        let keep_alive = head.keep_alive && !*stopping.borrow();
+        let keep_alive = head.keep_alive && *phase.borrow() == Phase::Serving;
         stream.write_all(&response(code, &body, keep_alive)).await?;
         if !keep_alive {
             return stream.shutdown().await;
@@ -318,7 +330,7 @@ async fn serve(options: Options) -> std::io::Result<()> {
     let state = Arc::new(State {
         environment: std::env::vars().collect(),
         failing_until: Mutex::default(),
-        stopping: watch::Sender::new(false),
+        phase: watch::Sender::new(Phase::Serving),
     });
     // Dropping the last sender tells that every connection is done.
     let (busy, mut idle) = tokio::sync::mpsc::channel::<()>(1);
@@ -361,9 +373,10 @@ async fn serve(options: Options) -> std::io::Result<()> {
         _ = interrupt.recv() => {}
     }
     println!("told to stop; accepting for {:?} more", options.linger);
+    state.phase.send_replace(Phase::Draining);
     tokio::time::sleep(options.linger).await;
     acceptors.shutdown().await;
-    state.stopping.send_replace(true);
+    state.phase.send_replace(Phase::Stopping);
     drop(busy);
     let _ = tokio::time::timeout(Duration::from_secs(10), idle.recv()).await;
     Ok(())
@@ -398,7 +411,7 @@ mod tests {
         State {
             environment: environment.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
             failing_until: Mutex::default(),
-            stopping: watch::Sender::new(false),
+            phase: watch::Sender::new(Phase::Serving),
         }
     }
 
@@ -489,8 +502,17 @@ mod tests {
             let text = String::from_utf8_lossy(&buffer[..length]).into_owned();
             assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.ends_with("\r\n\r\nweb-1\n"), "{text}");
         }
-        state.stopping.send_replace(true);
+        state.phase.send_replace(Phase::Draining);
+        ours.write_all(b"GET /hostname HTTP/1.1\r\n\r\n").await.unwrap();
+        let length = ours.read(&mut buffer).await.unwrap();
+        assert!(String::from_utf8_lossy(&buffer[..length]).contains("\r\nConnection: close\r\n"));
         served.await.unwrap().unwrap();
+        assert_eq!(ours.read(&mut buffer).await.unwrap(), 0);
+
+        let (mut ours, theirs) = tokio::io::duplex(4096);
+        let idle = tokio::spawn(http(theirs, address("10.0.0.2:80"), address("10.0.0.1:9"), state.clone()));
+        state.phase.send_replace(Phase::Stopping);
+        idle.await.unwrap().unwrap();
         assert_eq!(ours.read(&mut buffer).await.unwrap(), 0);
     }
 }
