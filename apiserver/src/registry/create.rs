@@ -23,6 +23,7 @@ impl Registry {
     ) -> Result<Object, Status> {
         let strategy = strategy::of(kind);
         self.fill_metadata(kind, namespace, &mut object)?;
+        strategy::defaults::apply(kind, &mut object);
         strategy.default(&mut object);
         let name = object::name(&object).to_string();
         let attributes = self.attributes(call, Operation::Create, kind, namespace, &name);

@@ -162,6 +162,7 @@ impl Registry {
     /// Defaults, admission, strategy and validation.
     async fn prepare(&self, call: &Call, change: &Change<'_>, new: &mut Value, old: &Value) -> Result<(), Status> {
         let (kind, strategy) = (change.kind, strategy::of(change.kind));
+        strategy::defaults::apply(kind, new);
         strategy.default(new);
         let mut attributes = self.attributes(call, Operation::Update, kind, change.namespace, change.name);
         attributes.old = Some(old);

@@ -9,10 +9,12 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | [`defaults`] | what fields get when they are missing: rows by kind |
 //! | [`generic`] | what holds for every kind: status isolation, generation |
 //! | [`meta`] | validation of metadata, in upstream's words |
 //! | [`rules`] | one row of yes/no facts per kind that differs from the default |
 
+pub mod defaults;
 pub mod generic;
 pub mod meta;
 mod namespace;
