@@ -16,7 +16,7 @@ use crate::snapshot;
 use crate::state::{Outcome, State};
 use crate::turn;
 use crate::watch;
-use crate::writer::{GROUP, Message, Proposal, Trim, Writer};
+use crate::writer::{Message, Proposal, Trim, Writer};
 
 /// Keys read while the state is locked; between two portions writers, and other tasks, have their turn.
 const PORTION: usize = 1024;
@@ -27,7 +27,8 @@ const WAITING_KIB: usize = 32 << 10;
 /// dropped; what was acknowledged is durable in any case.
 pub struct Store {
     core: Arc<Core>,
-    writer: mpsc::Sender<Message>,
+    /// Unbounded by itself; `waiting` bounds what is in it, by bytes.
+    writer: mpsc::UnboundedSender<Message>,
     waiting: Arc<Semaphore>,
     max_request_bytes: usize,
     max_txn_ops: usize,
@@ -72,7 +73,7 @@ impl Store {
             term = log.term(), live_bytes = state.live_bytes(), took = ?started.elapsed(), "opened the store"
         );
         let core = Arc::new(Core::new(state, options.progress_interval));
-        let (sender, inbox) = mpsc::channel(GROUP);
+        let (sender, inbox) = mpsc::unbounded_channel();
         let (end, ended) = flag::channel(false);
         let trim = Trim {
             disk: Arc::clone(&options.disk),
@@ -107,7 +108,7 @@ impl Store {
     /// Finishes the writes under way and lets go of the directory. Later requests are refused.
     pub async fn close(&self) {
         // Fails if the writer has ended already.
-        let _ = self.writer.send(Message::Close).await;
+        let _ = self.writer.send(Message::Close);
         let _ = self.ended.clone().wait_for(|ended| *ended).await;
     }
 
@@ -119,7 +120,7 @@ impl Store {
         let share = Arc::clone(&self.waiting).acquire_many_owned(size).await.map_err(|_| stopped())?;
         let (reply, answer) = oneshot::channel();
         let proposal = Proposal { request, reply, _share: share };
-        self.writer.send(Message::Propose(proposal)).await.map_err(|_| stopped())?;
+        self.writer.send(Message::Propose(proposal)).map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }
 

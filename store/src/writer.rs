@@ -23,7 +23,7 @@ use crate::snapshot;
 use crate::state::Outcome;
 
 /// Most requests in a group.
-pub(crate) const GROUP: usize = 1024;
+const GROUP: usize = 1024;
 /// A group is not added to beyond so many bytes.
 const GROUP_BYTES: usize = 4 << 20;
 /// Requests applied while the state is locked.
@@ -53,7 +53,7 @@ pub(crate) struct Proposal {
 pub(crate) struct Writer {
     pub(crate) core: Arc<Core>,
     pub(crate) log: Log,
-    pub(crate) inbox: mpsc::Receiver<Message>,
+    pub(crate) inbox: mpsc::UnboundedReceiver<Message>,
     pub(crate) trim: Trim,
     pub(crate) fatal: Arc<dyn Fn(&str) + Send + Sync>,
 }
@@ -65,7 +65,7 @@ pub(crate) struct Trim {
     /// [`crate::Options::trim_bytes`].
     pub(crate) bytes: u64,
     /// Where the snapshot's thread reports. Weak: the writer must not keep its own inbox open.
-    pub(crate) reports: mpsc::WeakSender<Message>,
+    pub(crate) reports: mpsc::WeakUnboundedSender<Message>,
     /// The snapshot that is being written.
     pub(crate) thread: Option<JoinHandle<()>>,
 }
@@ -75,8 +75,10 @@ impl Writer {
     pub(crate) fn run(mut self) {
         self.work();
         self.core.close();
-        // First the inbox: a snapshot that ends now must not wait for room in it.
-        drop(self.inbox);
+        // Emptied to the last message under way, not just dropped: one that is sent while the inbox is dropped would stay
+        // in it, and its sender would wait for an answer for ever.
+        self.inbox.close();
+        while self.inbox.blocking_recv().is_some() {}
         if let Some(thread) = self.trim.thread.take() {
             let _ = thread.join();
         }
@@ -132,7 +134,7 @@ impl Writer {
             let result = snapshot::write(&core, &*disk, &dir, &head);
             core.state.write().unpin();
             // Fails if the store has closed: then nobody trims.
-            let _ = report.blocking_send(Message::Snapshot(head.index, result));
+            let _ = report.send(Message::Snapshot(head.index, result));
         };
         match std::thread::Builder::new().name("store-snapshot".into()).spawn(work) {
             Ok(thread) => self.trim.thread = Some(thread),
