@@ -154,3 +154,32 @@ fn cleanup_removes_what_runs() {
         assert_eq!(cleanup(&node.options.root).unwrap(), Vec::<String>::new());
     });
 }
+
+#[test]
+fn what_a_crash_left_half_made_does_no_harm() {
+    Node::run("half-made", async |node| {
+        let sandboxes = node.options.root.join("sandboxes");
+        // Before sandbox.json was there, while it was written, and after, but before its shim started.
+        std::fs::create_dir_all(sandboxes.join("empty")).unwrap();
+        std::fs::create_dir_all(sandboxes.join("torn/containers")).unwrap();
+        std::fs::write(sandboxes.join("torn/sandbox.json"), "{\"id\":\"to").unwrap();
+        let sandbox = node.sandbox("whole", |_| {}).await;
+        let id = node.start_container(&sandbox.id, &shell(node, "main", "sleep 1000")).await;
+        let text = std::fs::read_to_string(sandboxes.join(&sandbox.id).join("sandbox.json")).unwrap();
+        std::fs::create_dir_all(sandboxes.join("early/containers/unfinished")).unwrap();
+        let early = text.replace(&sandbox.id, "early").replace("uid-whole", "uid-early");
+        std::fs::write(sandboxes.join("early/sandbox.json"), early).unwrap();
+
+        node.restart().await;
+        let found = node.runtime.sandboxes().await.unwrap();
+        let state: Vec<_> = found.iter().map(|sandbox| (sandbox.uid.as_str(), sandbox.ready)).collect();
+        assert!(state.len() == 2 && state.contains(&("uid-whole", true)) && state.contains(&("uid-early", false)), "{state:?}");
+        assert!(!sandboxes.join("empty").exists() && !sandboxes.join("torn").exists());
+        assert!(node.runtime.containers("early").await.unwrap().is_empty());
+        node.runtime.remove_sandbox("early").await.unwrap();
+        // It had been given the same address as the one that lives, which keeps it.
+        assert_eq!(node.container(&id).await.state, ContainerState::Running);
+        assert_ne!(node.sandbox("next", |_| {}).await.ips, sandbox.ips);
+        assert!(node.sandbox("early", |_| {}).await.ready, "the pod is made again");
+    });
+}

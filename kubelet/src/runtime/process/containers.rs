@@ -181,8 +181,10 @@ fn make_container(pod: &Pod, config: &ContainerConfig) -> io::Result<()> {
     if let Some(parent) = config.spec.log_path.parent() {
         std::fs::create_dir_all(parent)?;
     }
+    // Before the control group, so that a kubelet that comes after a crash here knows of both.
+    wire::write_json(&directory.join(wire::CONFIG_FILE), config, false)?;
     for missing in pod.config.cgroup.child(&config.id).create(&config.spec.resources) {
         tracing::warn!(container = config.id, missing, "a limit could not be set");
     }
-    wire::write_json(&directory.join(wire::CONFIG_FILE), config, false)
+    Ok(())
 }

@@ -365,7 +365,7 @@ mod tests {
         let (root, keys) = (top.join("node/runtime"), top.join("pki"));
         std::fs::create_dir_all(&root).unwrap();
         std::fs::create_dir_all(&keys).unwrap();
-        assert_eq!(hidden(&root, &[]), [root.clone()]);
+        assert_eq!(hidden(&root, &[]), std::slice::from_ref(&root));
         assert_eq!(
             hidden(&root, &[top.join("node"), keys.clone(), top.join("none")]),
             [top.join("node"), keys.clone()]
