@@ -60,7 +60,7 @@ async fn document(front: &Front, path: &str, parts: &http::request::Parts) -> Re
         }
         "/.well-known/openid-configuration" => oidc::configuration(&front.auth.tokens),
         "/openid/v1/jwks" => oidc::key_set(&front.auth.tokens),
-        "/openapi/v2" => openapi::v2(),
+        "/openapi/v2" => openapi::v2(&parts.headers),
         "/openapi/v3" => openapi::index(),
         _ => nested(front, trimmed, &query, &parts.headers).await,
     }

@@ -1,7 +1,8 @@
 //! `/openapi/v2` and `/openapi/v3`, from the pure documents of the api crate. They are built when asked for and not kept: a
 //! client caches them by the hash in their address.
 
-use http::{HeaderValue, Response, StatusCode, header};
+use api::Status;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 
 use crate::answer;
 use crate::request::{Body, Query};
@@ -23,7 +24,34 @@ pub fn document(path: &str, query: &Query) -> Option<Response<Body>> {
     Some(response)
 }
 
-/// The v2 document. Clients that ask for its protobuf form accept JSON, too.
-pub fn v2() -> Response<Body> {
+/// The v2 document, in JSON. Clients before kubectl 1.30 take its protobuf form only, which this server does not have.
+pub fn v2(headers: &HeaderMap) -> Response<Body> {
+    let accept = headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok()).unwrap_or_default();
+    if !takes_json(accept) {
+        return answer::status(&Status::not_acceptable(&["application/json"]));
+    }
     answer::bytes_of(StatusCode::OK, "application/json", api::openapi::v2())
+}
+
+fn takes_json(accept: &str) -> bool {
+    let mut media = accept.split(',').map(|range| range.split(';').next().unwrap_or_default().trim());
+    accept.trim().is_empty() || media.any(|media| matches!(media, "*/*" | "application/*" | "application/json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_json_is_spoken() {
+        for (accept, taken) in [
+            ("", true),
+            ("application/json", true),
+            ("text/html, */*;q=0.1", true),
+            ("application/com.github.proto-openapi.spec.v2.v1.0+protobuf", false),
+            ("application/com.github.proto-openapi.spec.v2@v1.0+protobuf,application/json", true),
+        ] {
+            assert_eq!(takes_json(accept), taken, "{accept}");
+        }
+    }
 }

@@ -44,8 +44,10 @@ pub async fn serve(exchange: Exchange) -> Result<Response<Body>, Status> {
         "pods" => to_pod(&front.dialer.pod(&info.namespace, name.name).await?, &name)?,
         _ => to_service(&front.dialer, &front.registry, &info.namespace, &name).await?,
     };
+    // /api/v1/nodes/<name>/proxy, /api/v1/namespaces/<namespace>/pods/<name>/proxy
+    let segments = if info.namespace.is_empty() { 5 } else { 7 };
     let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
-    let path = format!("/{}{query}", raw_rest(request.uri().path()));
+    let path = format!("/{}{query}", raw_rest(request.uri().path(), segments));
     if request.headers().contains_key(header::UPGRADE) {
         return forward::upgrade(&front, &target, request, &path).await;
     }
@@ -63,9 +65,14 @@ pub async fn serve(exchange: Exchange) -> Result<Response<Body>, Status> {
     Ok(answer)
 }
 
-/// What follows `/proxy/` in the path, as the client wrote it.
-fn raw_rest(path: &str) -> &str {
-    path.split_once("/proxy/").map_or("", |(_, rest)| rest)
+/// What follows `…/proxy/` in the path, as the client wrote it; the first `segments` of the path lead there.
+fn raw_rest(path: &str, segments: usize) -> &str {
+    let mut rest = path;
+    for _ in 0..segments {
+        rest = rest.trim_start_matches('/');
+        rest = rest.find('/').map_or("", |end| &rest[end..]);
+    }
+    rest.strip_prefix('/').unwrap_or(rest)
 }
 
 fn to_pod(pod: &Value, name: &Name<'_>) -> Result<Target, Status> {
@@ -172,8 +179,14 @@ mod tests {
         ] {
             assert_eq!(split(text), expected, "{text}");
         }
-        assert_eq!(raw_rest("/api/v1/nodes/n/proxy/a%20b/"), "a%20b/");
-        assert_eq!(raw_rest("/api/v1/nodes/n/proxy"), "");
+        for (path, segments, rest) in [
+            ("/api/v1/nodes/n/proxy/a%20b/", 5, "a%20b/"),
+            ("/api/v1/nodes/n/proxy", 5, ""),
+            ("/api/v1/nodes/n/proxy/", 5, ""),
+            ("/api/v1/namespaces/proxy/pods/proxy/proxy/x//y", 7, "x//y"),
+        ] {
+            assert_eq!(raw_rest(path, segments), rest, "{path}");
+        }
     }
 
     #[test]
