@@ -2,12 +2,15 @@
 //!
 //! Error texts follow upstream's decoders and `transformDecodeError` (apiserver, pkg/endpoints/handlers/rest.go).
 
+use std::ops::Deref;
+
 use api::kinds::{KindRef, Served};
 use api::validate::{self, FieldValidation};
 use api::{Status, object, protobuf, schema, yaml};
 use bytes::Bytes;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde_json::{Value, json};
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::negotiate::Encoding;
 use crate::registry::Call;
@@ -20,11 +23,40 @@ pub const BODY_LIMIT: usize = 3 * 1024 * 1024;
 /// Where upstream's scheme stands, as its messages have it.
 const SCHEME: &str = "k8s.io/kubernetes/pkg/api/legacyscheme/scheme.go:30";
 
+/// From this size on a body is large: as a tree it can take ten times as much, so that few are worked on at a time.
+const LARGE: usize = 256 * 1024;
+/// How many.
+static LARGE_AT_A_TIME: Semaphore = Semaphore::const_new(8);
+
+/// A body that has been read. Keep it until the request is done: a large one holds one of few places.
+pub struct Payload {
+    bytes: Bytes,
+    _place: Option<SemaphorePermit<'static>>,
+}
+
+impl Deref for Payload {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// Reads a body of at most [`BODY_LIMIT`] bytes.
 ///
 /// # Errors
 /// 413, and 400 for a body that breaks off.
-pub async fn read(body: Body) -> Result<Bytes, Status> {
+pub async fn read(body: Body) -> Result<Payload, Status> {
+    let bytes = collect(body).await?;
+    // The place is taken once the body is there: a slow client takes none.
+    let place = match bytes.len() {
+        0..LARGE => None,
+        _ => Some(LARGE_AT_A_TIME.acquire().await.map_err(Status::internal)?),
+    };
+    Ok(Payload { bytes, _place: place })
+}
+
+async fn collect(body: Body) -> Result<Bytes, Status> {
     match Limited::new(body, BODY_LIMIT).collect().await {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => {

@@ -77,7 +77,8 @@ async fn scale(cx: &Cx<'_>, method: Method, body: Body) -> Result<Response<Body>
         Method::PATCH => {
             let form = patch_body::form(cx.content_type())?;
             let options = query::write_options(&cx.query, "PatchOptions")?;
-            let body = Patch::parse(form, &decode::read(body).await?)?;
+            let bytes = decode::read(body).await?;
+            let body = Patch::parse(form, &bytes)?;
             let call = cx.call.dry(options.dry_run);
             let mut edit = |scale: Value| {
                 let mut patched = patch::apply(served.definition, scale, form, &body.body)?;

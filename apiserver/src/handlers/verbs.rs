@@ -77,7 +77,6 @@ async fn create(cx: &mut Cx<'_>, body: Body) -> Result<Response<Body>, Status> {
     let options = query::write_options(&cx.query, "CreateOptions")?;
     let bytes = decode::read(body).await?;
     let object = decode::object(cx.call, cx.kind, &cx.served, cx.content_type(), &bytes, options.validation)?;
-    drop(bytes);
     let call = cx.call.dry(options.dry_run);
     let created = cx.registry.create(&call, cx.kind, cx.namespace, object).await?;
     notices::about_controllers(cx);
@@ -89,7 +88,6 @@ pub(super) async fn update(cx: &Cx<'_>, body: Body, target: Target) -> Result<Re
     let options = query::write_options(&cx.query, "UpdateOptions")?;
     let bytes = decode::read(body).await?;
     let object = decode::object(cx.call, cx.kind, &cx.served, cx.content_type(), &bytes, options.validation)?;
-    drop(bytes);
     same_object(&object, cx.namespace, &cx.info.name)?;
     let call = cx.call.dry(options.dry_run);
     let written = cx.registry.update(&call, cx.kind, cx.namespace, &cx.info.name, target, object).await?;
@@ -100,7 +98,8 @@ pub(super) async fn patch(cx: &Cx<'_>, body: Body, target: Target) -> Result<Res
     let reply = cx.reply()?;
     let form = patch_body::form(cx.content_type())?;
     let options = query::write_options(&cx.query, "PatchOptions")?;
-    let patch = Patch::parse(form, &decode::read(body).await?)?;
+    let bytes = decode::read(body).await?;
+    let patch = Patch::parse(form, &bytes)?;
     let call = cx.call.dry(options.dry_run);
     let change = Change::of(cx.kind, cx.namespace, &cx.info.name).target(target);
     let check = |patched: &mut Value| patch.check(&call, &cx.served, patched, options.validation);

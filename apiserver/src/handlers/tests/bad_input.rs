@@ -158,6 +158,24 @@ async fn bodies_are_bounded_in_size_and_depth() {
 }
 
 #[tokio::test]
+async fn many_large_bodies_at_once_take_turns() {
+    let rig = Arc::new(Rig::new().await);
+    let filler = "x".repeat(600 * 1024);
+    let tasks: Vec<_> = (0..24)
+        .map(|number| {
+            let (rig, filler) = (rig.clone(), filler.clone());
+            tokio::spawn(async move {
+                let body = json!({"metadata": {"name": format!("m{number}")}, "data": {"k": filler}});
+                rig.post(NS, body).await.code
+            })
+        })
+        .collect();
+    for task in tasks {
+        assert_eq!(task.await.unwrap(), 201);
+    }
+}
+
+#[tokio::test]
 async fn duplicate_keys_in_yaml_are_told() {
     let rig = Rig::new().await;
     let body = "metadata:\n  name: b\n  name: b\n";
