@@ -1,7 +1,10 @@
 //! The flags of the API server, named like upstream's kube-apiserver.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
+
+use anyhow::Context as _;
 
 /// Flags.
 #[derive(Debug, Clone, clap::Args)]
@@ -70,6 +73,17 @@ pub struct Options {
 }
 
 impl Options {
+    /// Range of the node ports.
+    ///
+    /// # Errors
+    /// When the flag is no range.
+    pub fn node_ports(&self) -> anyhow::Result<RangeInclusive<u16>> {
+        let text = &self.service_node_port_range;
+        let parsed = text.split_once('-').and_then(|(from, to)| Some(from.parse().ok()?..=to.parse().ok()?));
+        let range = parsed.filter(|range: &RangeInclusive<u16>| !range.is_empty() && *range.start() > 0);
+        range.with_context(|| format!("--service-node-port-range {text:?} is no range of ports"))
+    }
+
     /// Audiences that a token for this API may have.
     pub fn audiences(&self) -> Vec<String> {
         if self.api_audiences.is_empty() {

@@ -10,6 +10,7 @@ use base::Context;
 use store::Store;
 use tokio::net::TcpListener;
 
+use crate::admission::Settings;
 use crate::auth::Auth;
 use crate::bootstrap::{self, Facts};
 use crate::dialer::Dialer;
@@ -47,7 +48,7 @@ pub async fn start(options: Options, context: &Context) -> anyhow::Result<Runnin
     let (below, caches) = (Context::new(), Context::new());
     let kv = Store::open(store::Options::new(&options.store_dir), &below)?;
     let storage = Storage::new(kv, caches.clone());
-    let registry = Registry::new(storage.clone());
+    let registry = Registry::with_settings(storage.clone(), &Settings { node_ports: options.node_ports()? });
     let auth = Auth::new(&options, storage.clone(), context).await?;
     let tls = listen::tls(&options.tls_cert_file, &options.tls_private_key_file, auth.clients.clone())?;
     let dialer = Dialer::new(&options, registry.clone())?;

@@ -46,6 +46,7 @@ pub async fn run(registry: &Arc<Registry>, facts: &Facts) -> anyhow::Result<()> 
     let (namespaces, others): (Vec<_>, Vec<_>) = objects.into_iter().partition(|object| object["kind"] == "Namespace");
     // Namespaces first: everything else lives in them.
     all(registry, namespaces).await?;
+    all(registry, vec![service_range(facts)]).await?;
     let mut rest = others;
     rest.extend(defaults::objects());
     rest.extend(facts.client_ca.as_deref().map(authentication));
@@ -60,6 +61,15 @@ async fn all(registry: &Arc<Registry>, objects: Vec<Value>) -> Result<(), Status
         .buffer_unordered(AT_ONCE)
         .try_collect::<()>()
         .await
+}
+
+/// The range that Services get their addresses from (upstream: controlplane/controller/defaultservicecidr).
+fn service_range(facts: &Facts) -> Value {
+    json!({
+        "apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR",
+        "metadata": {"name": "kubernetes"},
+        "spec": {"cidrs": [facts.service_range]},
+    })
 }
 
 /// How extension API servers learn whom to trust (upstream: clusterauthenticationtrust).

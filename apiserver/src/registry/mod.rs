@@ -35,7 +35,7 @@ pub use call::{Call, Object, Written};
 pub use delete_plan::{DeleteOptions, Preconditions, Propagation};
 pub use update::Target;
 
-use crate::admission::{Attributes, Chain, Operation};
+use crate::admission::{Attributes, Chain, Operation, Settings};
 use crate::storage::Storage;
 
 /// All verbs over one storage.
@@ -51,9 +51,15 @@ impl Registry {
         Self::with_clock(storage, SystemClock::shared())
     }
 
+    /// Over this storage, with the server's settings.
+    pub fn with_settings(storage: Arc<Storage>, settings: &Settings) -> Arc<Self> {
+        let admission = Chain::new(&storage, settings);
+        Arc::new(Self { storage, admission, clock: SystemClock::shared() })
+    }
+
     /// Over this storage, with this clock.
     pub fn with_clock(storage: Arc<Storage>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        let admission = Chain::new(&storage);
+        let admission = Chain::new(&storage, &Settings::default());
         Arc::new(Self { storage, admission, clock })
     }
 
