@@ -204,3 +204,33 @@ async fn a_kubelet_sees_what_its_pods_refer_to() {
     assert_eq!(code, 200, "{body}");
     server.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pod_waits_a_moment_for_the_default_account() {
+    let server = Server::start().await;
+    let admin = server.admin();
+    assert_eq!(admin.post("/api/v1/namespaces", json!({"metadata": {"name": "new"}})).await.0, 201);
+    let pod = |account: &str| json!({"metadata": {"generateName": "p-"}, "spec": {"serviceAccountName": account, "containers": [{"name": "a", "image": "i"}]}});
+    let (code, body) = admin.post("/api/v1/namespaces/new/pods", pod("other")).await;
+    assert_eq!(
+        (code, message(&body)),
+        (
+            403,
+            "pods \"p-\" is forbidden: error looking up service account new/other: serviceaccount \"other\" not found"
+        )
+    );
+    let waiting = admin.clone();
+    let early = tokio::spawn(async move { waiting.post("/api/v1/namespaces/new/pods", pod("default")).await });
+    let metrics = server.admin();
+    common::eventually("the pod is waiting", async || {
+        let text = metrics.get("/metrics").await.1;
+        text.as_str().unwrap().contains("apiserver_current_inflight_requests{request_kind=\"mutating\"} 1")
+    })
+    .await;
+    let account = json!({"metadata": {"name": "default"}});
+    assert_eq!(admin.post("/api/v1/namespaces/new/serviceaccounts", account).await.0, 201);
+    let (code, made) = early.await.unwrap();
+    assert_eq!(code, 201, "{made}");
+    assert!(made["spec"]["volumes"][0]["name"].as_str().unwrap().starts_with("kube-api-access-"));
+    server.stop().await;
+}
