@@ -76,9 +76,9 @@ pub async fn serve(state: Arc<Registry>, info: RequestInfo, user: User, request:
 /// Whether the path leads to a kind, in its scope.
 fn route(info: &RequestInfo) -> Result<(KindRef, Served), Status> {
     let (Some(kind), Some(served)) = (info.resource, info.served) else { return Err(Status::no_such_path()) };
-    // The object itself stands in the path of a namespace.
-    let in_namespace = !info.namespace.is_empty() && !(kind.plural == "namespaces" && kind.group.is_empty());
-    if in_namespace && !kind.namespaced {
+    // The path of a namespace names the object itself.
+    let is_namespace = kind.plural == "namespaces" && kind.group.is_empty();
+    if !info.namespace.is_empty() && !kind.namespaced && !is_namespace {
         return Err(Status::no_such_path());
     }
     if kind.namespaced && info.namespace.is_empty() && info.named {

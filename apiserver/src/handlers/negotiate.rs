@@ -69,7 +69,7 @@ pub fn negotiate(accept: &str, watch: bool) -> Result<Accepted, Status> {
         return Ok(Accepted::JSON);
     }
     let mut clauses: Vec<Clause<'_>> = accept.split(',').filter_map(Clause::parse).collect();
-    clauses.sort_by(|a, b| b.quality.cmp(&a.quality));
+    clauses.sort_by_key(|clause| std::cmp::Reverse(clause.quality));
     clauses.iter().find_map(|clause| clause.fit(watch)).ok_or_else(|| {
         if watch {
             return Status::not_acceptable(STREAMS);
