@@ -6,6 +6,7 @@ use http::{Method, Request, header};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use api::Status;
@@ -61,16 +62,28 @@ impl Client {
         let query = options.query();
         let joint = if query.is_empty() { '?' } else { '&' };
         let path = format!("{}{query}{joint}watch=true&allowWatchBookmarks=true", collection_path::<K>(namespace));
+        self.watch_path(&path, "application/json").await
+    }
+
+    /// Watches what `path` (with its query) streams, in the form that `accept` asks for: metadata only, for example.
+    ///
+    /// # Errors
+    /// As [`Client::watch`].
+    pub async fn watch_path<T: DeserializeOwned + Send + 'static>(
+        &self,
+        path: &str,
+        accept: &str,
+    ) -> Result<impl Stream<Item = Result<WatchEvent<T>>> + Send + use<T>> {
         let request = Request::builder()
             .method(Method::GET)
-            .uri(&path)
-            .header(header::ACCEPT, "application/json")
+            .uri(path)
+            .header(header::ACCEPT, accept)
             .body(Bytes::new())
             .map_err(|error| Error::Config(format!("invalid request {path}: {error}")))?;
         let body = self.stream(request).await?.into_body();
         Ok(futures::stream::try_unfold(Lines::new(body), |mut lines| async move {
             match lines.next().await? {
-                Some(line) => Ok(Some((decode::<K>(&line)?, lines))),
+                Some(line) => Ok(Some((decode::<T>(&line)?, lines))),
                 None => Ok(None),
             }
         }))
@@ -78,7 +91,7 @@ impl Client {
 }
 
 /// Reads one frame.
-fn decode<K: Object>(line: &[u8]) -> Result<WatchEvent<K>> {
+fn decode<K: DeserializeOwned>(line: &[u8]) -> Result<WatchEvent<K>> {
     let failed = |error| Error::decode("watch event", error);
     let frame: Frame<'_> = serde_json::from_slice(line).map_err(failed)?;
     let object = frame.object.get();

@@ -7,9 +7,11 @@
 mod claims;
 mod deployment;
 mod endpoints;
+mod namespace;
 mod node_ipam;
 mod pods;
 mod replicaset;
+mod resources;
 mod root_ca;
 mod service_account;
 
@@ -82,6 +84,7 @@ type Start = fn(&Setup) -> anyhow::Result<()>;
 const CONTROLLERS: &[(&str, Start)] = &[
     ("deployment-controller", deployment::start),
     ("endpointslice-controller", endpoints::start),
+    ("namespace-controller", namespace::start),
     ("node-ipam-controller", node_ipam::start),
     ("replicaset-controller", replicaset::start),
     ("root-ca-certificate-publisher-controller", root_ca::start),
