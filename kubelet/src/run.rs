@@ -63,7 +63,17 @@ async fn process_runtime(options: &Options, name: &str) -> anyhow::Result<Parts>
     process.hide.push(options.root_dir.clone());
     let runtime = ProcessRuntime::new(process).await.map_err(|error| anyhow::anyhow!("{error}"))?;
     let network = runtime.clone();
-    let set_pod_cidr: SetPodCidr = Arc::new(move |cidr| network.set_pod_cidr(cidr).map_err(|error| error.to_string()));
+    let file = options.root_dir.join("pod-cidr");
+    // Remembered: static pods must start after a reboot while the API server, maybe one of them, is still down.
+    if let Ok(last) = std::fs::read_to_string(&file)
+        && let Err(error) = runtime.set_pod_cidr(last.trim())
+    {
+        tracing::warn!(%error, file = %file.display(), "remembered pod CIDR not used");
+    }
+    let set_pod_cidr: SetPodCidr = Arc::new(move |cidr| {
+        network.set_pod_cidr(cidr).map_err(|error| error.to_string())?;
+        base::files::write_atomic(&file, cidr.as_bytes(), 0o644).map_err(|error| error.to_string())
+    });
     Ok(Parts { runtime, set_pod_cidr: Some(set_pod_cidr), clock: SystemClock::shared() })
 }
 

@@ -18,7 +18,7 @@ use crate::volumes::network_files;
 /// How an operation ended.
 pub enum Done {
     /// Volumes made or brought up to date.
-    Supplied(Result<Supplies, String>),
+    Supplied(Result<Supplies, Vec<String>>),
     /// A sandbox made.
     Sandboxed(Result<Sandbox, String>),
     /// A sandbox stopped.

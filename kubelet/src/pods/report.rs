@@ -19,7 +19,12 @@ pub struct Report {
     in_flight: Option<PodStatus>,
     backoff: Backoff,
     retry: Option<Timestamp>,
+    /// When the first status was made.
+    born: Option<Timestamp>,
 }
+
+/// How long the first status of a pod waits while it says no more than Pending: most pods run by then, and one write does.
+const FIRST: Duration = Duration::from_millis(50);
 
 /// A write to be made.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,7 +40,7 @@ pub struct Write {
 impl Default for Report {
     fn default() -> Self {
         let backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
-        Self { last: None, sent: None, in_flight: None, backoff, retry: None }
+        Self { last: None, sent: None, in_flight: None, backoff, retry: None, born: None }
     }
 }
 
@@ -73,6 +78,10 @@ impl Report {
         if let Some(retry) = self.retry.filter(|retry| now < *retry) {
             return Err(Some(retry));
         }
+        let first = *self.born.get_or_insert(now) + FIRST;
+        if self.sent.is_none() && last.phase.as_deref() == Some("Pending") && now < first && !troubled(last) {
+            return Err(Some(first));
+        }
         let Some(patch) = patch::patch(pod::uid(object), pod::status(object), last) else {
             self.sent = Some(last.clone());
             return Err(None);
@@ -106,6 +115,13 @@ impl Report {
     }
 }
 
+/// Whether a container waits for something else than its turn: that is worth telling at once.
+fn troubled(status: &PodStatus) -> bool {
+    let all = status.init_container_statuses.iter().chain(&status.container_statuses).flatten();
+    let mut reasons = all.filter_map(|c| c.state.as_ref()?.waiting.as_ref()?.reason.as_deref());
+    reasons.any(|reason| !matches!(reason, "ContainerCreating" | "PodInitializing"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -128,7 +144,9 @@ mod tests {
         assert_eq!(report.next(Some(&object), now), Err(None), "nothing to say yet");
         report.set(status("Pending"));
         assert_eq!(report.next(None, now), Err(None), "nobody to say it to");
-        let write = report.next(Some(&object), now).unwrap();
+        let soon = report.next(Some(&object), now).unwrap_err().unwrap();
+        assert_eq!(soon, now + FIRST, "Running may be true by then");
+        let write = report.next(Some(&object), soon).unwrap();
         assert_eq!(write.patch, json!({"metadata": {"uid": "u"}, "status": {"phase": "Pending"}}));
         report.set(status("X"));
         report.set(status("Running"));

@@ -44,13 +44,13 @@ impl Supplies {
 /// Makes the volumes or brings them up to date.
 ///
 /// # Errors
-/// For people, as in the event `FailedMount`.
+/// For people, one per event `FailedMount`.
 pub async fn provide(
     node: &Node,
     pod: &Pod,
     interest: &Arc<dyn Interest>,
     before: Supplies,
-) -> Result<Supplies, String> {
+) -> Result<Supplies, Vec<String>> {
     let mut tokens = BTreeMap::new();
     for volume in pod::spec(pod).volumes.iter().flatten() {
         for wanted in payload::tokens_wanted(volume) {
@@ -61,17 +61,20 @@ pub async fn provide(
                     let audience = wanted.audience.as_deref().unwrap_or_default();
                     let seconds = wanted.expiration_seconds.unwrap_or(TOKEN_SECONDS);
                     let fresh = fetch_token(node, pod, audience, seconds).await;
-                    fresh.map_err(|why| format!("MountVolume.SetUp failed for volume \"{}\" : {why}", volume.name))?
+                    fresh.map_err(|why| {
+                        vec![format!("MountVolume.SetUp failed for volume \"{}\" : {why}", volume.name)]
+                    })?
                 }
             };
             tokens.insert(key, held);
         }
     }
-    let fetched = interest.fetch().await?;
+    let fetched = interest.fetch().await.map_err(|why| vec![why])?;
     let facts = Facts { pod_ips: Vec::new(), host_ips: node.ips.clone(), allocatable: node.allocatable.clone() };
     let scope = Scope { pod, fetched: &fetched, services: &[], facts: &facts };
     let texts = tokens.iter().map(|(key, held)| (key.clone(), held.token.clone())).collect();
-    let volumes = setup::prepare(&node.paths, &scope, &texts, node.now()).map_err(|error| error.to_string())?;
+    let volumes = setup::prepare(&node.paths, &scope, &texts, node.now());
+    let volumes = volumes.map_err(|errors| errors.iter().map(ToString::to_string).collect::<Vec<_>>())?;
     Ok(Supplies { volumes, tokens })
 }
 

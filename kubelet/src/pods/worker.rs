@@ -420,7 +420,7 @@ impl Worker {
         Step::Failed { retry: self.retries.until_since_update(what, now).unwrap_or(now) }
     }
 
-    fn supplied(&mut self, result: Result<Supplies, String>, now: Timestamp) {
+    fn supplied(&mut self, result: Result<Supplies, Vec<String>>, now: Timestamp) {
         self.supplying = false;
         let made = self.memory.volumes == Step::Done;
         match result {
@@ -430,8 +430,10 @@ impl Worker {
                 self.retries.reset("volumes");
                 self.retries.reset("refresh");
             }
-            Err(message) => {
-                self.node.cluster.event(&self.pod, None, Severity::Warning, "FailedMount", &message);
+            Err(messages) => {
+                for message in &messages {
+                    self.node.cluster.event(&self.pod, None, Severity::Warning, "FailedMount", message);
+                }
                 if made {
                     self.stale = true;
                     self.later("refresh", now);

@@ -14,7 +14,7 @@ use crate::pod;
 /// # Errors
 /// Why the text is no pod that could run.
 pub fn read(text: &str, path: &str, node: &str, now: Timestamp) -> Result<Pod, String> {
-    let value: Value = serde_yaml::from_str(text).map_err(|error| error.to_string())?;
+    let value: Value = api::yaml::read(text).map_err(|error| error.to_string())?;
     let what = (value["apiVersion"].as_str().unwrap_or_default(), value["kind"].as_str().unwrap_or_default());
     if what != ("v1", "Pod") {
         return Err(format!("invalid pod: apiVersion {:?} kind {:?}, expected v1 Pod", what.0, what.1));
@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn what_is_no_pod_is_refused() {
         let table = [
-            ("{", "did not find"),
+            ("{", "yaml"),
             ("kind: Pod", "expected v1 Pod"),
             ("apiVersion: v1\nkind: ConfigMap", "expected v1 Pod"),
             (&GOOD.replace("name: web", "name: We_b"), "metadata.name: Invalid value: \"We_b\""),

@@ -31,15 +31,16 @@ const SUPPORTED: &str = "configMap, downwardAPI, emptyDir, hostPath, projected, 
 /// Makes all volumes; returns where they are.
 ///
 /// # Errors
-/// For the first volume that cannot be made.
-pub fn prepare(paths: &Paths, scope: &Scope<'_>, tokens: &Tokens, now: Timestamp) -> Result<Volumes, SetupError> {
-    let mut made = Volumes::new();
+/// For each volume that cannot be made.
+pub fn prepare(paths: &Paths, scope: &Scope<'_>, tokens: &Tokens, now: Timestamp) -> Result<Volumes, Vec<SetupError>> {
+    let (mut made, mut failed) = (Volumes::new(), Vec::new());
     for volume in pod::spec(scope.pod).volumes.iter().flatten() {
-        let path = one(paths, volume, scope, tokens, now)
-            .map_err(|message| SetupError { volume: volume.name.clone(), message })?;
-        made.insert(volume.name.clone(), path);
+        match one(paths, volume, scope, tokens, now) {
+            Ok(path) => drop(made.insert(volume.name.clone(), path)),
+            Err(message) => failed.push(SetupError { volume: volume.name.clone(), message }),
+        }
     }
-    Ok(made)
+    if failed.is_empty() { Ok(made) } else { Err(failed) }
 }
 
 fn one(paths: &Paths, volume: &Volume, scope: &Scope<'_>, tokens: &Tokens, now: Timestamp) -> Result<PathBuf, String> {
@@ -198,7 +199,7 @@ mod tests {
         let (fetched, facts) = (Fetched::default(), Facts::default());
         let scope = Scope { pod: &pod, fetched: &fetched, services: &[], facts: &facts };
         let made = prepare(&Paths::new(dir), &scope, &Tokens::new(), Timestamp::UNIX_EPOCH);
-        made.map(|v| v["v"].clone()).map_err(|error| error.to_string())
+        made.map(|v| v["v"].clone()).map_err(|errors| errors[0].to_string())
     }
 
     #[test]
