@@ -7,6 +7,7 @@
 mod claims;
 mod deployment;
 mod endpoints;
+mod garbage;
 mod namespace;
 mod node_ipam;
 mod pods;
@@ -84,6 +85,7 @@ type Start = fn(&Setup) -> anyhow::Result<()>;
 const CONTROLLERS: &[(&str, Start)] = &[
     ("deployment-controller", deployment::start),
     ("endpointslice-controller", endpoints::start),
+    ("garbage-collector-controller", garbage::start),
     ("namespace-controller", namespace::start),
     ("node-ipam-controller", node_ipam::start),
     ("replicaset-controller", replicaset::start),

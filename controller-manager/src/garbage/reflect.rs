@@ -1,0 +1,180 @@
+//! Follows one resource by its metadata and tells the graph: a list in pages, then a watch from there on; when the
+//! version is gone, a list again. What an object says beyond its metadata never leaves the server.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use client::{Client, Error, WatchEvent};
+use futures::StreamExt;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
+
+use super::Shared;
+use super::graph::{Graph, Identity, Owner, Seen, Uid};
+use super::plan::{FOREGROUND, ORPHAN};
+use crate::resources::{self, Resource};
+
+const LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
+pub(super) const OBJECT: &str = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1";
+const PAGE: &str = "500";
+const FIRST_WAIT: Duration = Duration::from_millis(50);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+#[derive(Deserialize)]
+struct List {
+    #[serde(default)]
+    metadata: ListMeta,
+    #[serde(default)]
+    items: Vec<Partial>,
+}
+
+#[derive(Deserialize)]
+struct Partial {
+    metadata: Meta,
+}
+
+/// The part of the metadata that matters here.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Meta {
+    uid: String,
+    name: String,
+    #[serde(default)]
+    namespace: String,
+    #[serde(default)]
+    resource_version: String,
+    #[serde(default)]
+    finalizers: Vec<String>,
+    #[serde(default)]
+    owner_references: Vec<Reference>,
+    #[serde(default)]
+    deletion_timestamp: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Reference {
+    uid: String,
+    #[serde(default)]
+    api_version: String,
+    #[serde(default)]
+    kind: String,
+    #[serde(default)]
+    name: String,
+    #[serde(default)]
+    block_owner_deletion: bool,
+}
+
+/// `g/v` or `v`.
+pub(super) fn api_version(resource: &Resource) -> String {
+    if resource.group.is_empty() {
+        resource.version.clone()
+    } else {
+        format!("{}/{}", resource.group, resource.version)
+    }
+}
+
+/// Follows forever; `synced` is called once the first list is in the graph, or the server says there is nothing to list.
+pub(super) async fn follow(shared: Arc<Shared>, resource: Resource, synced: impl FnOnce()) {
+    let mut synced = Some(synced);
+    let mut version = None;
+    let mut wait = FIRST_WAIT;
+    loop {
+        let result = match &mut version {
+            None => list(&shared, &resource).await.map(|listed| version = Some(listed)),
+            Some(version) => watch(&shared, &resource, version, &mut wait).await,
+        };
+        let refused = result.as_ref().is_err_and(|error| error.is_not_found() || error.is("MethodNotAllowed"));
+        if let Some(synced) = synced.take_if(|_| version.is_some() || refused) {
+            synced();
+        }
+        match result {
+            Ok(()) => continue,
+            Err(error) if error.is_expired() => version = None,
+            Err(error) => {
+                tracing::debug!(resource = resource.dotted(), error = error.chain(), "metadata watch interrupted");
+            }
+        }
+        tokio::time::sleep(wait.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
+        wait = (wait * 2).min(LONGEST_WAIT);
+    }
+}
+
+/// Returns the version of the list.
+async fn list(shared: &Shared, resource: &Resource) -> Result<String, Error> {
+    let mut kept: HashSet<Uid> = HashSet::new();
+    let mut token = String::new();
+    loop {
+        let query = client::rest::query(&[("limit", PAGE), ("continue", &token)]);
+        let path = format!("{}{query}", resource.collection(""));
+        let page: List = read(&shared.client, &path).await?;
+        for item in page.items {
+            let seen = shared.tell(|graph| {
+                let seen = convert(graph, resource, item.metadata);
+                let uid = seen.uid.clone();
+                (graph.present(seen), uid)
+            });
+            kept.insert(seen);
+        }
+        token = page.metadata.continue_.unwrap_or_default();
+        if token.is_empty() {
+            shared.tell(|graph| (graph.listed(&api_version(resource), &resource.kind, &kept), ()));
+            return Ok(page.metadata.resource_version.unwrap_or_default());
+        }
+    }
+}
+
+async fn read(client: &Client, path: &str) -> Result<List, Error> {
+    resources::read(client, path, LIST).await
+}
+
+/// Follows from `version` on, and keeps it; an error also when the watch ends without a word.
+async fn watch(shared: &Shared, resource: &Resource, version: &mut String, wait: &mut Duration) -> Result<(), Error> {
+    let query = client::rest::query(&[("resourceVersion", version)]);
+    let joint = if query.is_empty() { '?' } else { '&' };
+    let path = format!("{}{query}{joint}watch=true&allowWatchBookmarks=true", resource.collection(""));
+    let events = shared.client.watch_path::<Partial>(&path, OBJECT).await?;
+    let mut events = std::pin::pin!(events);
+    let mut silent = true;
+    while let Some(event) = events.next().await {
+        match event? {
+            WatchEvent::Added(object) | WatchEvent::Modified(object) => {
+                version.clone_from(&object.metadata.resource_version);
+                shared.tell(|graph| {
+                    let seen = convert(graph, resource, object.metadata);
+                    (graph.present(seen), ())
+                });
+            }
+            WatchEvent::Deleted(object) => {
+                version.clone_from(&object.metadata.resource_version);
+                shared.tell(|graph| (graph.gone(&object.metadata.uid), ()));
+            }
+            WatchEvent::Bookmark(revision) => *version = revision.to_string(),
+        }
+        silent = false;
+        *wait = FIRST_WAIT;
+    }
+    if silent { Err(Error::Config("the watch ended without an event".into())) } else { Ok(()) }
+}
+
+fn convert(graph: &mut Graph, resource: &Resource, meta: Meta) -> Seen {
+    let has = |finalizer: &str| meta.finalizers.iter().any(|present| present == finalizer);
+    let (orphan, foreground) = (has(ORPHAN), has(FOREGROUND));
+    let identity = Identity {
+        api_version: graph.name(&api_version(resource)),
+        kind: graph.name(&resource.kind),
+        namespace: meta.namespace.into(),
+        name: meta.name.into(),
+    };
+    let owner = |graph: &mut Graph, reference: Reference| Owner {
+        uid: graph.uid(&reference.uid),
+        api_version: graph.name(&reference.api_version),
+        kind: graph.name(&reference.kind),
+        name: reference.name.into(),
+        blocking: reference.block_owner_deletion,
+    };
+    let owners = meta.owner_references.into_iter().map(|reference| owner(graph, reference)).collect();
+    Seen { uid: graph.uid(&meta.uid), identity, owners, going: meta.deletion_timestamp.is_some(), orphan, foreground }
+}
