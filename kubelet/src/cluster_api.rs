@@ -81,6 +81,14 @@ impl Follower {
     }
 
     fn tell(&self) {
+        let synced = match &self.source {
+            Source::ConfigMap(cache) => cache.is_synced(),
+            Source::Secret(cache) => cache.is_synced(),
+        };
+        // The first list is no change: whoever needs it waits for it.
+        if !synced {
+            return;
+        }
         let mut listeners = self.listeners.lock();
         listeners.retain(|listener| listener.strong_count() > 0);
         let told: Vec<_> = listeners.iter().filter_map(Weak::upgrade).collect();

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 
+use super::mailbox::Mailbox;
 use super::memory::{Failure, Retry};
 use super::{Node, hooks};
 use crate::cluster::{Interest, Severity};
@@ -38,6 +39,8 @@ pub struct Launch {
     pub volumes: Volumes,
     /// What it refers to.
     pub interest: Arc<dyn Interest>,
+    /// Told of the image before the container is seen, so that its first status is complete.
+    pub mailbox: Arc<Mailbox>,
 }
 
 /// A container that runs.
@@ -76,6 +79,8 @@ impl Launch {
     /// What the container then waits for.
     pub async fn run(self) -> Result<Launched, Failure> {
         let image_id = self.image().await?;
+        let image = pod::image(&self.container).to_string();
+        self.mailbox.note(|news| drop(news.images.insert(image, image_id.clone())));
         let spec = match self.configure().await {
             Ok(spec) => spec,
             Err(message) => {

@@ -24,6 +24,8 @@ pub struct News {
     pub objects_changed: bool,
     /// What failed may be tried again at once.
     pub retry: bool,
+    /// References of images that were found, by image.
+    pub images: BTreeMap<String, String>,
     /// Results of probes.
     pub probes: BTreeMap<(ContainerId, ProbeKind), bool>,
 }
@@ -40,6 +42,11 @@ impl Mailbox {
     pub fn tell(&self, change: impl FnOnce(&mut News)) {
         change(&mut self.news.lock());
         self.notify.notify_one();
+    }
+
+    /// Changes the news without waking the worker: it finds them when it looks next.
+    pub fn note(&self, change: impl FnOnce(&mut News)) {
+        change(&mut self.news.lock());
     }
 
     /// Wakes the worker: the runtime has something new.

@@ -40,6 +40,21 @@ pub enum Done {
     Nothing,
 }
 
+impl Done {
+    /// What it was, for logs.
+    pub fn title(&self) -> &'static str {
+        match self {
+            Self::Supplied(_) => "volumes",
+            Self::Sandboxed(_) => "sandbox",
+            Self::SandboxStopped(..) => "sandbox stopped",
+            Self::Launched { .. } => "container started",
+            Self::Stopped(_) => "container stopped",
+            Self::Written(_) => "status written",
+            Self::Nothing => "cleaned up",
+        }
+    }
+}
+
 /// Makes a sandbox.
 pub async fn run_sandbox(node: Arc<Node>, pod: Arc<Pod>, attempt: u32) -> Done {
     if attempt > 0 {

@@ -109,6 +109,11 @@ impl Report {
         self.sent = None;
     }
 
+    /// Builds on the API's status from now on, not on the last one made here.
+    pub fn rebase(&mut self) {
+        self.last = None;
+    }
+
     /// Whether a write is under way.
     pub fn is_writing(&self) -> bool {
         self.in_flight.is_some()

@@ -132,6 +132,15 @@ impl Worker {
             if uid(&mirror) != uid(&self.mirror) {
                 self.report.start_over();
             }
+            if let (None, Some(first)) = (&self.mirror, &mirror) {
+                // A restarted kubelet goes on from what it once wrote there.
+                let written = pod::status(first);
+                recall(&mut self.memory, written);
+                if let Some(start) = &written.start_time {
+                    self.memory.start_time = start.0;
+                    self.report.rebase();
+                }
+            }
             self.mirror = mirror;
         }
         if news.gone && !self.gone {
@@ -142,6 +151,7 @@ impl Worker {
             self.stale |= news.objects_changed;
             self.retry_now();
         }
+        self.memory.image_ids.extend(news.images);
         for ((id, kind), result) in news.probes {
             let probed = self.memory.probed.entry(id).or_default();
             match kind {
@@ -274,6 +284,7 @@ impl Worker {
     /// Begins an action. Returns whether the plan is to be made anew at once.
     fn act(&mut self, action: Action, seen: &Observed) -> bool {
         let (node, pod) = (self.node.clone(), self.pod.clone());
+        tracing::debug!(pod = pod::name(&pod), ?action, "acting");
         match action {
             Action::PrepareVolumes => self.supply(),
             Action::RunSandbox { attempt } => {
@@ -367,6 +378,7 @@ impl Worker {
             sandbox: sandbox.clone(),
             volumes: self.supplies.volumes.clone(),
             interest: self.interest.clone(),
+            mailbox: self.mailbox.clone(),
         };
         let (container, image) = (name.to_string(), pod::image(spec).to_string());
         self.memory.starting = Some(container.clone());
@@ -376,6 +388,9 @@ impl Worker {
     /// Takes the result of an operation; one that was aborted has none.
     fn done(&mut self, done: Result<Done, tokio::task::JoinError>) {
         let now = self.node.now();
+        if let Ok(done) = &done {
+            tracing::debug!(pod = pod::name(&self.pod), what = done.title(), "done");
+        }
         match done {
             Ok(Done::Supplied(result)) => self.supplied(result, now),
             Ok(Done::Sandboxed(result)) => {
@@ -557,6 +572,7 @@ impl Worker {
         match self.report.next(object.as_ref(), now) {
             Err(wake) => wake,
             Ok(write) => {
+                tracing::debug!(pod = pod::name(&self.pod), patch = %write.patch, "writing status");
                 let node = self.node.clone();
                 self.operations.spawn(async move {
                     Done::Written(node.cluster.patch_status(&write.namespace, &write.name, write.patch).await)
@@ -579,7 +595,7 @@ fn recall(memory: &mut Memory, status: &PodStatus) {
         if container.state.as_ref().is_some_and(|s| s.running.is_some()) {
             let startup = container.started.filter(|started| *started);
             let readiness = startup.map(|_| container.ready);
-            memory.probed.insert(id.to_string(), Probed { startup, liveness: None, readiness });
+            memory.probed.entry(id.to_string()).or_insert(Probed { startup, liveness: None, readiness });
         }
     }
 }

@@ -34,6 +34,8 @@ fn one(view: &View<'_>, role: Role, spec: &Spec) -> ContainerStatus {
         container_id: latest.map(|c| id(view, c)),
         state: Some(waiting_by_default(view)),
         started: Some(false),
+        // Written even when empty, as upstream does: what the API has is then what is compared with.
+        last_state: Some(State::default()),
         resources: spec.resources.clone().filter(|_| latest.is_some()),
         ..ContainerStatus::default()
     };
@@ -49,7 +51,7 @@ fn one(view: &View<'_>, role: Role, spec: &Spec) -> ContainerStatus {
         ContainerState::Running => {
             let started_at = latest.started_at.map(Time);
             status.state = Some(State { running: Some(ContainerStateRunning { started_at }), ..State::default() });
-            status.last_state = before.map(|c| terminated(view, c));
+            status.last_state = Some(before.map(|c| terminated(view, c)).unwrap_or_default());
             let started = is_started(spec, latest, view.memory);
             status.started = Some(started);
             let passes = spec.readiness_probe.is_none() || view.memory.probes(&latest.id).readiness == Some(true);
@@ -62,7 +64,7 @@ fn one(view: &View<'_>, role: Role, spec: &Spec) -> ContainerStatus {
             }
             None => {
                 status.state = Some(terminated(view, latest));
-                status.last_state = before.map(|c| terminated(view, c));
+                status.last_state = Some(before.map(|c| terminated(view, c)).unwrap_or_default());
                 status.ready = role == Role::Init && latest.exit_code == Some(0);
             }
         },
@@ -70,7 +72,7 @@ fn one(view: &View<'_>, role: Role, spec: &Spec) -> ContainerStatus {
             if let Some(waiting) = waits(view, &spec.name) {
                 status.state = Some(waiting);
             }
-            status.last_state = before.map(|c| terminated(view, c));
+            status.last_state = Some(before.map(|c| terminated(view, c)).unwrap_or_default());
         }
     }
     status
