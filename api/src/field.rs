@@ -185,7 +185,7 @@ mod tests {
     fn several_errors_stand_in_brackets_once_each() {
         let one = FieldError::required(&Path::new("a"), "");
         let two = FieldError::required(&Path::new("b"), "");
-        assert_eq!(aggregate(&[one.clone()]), "a: Required value");
+        assert_eq!(aggregate(std::slice::from_ref(&one)), "a: Required value");
         assert_eq!(aggregate(&[one.clone(), one.clone()]), "a: Required value");
         assert_eq!(aggregate(&[one, two]), "[a: Required value, b: Required value]");
     }

@@ -1,6 +1,8 @@
 //! The rules in a real kernel: a network namespace of its own (`unshare --net`), real nft, real sockets on loopback.
 //! Needs root and nft; says so loudly and passes where they are missing.
 
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};

@@ -46,7 +46,8 @@ impl<K> Change<K> {
         }
     }
 
-    /// The state after, if there is one.
+    /// The state after, if there is one. (The pair of `old`, no constructor.)
+    #[allow(clippy::new_ret_no_self)]
     pub fn new(&self) -> Option<&Arc<K>> {
         match self {
             Self::Added(new) | Self::Updated { new, .. } => Some(new),
@@ -246,12 +247,15 @@ impl<K> Subscription<K> {
     }
 }
 
+/// Kind, namespace and selection of a cache → the `Cache<K>` itself.
+type Known = HashMap<(TypeId, String, ListOptions), Arc<dyn Any + Send + Sync>>;
+
 /// The caches of a process. Clones share them.
 #[derive(Clone)]
 pub struct Caches {
     client: Client,
     context: Context,
-    caches: Arc<Mutex<HashMap<(TypeId, String, ListOptions), Arc<dyn Any + Send + Sync>>>>,
+    caches: Arc<Mutex<Known>>,
 }
 
 impl Caches {

@@ -122,6 +122,7 @@ fn kubelet(layout: &Layout, cluster: &Cluster, node: &str, address: &str) -> Vec
             ("--container-runtime", cluster.runtime.clone()),
             ("--cgroup-root", cluster.cgroup(node)),
             ("--capacity-divide", cluster.nodes.to_string()),
+            ("--hide", layout.root().display().to_string()),
         ],
     )
 }
