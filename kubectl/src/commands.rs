@@ -1,0 +1,191 @@
+//! The table of commands: name, words, flags, and what runs. A new command is a row here and a function in `cmd`.
+
+use futures::future::LocalBoxFuture;
+
+use crate::cmd;
+use crate::error::Result;
+use crate::flags::Takes::{Array, Bool, Duration, Int, List, Optional, Text};
+use crate::flags::{Flag, flag};
+use crate::line::Call;
+
+/// What runs a command.
+pub type Run = fn(Call) -> LocalBoxFuture<'static, Result<()>>;
+
+/// One command.
+pub struct Command {
+    /// Its word.
+    pub name: &'static str,
+    /// Other words for it.
+    pub aliases: &'static [&'static str],
+    /// What follows, for the help.
+    pub usage: &'static str,
+    /// One sentence.
+    pub about: &'static str,
+    /// Its flags, in groups that commands share.
+    pub flags: &'static [&'static [Flag]],
+    /// What runs; `None` if it only has commands below it.
+    pub run: Option<Run>,
+    /// Commands below it.
+    pub sub: &'static [Command],
+}
+
+/// A row of the table.
+const fn command(
+    name: &'static str,
+    usage: &'static str,
+    about: &'static str,
+    flags: &'static [&'static [Flag]],
+    run: Run,
+) -> Command {
+    Command { name, aliases: &[], usage, about, flags, run: Some(run), sub: &[] }
+}
+
+/// A row with commands below it.
+const fn group(name: &'static str, about: &'static str, sub: &'static [Command]) -> Command {
+    Command { name, aliases: &[], usage: "SUBCOMMAND", about, flags: &[], run: None, sub }
+}
+
+macro_rules! run {
+    ($path:path) => {
+        |call| Box::pin($path(call))
+    };
+}
+
+/// Flags of every command.
+pub const GLOBAL: &[Flag] = &[
+    flag("kubeconfig", "", Text(""), "Path to the kubeconfig file to use for CLI requests."),
+    flag("context", "", Text(""), "The name of the kubeconfig context to use"),
+    flag("cluster", "", Text(""), "The name of the kubeconfig cluster to use"),
+    flag("user", "", Text(""), "The name of the kubeconfig user to use"),
+    flag("namespace", "n", Text(""), "If present, the namespace scope for this CLI request"),
+    flag("server", "s", Text(""), "The address and port of the Kubernetes API server"),
+    flag("token", "", Text(""), "Bearer token for authentication to the API server"),
+    flag("as", "", Text(""), "Username to impersonate for the operation."),
+    flag("as-group", "", Array, "Group to impersonate for the operation, this flag can be repeated."),
+    flag("request-timeout", "", Text("0"), "The length of time to wait before giving up on a single server request."),
+    flag("v", "v", Int(0), "number for the log level verbosity"),
+    flag(
+        "insecure-skip-tls-verify",
+        "",
+        Bool(false),
+        "If true, the server's certificate will not be checked for validity.",
+    ),
+    flag("certificate-authority", "", Text(""), "Path to a cert file for the certificate authority"),
+    flag("cache-dir", "", Text(""), "Default cache directory; nothing is cached on disk."),
+    flag("warnings-as-errors", "", Bool(false), "Treat warnings received from the server as errors."),
+];
+
+const OUTPUT: &[Flag] = &[
+    flag("output", "o", Text(""), "Output format."),
+    flag("template", "", Text(""), "Template string or path to template file to use when -o=jsonpath-file."),
+    flag("show-managed-fields", "", Bool(false), "If true, keep the managedFields when printing objects."),
+    flag(
+        "allow-missing-template-keys",
+        "",
+        Bool(true),
+        "If true, ignore any errors in templates when a field is missing.",
+    ),
+];
+const FILES: &[Flag] = &[
+    flag("filename", "f", List, "Filename, directory, or URL to files."),
+    flag("recursive", "R", Bool(false), "Process the directory used in -f, --filename recursively."),
+    flag("kustomize", "k", Text(""), "Not supported."),
+];
+const LABELS: &[Flag] = &[flag("selector", "l", Text(""), "Selector (label query) to filter on.")];
+const FIELDS: &[Flag] = &[flag("field-selector", "", Text(""), "Selector (field query) to filter on.")];
+const EVERYWHERE: &[Flag] = &[flag("all-namespaces", "A", Bool(false), "If present, across all namespaces.")];
+const ALL: &[Flag] =
+    &[flag("all", "", Bool(false), "Select all resources, in the namespace of the specified resource types.")];
+const CHUNK: &[Flag] = &[flag("chunk-size", "", Int(500), "Return large lists in chunks rather than all at once.")];
+const DRY: &[Flag] =
+    &[flag("dry-run", "", Optional("none", "unchanged"), "Must be \"none\", \"server\", or \"client\".")];
+const VALIDATE: &[Flag] =
+    &[flag("validate", "", Optional("strict", "strict"), "Must be one of: strict (or true), warn, ignore (or false).")];
+const MANAGER: &[Flag] = &[flag("field-manager", "", Text(""), "Name of the manager used to track field ownership.")];
+const DELETING: &[Flag] = &[
+    flag("grace-period", "", Int(-1), "Period of time in seconds given to the resource to terminate gracefully."),
+    flag("force", "", Bool(false), "If true, immediately remove resources from API and bypass graceful deletion."),
+    flag("cascade", "", Optional("background", "background"), "Must be \"background\", \"orphan\", or \"foreground\"."),
+    flag(
+        "timeout",
+        "",
+        Duration("0s"),
+        "The length of time to wait before giving up on a delete, zero means determine a timeout from the size of the object",
+    ),
+];
+
+const GET: &[Flag] = &[
+    flag("watch", "w", Bool(false), "After listing/getting the requested object, watch for changes."),
+    flag("watch-only", "", Bool(false), "Watch for changes to the requested object(s), without listing/getting first."),
+    flag("output-watch-events", "", Bool(false), "Output watch event objects when --watch or --watch-only is used."),
+    flag("sort-by", "", Text(""), "If non-empty, sort list types using this field specification."),
+    flag("show-labels", "", Bool(false), "When printing, show all labels as the last column"),
+    flag("label-columns", "L", List, "Labels that are going to be presented as columns."),
+    flag("show-kind", "", Bool(false), "If present, list the resource type for the requested object(s)."),
+    flag("no-headers", "", Bool(false), "When using the default or custom-column output format, don't print headers."),
+    flag(
+        "ignore-not-found",
+        "",
+        Bool(false),
+        "If the requested object does not exist the command will return exit code 0.",
+    ),
+    flag("raw", "", Text(""), "Raw URI to request from the server."),
+    flag("server-print", "", Bool(true), "If true, have the server return the appropriate table output."),
+    flag("subresource", "", Text(""), "If specified, gets the subresource of the requested object."),
+];
+const APPLY: &[Flag] = &[
+    flag("server-side", "", Bool(false), "If true, apply runs in the server instead of the client."),
+    flag("force-conflicts", "", Bool(false), "If true, server-side apply will force the changes against conflicts."),
+    flag("prune", "", Bool(false), "Not supported."),
+    flag("overwrite", "", Bool(true), "Automatically resolve conflicts between the modified and live configuration."),
+];
+const DELETE: &[Flag] = &[
+    flag("wait", "", Bool(true), "If true, wait for resources to be gone before returning."),
+    flag("now", "", Bool(false), "If true, resources are signaled for immediate shutdown."),
+    flag("ignore-not-found", "", Bool(false), "Treat \"resource not found\" as a successful delete."),
+    flag("raw", "", Text(""), "Raw URI to DELETE to the server."),
+];
+const CREATE: &[Flag] = &[
+    flag(
+        "save-config",
+        "",
+        Bool(false),
+        "If true, the configuration of current object will be saved in its annotation.",
+    ),
+    flag("raw", "", Text(""), "Raw URI to POST to the server."),
+    flag("edit", "", Bool(false), "Not supported."),
+];
+
+/// All commands.
+pub static COMMANDS: &[Command] = &[
+    command(
+        "get",
+        "[TYPE[.VERSION][.GROUP] [NAME | -l label] | TYPE/NAME ...]",
+        "Display one or many resources",
+        &[GET, OUTPUT, FILES, LABELS, FIELDS, EVERYWHERE, CHUNK],
+        run!(cmd::get::run),
+    ),
+    command(
+        "apply",
+        "(-f FILENAME | -k DIRECTORY)",
+        "Apply a configuration to a resource by file name or stdin",
+        &[APPLY, OUTPUT, FILES, LABELS, ALL, DRY, VALIDATE, MANAGER, DELETING],
+        run!(cmd::apply::run),
+    ),
+    command(
+        "delete",
+        "([-f FILENAME] | TYPE [(NAME | -l label | --all)])",
+        "Delete resources by file names, stdin, resources and names, or by resources and label selector",
+        &[DELETE, DELETING, OUTPUT, FILES, LABELS, FIELDS, EVERYWHERE, ALL, DRY],
+        run!(cmd::delete::run),
+    ),
+    Command {
+        name: "create",
+        aliases: &[],
+        usage: "-f FILENAME",
+        about: "Create a resource from a file or from stdin",
+        flags: &[CREATE, OUTPUT, FILES, LABELS, DRY, VALIDATE, MANAGER],
+        run: Some(run!(cmd::create::run)),
+        sub: &[],
+    },
+];

@@ -1,0 +1,339 @@
+//! Which objects a command line means (cli-runtime, pkg/resource/builder.go): `pods a b`, `pods,svc -l app=x`, `deploy/x`,
+//! `-f file`, `--all`. What the words mean is decided without a request; then it is fetched.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::error::{Error, Result, fail};
+use crate::files;
+use crate::resources::{ResourceRef, Resources};
+use crate::session::{JSON, Session, with_query};
+
+/// Something on the command line: one object or a collection.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Target {
+    /// What it is.
+    pub resource: ResourceRef,
+    /// Where; empty for all namespaces and for what lives in none.
+    pub namespace: String,
+    /// Its name; `None` for a collection.
+    pub name: Option<String>,
+}
+
+/// An object and where it came from.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// What it is.
+    pub resource: ResourceRef,
+    /// Where it lives.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Its content.
+    pub object: Value,
+    /// File it was read from, or empty.
+    pub source: String,
+}
+
+impl Found {
+    /// Its path.
+    pub fn path(&self) -> String {
+        self.resource.path(&self.namespace, &self.name)
+    }
+
+    /// `deployment.apps/x`.
+    pub fn title(&self) -> String {
+        format!("{}/{}", self.resource.one(), self.name)
+    }
+
+    /// Of a live object.
+    pub fn live(resource: &ResourceRef, object: Value) -> Self {
+        Self {
+            resource: resource.clone(),
+            namespace: api::object::namespace(&object).to_string(),
+            name: api::object::name(&object).to_string(),
+            object,
+            source: String::new(),
+        }
+    }
+}
+
+/// How the words are to be read.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// `-l`.
+    pub labels: String,
+    /// `--field-selector`.
+    pub fields: String,
+    /// Types without names mean everything of them.
+    pub everything: bool,
+    /// `-A`.
+    pub all_namespaces: bool,
+}
+
+impl Options {
+    /// From the usual flags.
+    pub fn of(session: &Session) -> Self {
+        Self {
+            labels: session.flags.text("selector").into(),
+            fields: session.flags.text("field-selector").into(),
+            everything: session.flags.is("all"),
+            all_namespaces: session.flags.is("all-namespaces"),
+        }
+    }
+
+    fn selects(&self) -> bool {
+        !self.labels.is_empty() || !self.fields.is_empty()
+    }
+}
+
+/// What the words mean.
+pub fn targets(words: &[String], resources: &Resources, namespace: &str, options: &Options) -> Result<Vec<Target>> {
+    if words.iter().any(|word| word.contains('/')) {
+        if options.selects() {
+            return Err(fail!("name cannot be provided when a selector is specified"));
+        }
+        if options.everything {
+            return Err(fail!("setting 'all' parameter but found a non empty selector. "));
+        }
+        return words.iter().map(|word| slashed(word, resources, namespace, options)).collect();
+    }
+    let Some(types) = words.first() else { return Ok(Vec::new()) };
+    let mut found = Vec::new();
+    for word in types.split(',') {
+        if word.is_empty() {
+            continue;
+        }
+        match resources.category(word) {
+            list if list.is_empty() => found.push(resources.find(word)?),
+            list => found.extend(list),
+        }
+    }
+    let space = |resource: &ResourceRef| match resource.namespaced && !options.all_namespaces {
+        true => namespace.to_string(),
+        false => String::new(),
+    };
+    if words.len() == 1 {
+        if !options.selects() && !options.everything {
+            return Err(fail!("resource(s) were provided, but no name was specified"));
+        }
+        return Ok(found.into_iter().map(|r| Target { namespace: space(&r), name: None, resource: r }).collect());
+    }
+    if options.selects() {
+        return Err(fail!("name cannot be provided when a selector is specified"));
+    }
+    let mut list = Vec::new();
+    for resource in &found {
+        if options.all_namespaces && resource.namespaced {
+            return Err(fail!("a resource cannot be retrieved by name across all namespaces"));
+        }
+        let named =
+            |name: &String| Target { resource: resource.clone(), namespace: space(resource), name: Some(name.clone()) };
+        list.extend(words[1..].iter().map(named));
+    }
+    Ok(list)
+}
+
+fn slashed(word: &str, resources: &Resources, namespace: &str, options: &Options) -> Result<Target> {
+    let Some((kind, name)) = word.split_once('/') else {
+        return Err(fail!(
+            "there is no need to specify a resource type as a separate argument when passing arguments in resource/name form (e.g. 'kubectl get resource/<resource_name>' instead of 'kubectl get resource resource/<resource_name>'"
+        ));
+    };
+    if name.contains('/') {
+        return Err(fail!("arguments in resource/name form may not have more than one slash"));
+    }
+    if kind.is_empty() || name.is_empty() || kind.contains(',') {
+        return Err(fail!("arguments in resource/name form must have a single resource and name"));
+    }
+    let resource = resources.find(kind)?;
+    if options.all_namespaces && resource.namespaced {
+        return Err(fail!("a resource cannot be retrieved by name across all namespaces"));
+    }
+    let namespace = if resource.namespaced { namespace.to_string() } else { String::new() };
+    Ok(Target { resource, namespace, name: Some(name.to_string()) })
+}
+
+/// Fetches what a target is: one document (object, list or table), several when a collection comes in pages.
+pub async fn fetch(
+    session: &Session,
+    target: &Target,
+    options: &Options,
+    accept: &str,
+    more: &[(&str, &str)],
+) -> Result<Vec<Value>> {
+    if let Some(name) = &target.name {
+        let path = with_query(&target.resource.path(&target.namespace, name), more);
+        return Ok(vec![session.json(Method::GET, &path, accept, None).await?]);
+    }
+    let limit = session.flags.text("chunk-size").parse().unwrap_or(session.flags.int("chunk-size"));
+    let limit = if limit > 0 { limit.to_string() } else { String::new() };
+    let path = with_query(
+        &target.resource.collection(&target.namespace),
+        &[("labelSelector", &options.labels), ("fieldSelector", &options.fields), ("limit", &limit)],
+    );
+    let path = with_query(&path, more);
+    let mut pages = Vec::new();
+    let mut token = String::new();
+    loop {
+        let page = session.json(Method::GET, &with_query(&path, &[("continue", &token)]), accept, None).await?;
+        token = page.pointer("/metadata/continue").and_then(Value::as_str).unwrap_or_default().to_string();
+        pages.push(page);
+        if token.is_empty() {
+            return Ok(pages);
+        }
+    }
+}
+
+/// The objects that arguments and `-f` mean, read from the server.
+pub async fn live(session: &Session, words: &[String], options: &Options) -> Result<(Vec<Found>, Vec<Error>)> {
+    let namespace = session.namespace()?;
+    let mut targets = Vec::new();
+    let filenames = session.flags.list("filename");
+    if !filenames.is_empty() {
+        for found in local(session).await? {
+            targets.push(Target { resource: found.resource, namespace: found.namespace, name: Some(found.name) });
+        }
+    }
+    targets.extend(self::targets(words, session.resources().await?, &namespace, options)?);
+    let (mut all, mut errors) = (Vec::new(), Vec::new());
+    for target in &targets {
+        match fetch(session, target, options, JSON, &[]).await {
+            Ok(pages) => all.extend(pages.into_iter().flat_map(|page| unlist(&target.resource, page))),
+            Err(error) => errors.push(error),
+        }
+    }
+    Ok((all, errors))
+}
+
+/// One object by words that must mean exactly one kind of thing: `pod x`, `deploy/x`, or `x` of a default type.
+pub async fn one(session: &Session, words: &[String], default: &str) -> Result<Found> {
+    let resources = session.resources().await?;
+    let namespace = session.namespace()?;
+    let words: Vec<String> = match words {
+        [word] if !word.contains('/') && !default.is_empty() => vec![format!("{default}/{word}")],
+        other => other.to_vec(),
+    };
+    let targets = targets(&words, resources, &namespace, &Options::default())?;
+    let [target] = targets.as_slice() else { return Err(fail!("expected exactly one object")) };
+    let object = fetch(session, target, &Options::default(), JSON, &[]).await?.remove(0);
+    Ok(Found::live(&target.resource, object))
+}
+
+/// A list's items with their kind written into each.
+pub fn unlist(resource: &ResourceRef, mut page: Value) -> Vec<Found> {
+    let is_list = page["kind"].as_str().is_some_and(|kind| kind.ends_with("List")) && page["items"].is_array();
+    if !is_list {
+        return vec![Found::live(resource, page)];
+    }
+    let items = match page["items"].take() {
+        Value::Array(items) => items,
+        _ => Vec::new(),
+    };
+    let complete = |mut item: Value| {
+        item["apiVersion"] = json!(resource.api_version());
+        item["kind"] = json!(resource.kind);
+        Found::live(resource, item)
+    };
+    items.into_iter().map(complete).collect()
+}
+
+/// What the files of `-f` hold, with namespaces filled in; errors of single documents end it.
+pub async fn local(session: &Session) -> Result<Vec<Found>> {
+    let documents = files::read(session.flags.list("filename"), session.flags.is("recursive")).await?;
+    let resources = session.resources().await?;
+    let mut all = Vec::new();
+    for document in documents {
+        all.push(identify(document, resources, &session.namespace()?, session.namespace_given())?);
+    }
+    Ok(all)
+}
+
+/// Finds the resource of a document and where it belongs.
+pub fn identify(document: files::Document, resources: &Resources, namespace: &str, enforced: bool) -> Result<Found> {
+    let files::Document { mut object, source } = document;
+    let (api_version, kind) = (text(&object, "apiVersion"), text(&object, "kind"));
+    let name = api::object::name(&object).to_string();
+    let own = api::object::namespace(&object).to_string();
+    let Some(resource) = resources.of_kind(&api_version, &kind) else {
+        return Err(fail!(
+            "resource mapping not found for name: {name:?} namespace: {own:?} from {source:?}: no matches for kind {kind:?} in version {api_version:?}\nensure CRDs are installed first"
+        ));
+    };
+    let mut place = own.clone();
+    if resource.namespaced {
+        if own.is_empty() {
+            place = namespace.to_string();
+            api::object::set_namespace(&mut object, namespace);
+        } else if enforced && own != namespace {
+            return Err(fail!(
+                "the namespace from the provided object {own:?} does not match the namespace {namespace:?}. You must pass '--namespace={own}' to perform this operation."
+            ));
+        }
+    }
+    Ok(Found { resource, namespace: place, name, object, source })
+}
+
+fn text(value: &Value, key: &str) -> String {
+    value[key].as_str().unwrap_or_default().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::resources::tests::served;
+
+    fn run(line: &str, options: &Options) -> Result<Vec<String>> {
+        let words: Vec<String> = line.split_whitespace().map(str::to_string).collect();
+        let show = |target: Target| match target.name {
+            Some(name) => target.resource.path(&target.namespace, &name),
+            None => target.resource.collection(&target.namespace),
+        };
+        Ok(targets(&words, &served(), "ns", options)?.into_iter().map(show).collect())
+    }
+
+    #[test]
+    fn words_become_paths() {
+        let all = Options { everything: true, ..Options::default() };
+        let none = Options::default();
+        assert_eq!(run("po,node", &all).unwrap(), ["/api/v1/namespaces/ns/pods", "/api/v1/nodes"]);
+        assert_eq!(run("po a b", &none).unwrap(), ["/api/v1/namespaces/ns/pods/a", "/api/v1/namespaces/ns/pods/b"]);
+        assert_eq!(
+            run("deploy/a no/b", &none).unwrap(),
+            ["/apis/apps/v1/namespaces/ns/deployments/a", "/api/v1/nodes/b"]
+        );
+        let everywhere = Options { all_namespaces: true, everything: true, ..Options::default() };
+        assert_eq!(run("po", &everywhere).unwrap(), ["/api/v1/pods"]);
+    }
+
+    #[test]
+    fn wrong_words_are_refused_in_kubectl_s_words() {
+        let none = Options::default();
+        let labels = Options { labels: "a=b".into(), ..Options::default() };
+        for (line, options, error) in [
+            ("po", &none, "resource(s) were provided, but no name was specified"),
+            ("po a", &labels, "name cannot be provided when a selector is specified"),
+            ("po/a", &labels, "name cannot be provided when a selector is specified"),
+            ("po/a/b", &none, "arguments in resource/name form may not have more than one slash"),
+            ("po/", &none, "arguments in resource/name form must have a single resource and name"),
+            ("foo a", &none, "the server doesn't have a resource type \"foo\""),
+        ] {
+            assert_eq!(run(line, options).unwrap_err().to_string(), error, "{line}");
+        }
+    }
+
+    #[test]
+    fn documents_are_placed() {
+        let document = |namespace: &str| files::Document {
+            object: json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": namespace}}),
+            source: "f".into(),
+        };
+        let found = identify(document(""), &served(), "team", false).unwrap();
+        assert_eq!(
+            (found.path().as_str(), found.object["metadata"]["namespace"].as_str()),
+            ("/api/v1/namespaces/team/pods/p", Some("team"))
+        );
+        assert_eq!(identify(document("x"), &served(), "team", false).unwrap().namespace, "x");
+        assert!(identify(document("x"), &served(), "team", true).unwrap_err().to_string().contains("--namespace=x"));
+    }
+}
