@@ -8,6 +8,8 @@
 //! | [`finish`] | the end of a pod |
 //! | [`report`] | writes the status to the API |
 //! | [`worker`] | observes, plans, acts, reports, until the pod is gone |
+//! | `acting` | begins the plan's actions, takes what came of them |
+//! | `tending` | probes, garbage |
 //! | [`mailbox`] | what happened since the worker last looked |
 //! | [`observed`] | what the runtime has of a pod |
 //! | [`memory`] | what the worker remembers |
@@ -16,6 +18,7 @@
 //! | [`hooks`] | postStart and preStop |
 //! | [`supplies`] | makes and renews volumes and tokens |
 
+mod acting;
 pub mod finish;
 pub mod hooks;
 pub mod launch;
@@ -28,6 +31,7 @@ pub mod operations;
 pub mod plan;
 pub mod report;
 pub mod supplies;
+mod tending;
 pub mod worker;
 
 use std::net::IpAddr;

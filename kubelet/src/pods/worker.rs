@@ -9,21 +9,21 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use parking_lot::RwLock;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::launch::{Launch, field_path};
+use super::launch::field_path;
 use super::mailbox::Mailbox;
 use super::memory::{Memory, Probed, Retry, Step, Termination};
 use super::observed::Observed;
-use super::operations::{self, Done};
+use super::operations::Done;
 use super::plan::{self, Action, Plan, Waiting};
 use super::report::Report;
-use super::supplies::{self, Supplies};
+use super::supplies::Supplies;
 use super::{Node, messages};
 use crate::backoff::Backoff;
-use crate::cluster::{Interest, Severity, WriteError};
+use crate::cluster::{Interest, Severity};
 use crate::objects;
 use crate::pod;
 use crate::probes::{ProbeKind, prober};
-use crate::runtime::{self, ContainerState};
+use crate::runtime;
 use crate::status::{self, View};
 
 /// What others may see of a pod: the object with the status as the kubelet has it.
@@ -35,20 +35,20 @@ pub struct Worker {
     pub(super) mailbox: Arc<Mailbox>,
     pub(super) pod: Arc<Pod>,
     /// The API object of a static pod.
-    mirror: Option<Arc<Pod>>,
+    pub(super) mirror: Option<Arc<Pod>>,
     published: Published,
     pub(super) memory: Memory,
-    interest: Arc<dyn Interest>,
-    supplies: Supplies,
+    pub(super) interest: Arc<dyn Interest>,
+    pub(super) supplies: Supplies,
     /// The volumes are made, but what they show has changed.
-    stale: bool,
-    supplying: bool,
-    retries: Backoff,
-    operations: JoinSet<Done>,
-    stops: BTreeMap<String, AbortHandle>,
-    probers: prober::Probers,
-    waiting: BTreeMap<String, Waiting>,
-    messages: messages::Messages,
+    pub(super) stale: bool,
+    pub(super) supplying: bool,
+    pub(super) retries: Backoff,
+    pub(super) operations: JoinSet<Done>,
+    pub(super) stops: BTreeMap<String, AbortHandle>,
+    pub(super) probers: prober::Probers,
+    pub(super) waiting: BTreeMap<String, Waiting>,
+    pub(super) messages: messages::Messages,
     pub(super) report: Report,
     /// The pod is gone from its source.
     pub(super) gone: bool,
@@ -177,7 +177,7 @@ impl Worker {
     }
 
     /// Takes a newer version of the pod.
-    fn updated(&mut self, pod: Arc<Pod>) {
+    pub(super) fn updated(&mut self, pod: Arc<Pod>) {
         let version = |p: &Pod| p.metadata.resource_version.as_deref().and_then(|v| v.parse::<u64>().ok()).unwrap_or(0);
         if version(&pod) < version(&self.pod) {
             return;
@@ -192,7 +192,7 @@ impl Worker {
     }
 
     /// The pod is to be deleted; a later call can only shorten the grace period.
-    fn terminate(&mut self, grace_seconds: i64) {
+    pub(super) fn terminate(&mut self, grace_seconds: i64) {
         let now = self.node.now();
         let termination = self.memory.termination.get_or_insert_with(|| Termination {
             since: now,
@@ -281,270 +281,6 @@ impl Worker {
         self.waiting = plan.waiting.clone();
     }
 
-    /// Begins an action. Returns whether the plan is to be made anew at once.
-    fn act(&mut self, action: Action, seen: &Observed) -> bool {
-        let (node, pod) = (self.node.clone(), self.pod.clone());
-        tracing::debug!(pod = pod::name(&pod), ?action, "acting");
-        match action {
-            Action::PrepareVolumes => self.supply(),
-            Action::RunSandbox { attempt } => {
-                self.memory.sandbox = Step::Busy;
-                self.operations.spawn(operations::run_sandbox(node, pod, attempt));
-            }
-            Action::StopSandbox { id } => {
-                self.memory.sandboxes_stopping.insert(id.clone(), Step::Busy);
-                self.operations.spawn(operations::stop_sandbox(node, pod, id));
-            }
-            Action::Start { container, attempt, after } => self.launch(&container, attempt, after, seen),
-            Action::Stop { id, container, grace, message } => {
-                let killed_by = self.node.now().saturating_add(grace).unwrap_or(Timestamp::MAX);
-                // Asked again with less time: the hook has had its turn.
-                let first = self.memory.stopping.insert(id.clone(), killed_by).is_none();
-                let stop = operations::stop(node, pod, id.clone(), container, grace, first, message);
-                if let Some(slower) = self.stops.insert(id, self.operations.spawn(stop)) {
-                    slower.abort();
-                }
-            }
-            Action::Terminate { reason, message } => {
-                self.node.cluster.event(&self.pod, None, Severity::Normal, &reason, &message);
-                let grace_seconds = pod::grace_seconds(&self.pod);
-                let since = self.node.now();
-                self.memory.termination = Some(Termination { since, grace_seconds, deletion: false, reason, message });
-                return true;
-            }
-            Action::Finished => self.settle(),
-        }
-        false
-    }
-
-    /// The pod has run to its end but its object stays: its volumes are of no more use, its logs are.
-    fn settle(&mut self) {
-        let settled = self.memory.finished && self.memory.volumes == Step::Todo;
-        if settled || self.supplying {
-            return;
-        }
-        self.memory.finished = true;
-        self.memory.volumes = Step::Todo;
-        self.supplies = Supplies::default();
-        let (paths, uid) = (self.node.paths.clone(), pod::uid(&self.pod).to_string());
-        self.operations.spawn_blocking(move || {
-            if let Err(error) = crate::volumes::setup::teardown(&paths, &uid) {
-                tracing::warn!(%error, uid, "volumes cannot be removed");
-            }
-            Done::Nothing
-        });
-    }
-
-    fn supply(&mut self) {
-        if self.memory.volumes != Step::Done {
-            self.memory.volumes = Step::Busy;
-        }
-        (self.supplying, self.stale) = (true, false);
-        let (node, pod, interest) = (self.node.clone(), self.pod.clone(), self.interest.clone());
-        let before = self.supplies.clone();
-        self.operations.spawn(async move { Done::Supplied(supplies::provide(&node, &pod, &interest, before).await) });
-    }
-
-    /// Brings made volumes up to date when what they show has changed or a token gets old.
-    fn refresh_volumes(&mut self, now: Timestamp) -> Option<Timestamp> {
-        if self.memory.volumes != Step::Done || self.supplying || self.memory.termination.is_some() {
-            return None;
-        }
-        let waits = self.retries.until_since_update("refresh", now);
-        let renew = self.supplies.renew();
-        if self.stale || renew.is_some_and(|at| at <= now) {
-            if waits.is_some() {
-                return waits;
-            }
-            self.supply();
-            return None;
-        }
-        renew
-    }
-
-    fn launch(&mut self, name: &str, attempt: u32, after: Option<Timestamp>, seen: &Observed) {
-        let (Some((role, spec)), Some(sandbox)) = (pod::container(&self.pod, name), seen.ready_sandbox()) else {
-            return;
-        };
-        if let Some(after) = after {
-            self.memory.crashes.next(name, after, self.node.now());
-        }
-        let launch = Launch {
-            node: self.node.clone(),
-            pod: self.pod.clone(),
-            role,
-            container: spec.clone(),
-            attempt,
-            sandbox: sandbox.clone(),
-            volumes: self.supplies.volumes.clone(),
-            interest: self.interest.clone(),
-            mailbox: self.mailbox.clone(),
-        };
-        let (container, image) = (name.to_string(), pod::image(spec).to_string());
-        self.memory.starting = Some(container.clone());
-        self.operations.spawn(async move { Done::Launched { container, image, result: launch.run().await } });
-    }
-
-    /// Takes the result of an operation; one that was aborted has none.
-    fn done(&mut self, done: Result<Done, tokio::task::JoinError>) {
-        let now = self.node.now();
-        if let Ok(done) = &done {
-            tracing::debug!(pod = pod::name(&self.pod), what = done.title(), "done");
-        }
-        match done {
-            Ok(Done::Supplied(result)) => self.supplied(result, now),
-            Ok(Done::Sandboxed(result)) => {
-                self.memory.sandbox = match result {
-                    Ok(_) => Step::Todo,
-                    Err(_) => self.later("sandbox", now),
-                };
-            }
-            Ok(Done::SandboxStopped(id, result)) => {
-                let step = if result.is_ok() { Step::Done } else { self.later("stop", now) };
-                self.memory.sandboxes_stopping.insert(id, step);
-            }
-            Ok(Done::Launched { container, image, result }) => {
-                self.memory.starting = None;
-                match result {
-                    Ok(launched) => {
-                        self.memory.failures.remove(&container);
-                        self.memory.pulls.reset(&image);
-                        self.memory.image_ids.insert(image, launched.image_id);
-                    }
-                    Err(failure) => {
-                        if let Retry::Image(image) = &failure.retry {
-                            self.memory.pulls.next(image, failure.at, now);
-                        }
-                        self.memory.failures.insert(container, failure);
-                    }
-                }
-            }
-            Ok(Done::Stopped(id)) => {
-                self.memory.stopping.remove(&id);
-                self.stops.remove(&id);
-            }
-            Ok(Done::Written(result)) => self.written(result, now),
-            Ok(Done::Nothing) => {}
-            Err(error) if error.is_cancelled() => {}
-            Err(error) => tracing::error!(%error, pod = %pod::full_name(&self.pod), "an operation panicked"),
-        }
-    }
-
-    fn later(&mut self, what: &str, now: Timestamp) -> Step {
-        self.retries.next(what, now, now);
-        Step::Failed { retry: self.retries.until_since_update(what, now).unwrap_or(now) }
-    }
-
-    fn supplied(&mut self, result: Result<Supplies, Vec<String>>, now: Timestamp) {
-        self.supplying = false;
-        let made = self.memory.volumes == Step::Done;
-        match result {
-            Ok(supplies) => {
-                self.supplies = supplies;
-                self.memory.volumes = Step::Done;
-                self.retries.reset("volumes");
-                self.retries.reset("refresh");
-            }
-            Err(messages) => {
-                for message in &messages {
-                    self.node.cluster.event(&self.pod, None, Severity::Warning, "FailedMount", message);
-                }
-                if made {
-                    self.stale = true;
-                    self.later("refresh", now);
-                } else {
-                    self.memory.volumes = self.later("volumes", now);
-                }
-            }
-        }
-    }
-
-    fn written(&mut self, result: Result<Arc<Pod>, WriteError>, now: Timestamp) {
-        match result {
-            Ok(object) if pod::is_static(&self.pod) => {
-                self.report.written();
-                if self.mirror.as_ref().is_some_and(|m| m.metadata.uid == object.metadata.uid) {
-                    self.mirror = Some(object);
-                }
-            }
-            Ok(object) => {
-                self.report.written();
-                self.updated(object);
-            }
-            Err(WriteError::Gone) => self.report.written(),
-            Err(WriteError::Retry(why)) => {
-                tracing::debug!(why, pod = %pod::full_name(&self.pod), "status not written");
-                self.report.failed(now);
-            }
-        }
-    }
-
-    fn probe(&mut self, seen: &Observed) {
-        let mut wanted = Vec::new();
-        let ips = seen.sandbox().map(|s| s.ips.clone()).unwrap_or_default();
-        let ip = if pod::host_network(&self.pod) { self.node.ips.first() } else { ips.first() }.copied();
-        for (role, spec) in pod::all_containers(&self.pod) {
-            let Some(current) = seen.current(&spec.name).filter(|c| c.state == ContainerState::Running) else {
-                continue;
-            };
-            let probed = self.memory.probes(&current.id);
-            let passed_startup = spec.startup_probe.is_none() || probed.startup == Some(true);
-            // While a pod ends, only readiness is still of interest.
-            let ending = self.memory.termination.is_some() || self.memory.stopping.contains_key(&current.id);
-            for (kind, due, result) in [
-                (ProbeKind::Startup, !ending && probed.startup.is_none(), None),
-                (ProbeKind::Liveness, !ending && passed_startup && probed.liveness != Some(false), Some(true)),
-                (ProbeKind::Readiness, passed_startup, probed.readiness),
-            ] {
-                if due && prober::spec(spec, kind).is_some() && role != pod::Role::Init {
-                    wanted.push(prober::Task {
-                        node: self.node.clone(),
-                        pod: self.pod.clone(),
-                        role,
-                        container: spec.clone(),
-                        id: current.id.clone(),
-                        started_at: current.started_at.unwrap_or(current.created_at),
-                        kind,
-                        result,
-                        ip,
-                    });
-                }
-            }
-        }
-        self.probers.reconcile(wanted, &self.mailbox);
-        self.memory.probed.retain(|id, _| seen.containers.iter().any(|c| c.id == *id) || seen.containers.is_empty());
-    }
-
-    /// Removes ended containers but the newest two of each name (the last one is there for `logs --previous`), and
-    /// sandboxes that nothing kept was in.
-    fn collect_garbage(&mut self, seen: &Observed) {
-        let mut kept = Vec::new();
-        for (_, spec) in pod::all_containers(&self.pod) {
-            kept.extend(seen.of(&spec.name).take(2).map(|c| c.sandbox.clone()));
-            let old =
-                seen.of(&spec.name).skip(2).filter(|c| c.state == ContainerState::Exited && !c.sandbox.is_empty());
-            for container in old.cloned().collect::<Vec<_>>() {
-                let node = self.node.clone();
-                let log = node.paths.log(&self.pod, &container.name, container.attempt);
-                let message = node.paths.termination_log(pod::uid(&self.pod), &container.name, container.attempt);
-                self.operations.spawn(async move {
-                    if node.runtime.remove_container(&container.id).await.is_ok() {
-                        let _ = tokio::fs::remove_file(log).await;
-                        let _ = tokio::fs::remove_file(message).await;
-                    }
-                    Done::Nothing
-                });
-            }
-        }
-        for sandbox in seen.sandboxes.iter().skip(1).filter(|s| !s.ready && !kept.contains(&s.id)) {
-            let (node, id) = (self.node.clone(), sandbox.id.clone());
-            self.operations.spawn(async move {
-                let _ = node.runtime.remove_sandbox(&id).await;
-                Done::Nothing
-            });
-        }
-    }
-
     fn report_now(&mut self, seen: &Observed) {
         let previous = self.report.previous(self.object().map(|o| &**o));
         let runtime = self.node.runtime_name();
@@ -597,22 +333,5 @@ fn recall(memory: &mut Memory, status: &PodStatus) {
             let readiness = startup.map(|_| container.ready);
             memory.probed.entry(id.to_string()).or_insert(Probed { startup, liveness: None, readiness });
         }
-    }
-}
-
-impl Worker {
-    /// Ends what runs beside the worker, and waits for it.
-    pub(super) async fn stop_operations(&mut self) {
-        self.probers = prober::Probers::default();
-        // A write under way is waited for, so that it cannot follow the last one.
-        if self.report.is_writing() {
-            while let Some(done) = self.operations.join_next().await {
-                self.done(done);
-                if !self.report.is_writing() {
-                    break;
-                }
-            }
-        }
-        self.operations.shutdown().await;
     }
 }

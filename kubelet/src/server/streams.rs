@@ -9,8 +9,9 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_
 use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use futures::stream::SplitStream;
 use futures::{SinkExt, StreamExt};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 
 use super::channels::{self, Incoming};
@@ -169,7 +170,7 @@ fn closing() -> Message {
 
 async fn copy(socket: WebSocket, session: Session, streams: Streams, attach: bool) {
     let v5 = socket.protocol().is_some_and(|p| p.as_bytes() == channels::PROTOCOLS[0].as_bytes());
-    let (mut to_client, mut from_client) = socket.split();
+    let (mut to_client, from_client) = socket.split();
     let (sender, mut messages) = mpsc::channel::<Message>(BACKLOG);
     let writer = tokio::spawn(async move {
         while let Some(message) = messages.recv().await {
@@ -179,7 +180,7 @@ async fn copy(socket: WebSocket, session: Session, streams: Streams, attach: boo
             }
         }
     });
-    let Session { mut stdin, stdout, stderr, resize, exit } = session;
+    let Session { stdin, stdout, stderr, resize, exit } = session;
     // As upstream: an empty message tells the client that the connection stands.
     let first = if streams.stdout {
         channels::STDOUT
@@ -191,36 +192,9 @@ async fn copy(socket: WebSocket, session: Session, streams: Streams, attach: boo
     let _ = sender.send(Message::Binary(vec![first].into())).await;
     let out = stdout.map(|s| tokio::spawn(pump(s, channels::STDOUT, sender.clone())));
     let err = stderr.map(|s| tokio::spawn(pump(s, channels::STDERR, sender.clone())));
-    let input = async {
-        while let Some(Ok(message)) = from_client.next().await {
-            let data = match message {
-                Message::Binary(data) => data,
-                Message::Text(text) => text.into(),
-                Message::Close(_) => return,
-                Message::Ping(_) | Message::Pong(_) => continue,
-            };
-            match channels::parse(&data, v5) {
-                Incoming::Stdin(data) => {
-                    if let Some(writer) = &mut stdin
-                        && writer.write_all(&data).await.is_err()
-                    {
-                        // The process reads no more; its output may go on.
-                        stdin = None;
-                    }
-                }
-                Incoming::CloseStdin => stdin = None,
-                Incoming::Resize(columns, rows) => {
-                    if let Some(resize) = &resize {
-                        let _ = resize.try_send((columns, rows));
-                    }
-                }
-                Incoming::Ignored => {}
-            }
-        }
-    };
     let result = tokio::select! {
         result = exit => Some(result),
-        () = input => None,
+        () = feed(from_client, stdin, resize, v5) => None,
     };
     if let Some(result) = result {
         let drained = async {
@@ -243,6 +217,40 @@ async fn copy(socket: WebSocket, session: Session, streams: Streams, attach: boo
     }
     drop(sender);
     let _ = tokio::time::timeout(DRAIN, writer).await;
+}
+
+/// Hands the client's messages to the session; returns when the client has gone.
+async fn feed(
+    mut from_client: SplitStream<WebSocket>,
+    mut stdin: Option<Box<dyn AsyncWrite + Send + Unpin>>,
+    resize: Option<mpsc::Sender<(u16, u16)>>,
+    v5: bool,
+) {
+    while let Some(Ok(message)) = from_client.next().await {
+        let data = match message {
+            Message::Binary(data) => data,
+            Message::Text(text) => text.into(),
+            Message::Close(_) => return,
+            Message::Ping(_) | Message::Pong(_) => continue,
+        };
+        match channels::parse(&data, v5) {
+            Incoming::Stdin(data) => {
+                if let Some(writer) = &mut stdin
+                    && writer.write_all(&data).await.is_err()
+                {
+                    // The process reads no more; its output may go on.
+                    stdin = None;
+                }
+            }
+            Incoming::CloseStdin => stdin = None,
+            Incoming::Resize(columns, rows) => {
+                if let Some(resize) = &resize {
+                    let _ = resize.try_send((columns, rows));
+                }
+            }
+            Incoming::Ignored => {}
+        }
+    }
 }
 
 async fn pump(mut stream: Box<dyn AsyncRead + Send + Unpin>, channel: u8, to: mpsc::Sender<Message>) {
