@@ -3,9 +3,22 @@
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::status::Cause;
+/// `meta/v1 StatusCause`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cause {
+    /// For programs, e.g. `FieldValueInvalid`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
+    /// For people.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub message: String,
+    /// Path of the field, e.g. `spec.containers[0].name`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub field: String,
+}
 
 /// The path of a field, e.g. `spec.containers[0].ports[name]`.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,6 +5,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+pub use crate::field::Cause;
 use crate::field::{FieldError, aggregate};
 
 /// `meta/v1 Status`.
@@ -67,20 +68,6 @@ pub struct Details {
     /// When to try again, in seconds.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub retry_after_seconds: u32,
-}
-
-/// `meta/v1 StatusCause`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Cause {
-    /// For programs, e.g. `FieldValueInvalid`.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub reason: String,
-    /// For people.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub message: String,
-    /// Path of the field, e.g. `spec.containers[0].name`.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub field: String,
 }
 
 fn v1() -> String {

@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::kubeconfig::Kubeconfig;
 
 /// Where the files of a pod's service account are mounted.
 const SERVICE_ACCOUNT_DIR: &str = "/var/run/secrets/kubernetes.io/serviceaccount";
@@ -51,14 +50,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// From the kubeconfig file at `path`, its current context.
-    ///
-    /// # Errors
-    /// When the file is missing, damaged, or names things it does not hold.
-    pub fn from_kubeconfig(path: &Path) -> Result<Self> {
-        Kubeconfig::read(path)?.config(None)
-    }
-
     /// From the files and variables that the kubelet gives to every pod.
     ///
     /// # Errors

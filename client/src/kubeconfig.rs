@@ -231,6 +231,16 @@ impl Kubeconfig {
     }
 }
 
+impl Config {
+    /// From the kubeconfig file at `path`, its current context.
+    ///
+    /// # Errors
+    /// When the file is missing, damaged, or names things it does not hold.
+    pub fn from_kubeconfig(path: &Path) -> Result<Self> {
+        Kubeconfig::read(path)?.config(None)
+    }
+}
+
 fn find<'a, T>(list: &'a [Named<T>], name: &str) -> Option<&'a T> {
     list.iter().find(|entry| entry.name == name).map(|entry| &entry.content)
 }

@@ -8,7 +8,7 @@ use rustix::mount::UnmountFlags;
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::layout::{Cluster, Layout, Lock};
-use crate::up::network;
+use crate::topology;
 
 /// Flags of `mkube down`.
 #[derive(Debug, Clone, clap::Args)]
@@ -67,7 +67,7 @@ pub fn remove_remains(layout: &Layout, cluster: &Cluster) -> anyhow::Result<()> 
     for node in cluster.node_names() {
         results.push(remove_pods(layout, &node).with_context(|| format!("pods of {node}")));
     }
-    results.push(network::remove(cluster));
+    results.push(topology::remove(cluster));
     for entry in std::fs::read_dir(layout.root().join("run")).into_iter().flatten().flatten() {
         let _ = std::fs::remove_file(entry.path());
     }

@@ -5,7 +5,7 @@
 //! | [`commands`] | the table of subcommands; a program name chooses one too |
 //! | [`launch`] | the last steps before a component's own code: namespace, listener, life tied to the supervisor |
 //! | [`layout`] | a cluster's directory |
-//! | [`net`] | network namespaces, the switch, address ranges |
+//! | [`net`], [`topology`] | network namespaces, devices, address ranges; what a cluster's network is made of |
 //! | [`up`], [`down`], [`status`] | the commands for a local cluster |
 
 pub mod commands;
@@ -14,6 +14,7 @@ pub mod launch;
 pub mod layout;
 pub mod net;
 pub mod status;
+pub mod topology;
 pub mod up;
 
 use std::ffi::OsString;

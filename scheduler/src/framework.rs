@@ -1,7 +1,7 @@
 //! What a plugin is, and what plugins and the scheduler tell each other. Upstream's framework (kube-scheduler,
 //! framework/interface.go) in one trait: every step has a default, a plugin implements the ones it needs.
 
-use crate::state::{NodeState, PodFacts};
+use crate::state::{ClusterEvent, NodeState, PodFacts};
 
 /// Whether a pod may go to a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,21 +17,6 @@ impl Verdict {
     pub fn when(fits: bool, reason: &str) -> Self {
         if fits { Self::Fits } else { Self::Refused(vec![reason.to_string()]) }
     }
-}
-
-/// Something that happened to the cluster and may make room for a pod that found none.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum ClusterEvent {
-    /// A node appeared.
-    NodeAdded,
-    /// A node's allocatable resources changed.
-    NodeResources,
-    /// A node's labels changed.
-    NodeLabels,
-    /// A node's taints changed, or whether it takes new pods.
-    NodeTaints,
-    /// A pod left its node.
-    PodGone,
 }
 
 /// One concern of scheduling.

@@ -28,8 +28,8 @@ use client::leader::{self, Election};
 use client::{Cache, Caches, Change, Client, Config, Key, ListOptions, Object};
 
 use bind::{Binder, Outcome};
-use framework::ClusterEvent;
 use queue::Queue;
+use state::ClusterEvent;
 use state::{Cluster, PodFacts};
 
 /// Flags, named as upstream's kube-scheduler names them.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use client::Key;
 use tokio::time::Instant;
 
-use crate::framework::ClusterEvent;
+use crate::state::ClusterEvent;
 
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);

@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, HashSet};
 
-use crate::framework::{ClusterEvent, Plugin, Verdict};
-use crate::state::{NodeState, PodFacts};
+use crate::framework::{Plugin, Verdict};
+use crate::state::{ClusterEvent, NodeState, PodFacts};
 
 /// Why no node will do.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -9,11 +9,24 @@ use client::Key;
 use k8s_openapi::api::core::v1::{Container, Node, NodeSelectorTerm, Pod, PodSpec, Toleration};
 use k8s_openapi::apimachinery::pkg::api::resource::Quantity as Text;
 
-use crate::framework::ClusterEvent;
-
 /// Requests that scoring assumes where a container names none (kube-scheduler, util/pod_resources.go).
 const ASSUMED_MILLI_CPU: i64 = 100;
 const ASSUMED_MEMORY: i64 = 200 << 20;
+
+/// Something that happened to the cluster and may make room for a pod that found none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ClusterEvent {
+    /// A node appeared.
+    NodeAdded,
+    /// A node's allocatable resources changed.
+    NodeResources,
+    /// A node's labels changed.
+    NodeLabels,
+    /// A node's taints changed, or whether it takes new pods.
+    NodeTaints,
+    /// A pod left its node.
+    PodGone,
+}
 
 /// A port that a pod opens on its node.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

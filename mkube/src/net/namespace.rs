@@ -36,7 +36,7 @@ pub fn create(name: &str) -> anyhow::Result<()> {
     on_thread(move || {
         enter_new()?;
         rustix::mount::mount_bind("/proc/thread-self/ns/net", &bound)?;
-        // Packets from the host to a pod come back another way than they went: see `up::network`.
+        // Packets from the host to a pod come back another way than they went: see `topology`.
         for (setting, value) in [("ip_forward", "1"), ("conf/all/rp_filter", "0"), ("conf/default/rp_filter", "0")] {
             fs::write(format!("/proc/sys/net/ipv4/{setting}"), value)?;
         }

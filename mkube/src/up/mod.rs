@@ -1,7 +1,6 @@
 //! `mkube up`: a cluster of separate processes on this machine, until a signal or `mkube down` ends it.
 
 mod certificates;
-pub(crate) mod network;
 mod prerequisites;
 mod supervise;
 pub(crate) mod units;
@@ -23,6 +22,7 @@ use crate::down;
 use crate::layout::{Cluster, Layout, Lock};
 use crate::net::cidr::Ranges;
 use crate::net::{self, namespace};
+use crate::topology;
 
 /// Flags of `mkube up`.
 #[derive(Debug, Clone, clap::Args)]
@@ -46,9 +46,18 @@ pub struct Options {
     /// Apply this file once the cluster is ready, and wait until its Deployments are; may be given several times.
     #[arg(long)]
     pub manifest: Vec<PathBuf>,
+    /// One more argument for a component, e.g. `controller-manager=--node-monitor-grace-period-seconds=10`; may be given
+    /// several times. Not remembered: give it again when the cluster is started again.
+    #[arg(long, value_name = "COMPONENT=ARGUMENT", value_parser = component_argument)]
+    pub component_arg: Vec<(String, String)>,
     /// The process that a detached `up` leaves behind.
     #[arg(long, hide = true)]
     pub background: bool,
+}
+
+fn component_argument(text: &str) -> Result<(String, String), String> {
+    let (component, argument) = text.split_once('=').ok_or("not COMPONENT=ARGUMENT")?;
+    Ok((component.to_string(), argument.to_string()))
 }
 
 /// How long the API server and the nodes may take.
@@ -164,13 +173,14 @@ async fn live(options: &Options, layout: Layout, cluster: Cluster, lock: Lock, b
         std::fs::create_dir_all(layout.manifests(&node)).context("making the node's directories")?;
     }
     certificates::make(&layout, &cluster)?;
-    network::make(&cluster)?;
+    topology::make(&cluster)?;
     let ranges = &cluster.ranges;
     say.step(&format!("network ready: nodes {}, pods {}, services {}", ranges.nodes, ranges.pods, ranges.services));
 
     let executable = Arc::new(std::env::current_exe().context("own executable")?);
     let layout = Arc::new(layout);
-    for unit in units::plan(&layout, &cluster).map_err(anyhow::Error::msg)? {
+    for mut unit in units::plan(&layout, &cluster).map_err(anyhow::Error::msg)? {
+        unit.extend(&options.component_arg);
         let kept = supervise::keep(unit, layout.clone(), executable.clone(), context.clone());
         context.spawn_graceful("unit", kept);
     }

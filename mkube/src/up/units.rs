@@ -15,6 +15,15 @@ pub struct Unit {
     pub launch: Launch,
 }
 
+impl Unit {
+    /// Adds the arguments given for this kind of component: the last of a flag counts.
+    pub fn extend(&mut self, arguments: &[(String, String)]) {
+        let component = self.launch.arguments.first().cloned().unwrap_or_default();
+        let own = arguments.iter().filter(|(name, _)| *name == component);
+        self.launch.arguments.extend(own.map(|(_, argument)| argument.clone()));
+    }
+}
+
 /// Port of the API server on the switch.
 pub const API_PORT: u16 = 6443;
 const KUBELET_PORT: u16 = 10250;
@@ -137,6 +146,14 @@ mod tests {
     use super::*;
     use crate::net::cidr::Ranges;
     use std::path::Path;
+
+    #[test]
+    fn more_arguments_reach_their_component_only() {
+        let launch = Launch { namespace: None, listen: None, arguments: vec!["kubelet".into(), "--a=1".into()] };
+        let mut unit = Unit { name: "kubelet-node-1".into(), launch };
+        unit.extend(&[("kubelet".into(), "--b=2".into()), ("scheduler".into(), "--c=3".into())]);
+        assert_eq!(unit.launch.arguments, ["kubelet", "--a=1", "--b=2"]);
+    }
 
     #[test]
     fn every_node_gets_a_kubelet_and_a_proxy_in_its_own_namespace() {

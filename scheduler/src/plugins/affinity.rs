@@ -2,8 +2,8 @@
 
 use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm};
 
-use crate::framework::{ClusterEvent, Plugin, Verdict, normalize};
-use crate::state::{NodeState, PodFacts};
+use crate::framework::{Plugin, Verdict, normalize};
+use crate::state::{ClusterEvent, NodeState, PodFacts};
 
 /// Pods ask for nodes with certain labels.
 pub(super) struct NodeAffinity;

@@ -1,8 +1,8 @@
 //! Pods that name their node, and nodes that take no new pods.
 
-use crate::framework::{ClusterEvent, Plugin, Verdict};
+use crate::framework::{Plugin, Verdict};
 use crate::plugins::taints::tolerated;
-use crate::state::{NodeState, PodFacts};
+use crate::state::{ClusterEvent, NodeState, PodFacts};
 
 /// `spec.nodeName` set by whoever made the pod is not for the scheduler; what remains is the affinity to one name that
 /// DaemonSets use, so this plugin only refuses other nodes.

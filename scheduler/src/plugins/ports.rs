@@ -1,7 +1,7 @@
 //! Ports that pods open on their node.
 
-use crate::framework::{ClusterEvent, Plugin, Verdict};
-use crate::state::{HostPort, NodeState, PodFacts};
+use crate::framework::{Plugin, Verdict};
+use crate::state::{ClusterEvent, HostPort, NodeState, PodFacts};
 
 /// Two pods cannot have the same port of a node.
 pub(super) struct NodePorts;

@@ -1,8 +1,8 @@
 //! Room on a node: requests must fit; emptier and better balanced nodes are better (kube-scheduler, noderesources:
 //! fit.go, least_allocated.go, balanced_allocation.go).
 
-use crate::framework::{ClusterEvent, Plugin, Verdict};
-use crate::state::{NodeState, PodFacts};
+use crate::framework::{Plugin, Verdict};
+use crate::state::{ClusterEvent, NodeState, PodFacts};
 
 /// Requests fit into what is left; the emptier node wins.
 pub(super) struct Fit;

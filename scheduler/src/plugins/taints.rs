@@ -2,8 +2,8 @@
 
 use k8s_openapi::api::core::v1::Toleration;
 
-use crate::framework::{ClusterEvent, Plugin, Verdict, normalize};
-use crate::state::{NodeState, PodFacts};
+use crate::framework::{Plugin, Verdict, normalize};
+use crate::state::{ClusterEvent, NodeState, PodFacts};
 
 /// Nodes keep off pods that do not tolerate their taints; a taint that only prefers so costs score.
 pub(super) struct TaintToleration;

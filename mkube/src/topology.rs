@@ -1,4 +1,4 @@
-//! The network of a cluster as `mkube up` wants it.
+//! The network of a local cluster: what it is made of, made and removed.
 //!
 //! ```text
 //!   host ── mkube-<id> ┐                 host: 10.198.0.1, routes to pods and Services by way of the master
