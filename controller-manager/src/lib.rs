@@ -10,11 +10,14 @@ mod endpoints;
 mod garbage;
 mod namespace;
 mod node_ipam;
+mod node_lifecycle;
+mod pod_gc;
 mod pods;
 mod replicaset;
 mod resources;
 mod root_ca;
 mod service_account;
+mod taint_eviction;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -88,9 +91,12 @@ const CONTROLLERS: &[(&str, Start)] = &[
     ("garbage-collector-controller", garbage::start),
     ("namespace-controller", namespace::start),
     ("node-ipam-controller", node_ipam::start),
+    ("node-lifecycle-controller", node_lifecycle::start),
+    ("pod-garbage-collector-controller", pod_gc::start),
     ("replicaset-controller", replicaset::start),
     ("root-ca-certificate-publisher-controller", root_ca::start),
     ("serviceaccount-controller", service_account::start),
+    ("taint-eviction-controller", taint_eviction::start),
 ];
 
 /// Runs all controllers until `context` stops.

@@ -1,9 +1,10 @@
 //! What controllers of pods share: who owns a pod, whether it counts, which one to delete first.
 
-use client::Object;
+use client::{Client, Error, Object, Patch};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodCondition, PodTemplateSpec};
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
+use serde_json::{Value, json};
 
 /// The owner reference that controls an object.
 pub(crate) fn controller_of(meta: &ObjectMeta) -> Option<&OwnerReference> {
@@ -64,6 +65,52 @@ pub(crate) fn node_name(pod: &Pod) -> &str {
     pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default()
 }
 
+/// The pod's node, for a `by("node", name)` index.
+pub(crate) fn index_by_node(pod: &Pod) -> Vec<String> {
+    Some(node_name(pod)).filter(|node| !node.is_empty()).map(str::to_string).into_iter().collect()
+}
+
+/// Writes into a pod's status that it is about to be deleted by the system: condition DisruptionTarget with this reason and
+/// message. `fail`: also that it has failed, unless it has ended. A pod that is gone meanwhile is no error.
+///
+/// # Errors
+/// As any request.
+pub(crate) async fn mark_disrupted(client: &Client, pod: &Pod, why: (&str, &str), fail: bool) -> Result<(), Error> {
+    let mut status = json!({});
+    if fail && !matches!(phase(pod), "Succeeded" | "Failed") {
+        status["phase"] = json!("Failed");
+    }
+    // The transition counts from the first time that this was said.
+    if condition(pod, "DisruptionTarget").is_none_or(|known| known.reason.as_deref() != Some(why.0)) {
+        status["conditions"] = json!([{
+            "type": "DisruptionTarget", "status": "True", "reason": why.0, "message": why.1,
+            "lastTransitionTime": Time(Timestamp::now()),
+        }]);
+    }
+    patch_status(client, pod, &status).await
+}
+
+/// Writes into a pod's status that it has failed, unless it has ended.
+///
+/// # Errors
+/// As any request.
+pub(crate) async fn fail(client: &Client, pod: &Pod) -> Result<(), Error> {
+    let ended = matches!(phase(pod), "Succeeded" | "Failed");
+    patch_status(client, pod, &if ended { json!({}) } else { json!({"phase": "Failed"}) }).await
+}
+
+async fn patch_status(client: &Client, pod: &Pod, status: &Value) -> Result<(), Error> {
+    if status.as_object().is_none_or(serde_json::Map::is_empty) {
+        return Ok(());
+    }
+    let key = pod.key();
+    let patch = Patch::Strategic(json!({"metadata": {"uid": pod.uid()}, "status": status}));
+    match client.patch_status::<Pod>(&key.namespace, &key.name, &patch).await {
+        Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// A pod made from a template, controlled by `owner`.
 pub(crate) fn from_template<K: Object>(template: &PodTemplateSpec, owner: &K) -> Pod {
     let meta = template.metadata.clone().unwrap_or_default();
@@ -97,7 +144,7 @@ pub(crate) fn index_orphans<K: Object>(object: &K) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{from_value, json};
+    use serde_json::from_value;
 
     #[test]
     fn availability_counts_from_the_ready_transition() {

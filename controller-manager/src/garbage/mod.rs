@@ -177,6 +177,9 @@ impl Shared {
         if item.foreground {
             return self.settle_foreground(uid, &path, &live).await.map(|()| None);
         }
+        if live.deletion_timestamp.is_some() {
+            return Ok(None);
+        }
         self.judge(&item, &path, &live).await.map(|()| None)
     }
 

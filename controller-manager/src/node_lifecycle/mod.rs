@@ -1,0 +1,176 @@
+//! Notices nodes that fall silent: marks them and their pods, and taints nodes as their conditions demand
+//! (kube-controller-manager, nodelifecycle). One timer per node, at the end of its grace period; no polling. Driving pods
+//! off tainted nodes is [`crate::taint_eviction`]'s.
+
+mod plan;
+mod pulse;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use client::controller::{self, Action, Pass, Reconciler, Trigger};
+use client::events::{Recorder, Type};
+use client::{Cache, Caches, Client, Error, Key, ListOptions, Object, Patch};
+use futures::future::join_all;
+use jiff::Timestamp;
+use k8s_openapi::api::coordination::v1::Lease;
+use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use parking_lot::Mutex;
+use serde_json::json;
+use tokio::time::Instant;
+
+use crate::{Setup, pods};
+use pulse::Pulse;
+
+pub(crate) fn start(setup: &Setup) -> anyhow::Result<()> {
+    let controller = NodeLifecycle {
+        client: setup.client.clone(),
+        recorder: setup.recorder("node-controller"),
+        nodes: setup.caches.of(),
+        leases: setup.caches.selected("kube-node-lease", ListOptions::default()),
+        pods: setup.caches.of(),
+        grace: Duration::from_secs(setup.options.node_monitor_grace_period_seconds),
+        pulses: Mutex::default(),
+    };
+    controller.pods.add_index("node", pods::index_by_node);
+    controller::run(&setup.context, &setup.caches, controller, 4);
+    Ok(())
+}
+
+struct NodeLifecycle {
+    client: Client,
+    recorder: Recorder,
+    nodes: Cache<Node>,
+    leases: Cache<Lease>,
+    pods: Cache<Pod>,
+    grace: Duration,
+    /// By name of the node.
+    pulses: Mutex<HashMap<String, Pulse>>,
+}
+
+impl Reconciler for NodeLifecycle {
+    fn name(&self) -> &'static str {
+        "node-lifecycle"
+    }
+
+    fn triggers(&self, _: &Caches) -> Vec<Trigger> {
+        let nodes = self.nodes.clone();
+        vec![
+            Trigger::of(&self.nodes, move |old, new| {
+                let own = new.or(old).map(Object::key);
+                // Whether any node is ready decides about the others' taints.
+                let turned = old.is_some_and(plan::is_ready) != new.is_some_and(plan::is_ready);
+                let others = nodes.list().into_iter().filter(|node| turned && !plan::is_ready(node));
+                own.into_iter().chain(others.map(|node| node.key())).collect()
+            }),
+            Trigger::of(&self.leases, |_, new| new.map(|lease| Key::new("", lease.key().name)).into_iter().collect()),
+            Trigger::only_wait(&self.pods),
+        ]
+    }
+
+    async fn reconcile(&self, key: &Key, pass: &Pass) -> Result<Action, Error> {
+        let Some(node) = self.nodes.get(key) else {
+            if self.pulses.lock().remove(&key.name).is_some() {
+                self.tell_about(&key.name, "RemovingNode", "Removing Node {} from Controller");
+            }
+            return Ok(Action::Done);
+        };
+        let (now, deadline, pods_marked) = self.feel(&node);
+        let silent = now >= deadline;
+        if silent && self.mark_silent(&node, pass).await? {
+            // The change brings us back.
+            return Ok(Action::Done);
+        }
+        self.taint(&node, pass).await?;
+        if !plan::is_ready(&node) && !pods_marked {
+            self.mark_pods(&node).await?;
+            if let Some(pulse) = self.pulses.lock().get_mut(&key.name) {
+                pulse.pods_marked = true;
+            }
+        }
+        Ok(if silent { Action::Done } else { Action::After(deadline - now) })
+    }
+}
+
+impl NodeLifecycle {
+    /// Takes note of the node's signs of life: now, when they have been missing too long, and whether its pods are marked.
+    fn feel(&self, node: &Node) -> (Instant, Instant, bool) {
+        let now = Instant::now();
+        let name = node.key().name;
+        let lease = self.leases.get(&Key::new("kube-node-lease", &name));
+        let renewed = lease.and_then(|lease| Some(lease.spec.as_ref()?.renew_time.as_ref()?.0));
+        let mut pulses = self.pulses.lock();
+        let pulse = pulses.entry(name.clone()).or_insert_with(|| {
+            self.tell_about(&name, "RegisteredNode", "Registered Node {} in Controller");
+            Pulse::first(now)
+        });
+        pulse.observe(renewed, plan::reported(node), now);
+        pulse.pods_marked &= !plan::is_ready(node);
+        (now, pulse.deadline(self.grace), pulse.pods_marked)
+    }
+
+    /// An event about a node; upstream refers to nodes by their name in place of the UID.
+    fn tell_about(&self, node: &str, reason: &str, what: &str) {
+        let object = ObjectReference {
+            api_version: Some("v1".into()),
+            kind: Some("Node".into()),
+            name: Some(node.into()),
+            uid: self.nodes.get(&Key::new("", node)).map(|node| node.uid().to_string()),
+            ..ObjectReference::default()
+        };
+        self.recorder.event(&object, Type::Normal, reason, format!("Node {node} event: {}", what.replace("{}", node)));
+    }
+
+    /// Returns whether something had to change.
+    async fn mark_silent(&self, node: &Node, pass: &Pass) -> Result<bool, Error> {
+        let conditions = plan::silenced(node, Timestamp::now());
+        if conditions.is_empty() {
+            return Ok(false);
+        }
+        let patch = json!({
+            "metadata": {"uid": node.uid(), "resourceVersion": node.metadata.resource_version},
+            "status": {"conditions": conditions},
+        });
+        let name = node.key().name;
+        tracing::info!(node = name, "no sign of life");
+        let written = self.client.patch_status::<Node>("", &name, &Patch::Strategic(patch)).await?;
+        pass.wrote(&self.nodes, &written);
+        Ok(true)
+    }
+
+    async fn taint(&self, node: &Node, pass: &Pass) -> Result<(), Error> {
+        let any_ready = self.nodes.list().iter().any(|node| plan::is_ready(node));
+        let Some(taints) = plan::taints(node, any_ready, Timestamp::now()) else { return Ok(()) };
+        let patch = json!({
+            "metadata": {"uid": node.uid(), "resourceVersion": node.metadata.resource_version},
+            "spec": {"taints": if taints.is_empty() { json!(null) } else { json!(taints) }},
+        });
+        let written = self.client.patch::<Node>("", &node.key().name, &Patch::Merge(patch)).await?;
+        pass.wrote(&self.nodes, &written);
+        Ok(())
+    }
+
+    /// Pods of a node that is not ready get no more traffic.
+    async fn mark_pods(&self, node: &Node) -> Result<(), Error> {
+        let name = node.key().name;
+        let message = format!("Node {name} status is now: NodeNotReady");
+        self.recorder.about(node, Type::Normal, "NodeNotReady", message);
+        let ready = self.pods.by("node", &name).into_iter().filter(|pod| pods::is_ready(pod));
+        let marks = ready.map(|pod| async move {
+            self.recorder.about(&*pod, Type::Warning, "NodeNotReady", "Node is not ready");
+            let patch = json!({
+                "metadata": {"uid": pod.uid()},
+                "status": {"conditions": [
+                    {"type": "Ready", "status": "False", "lastTransitionTime": Time(Timestamp::now())}
+                ]},
+            });
+            let key = pod.key();
+            match self.client.patch_status::<Pod>(&key.namespace, &key.name, &Patch::Strategic(patch)).await {
+                Err(error) if !error.is_not_found() && !error.is_conflict() => Err(error),
+                _ => Ok(()),
+            }
+        });
+        join_all(marks).await.into_iter().collect()
+    }
+}

@@ -1,0 +1,75 @@
+//! When a node was last heard of. Heard means: its lease or its status shows another time than before; *when* is told by
+//! our own monotonic clock, as clocks of nodes may be wrong (nodelifecycle/node_lifecycle_controller.go, nodeHealthData).
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::Instant;
+
+/// How long a node may take from its registration to its first status (upstream's --node-startup-grace-period).
+const STARTUP_GRACE: Duration = Duration::from_secs(60);
+
+/// One node's signs of life.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    renewed: Option<Timestamp>,
+    reported: Option<Timestamp>,
+    heard: Instant,
+    /// Its pods have been marked as not ready since it was last ready.
+    pub(super) pods_marked: bool,
+}
+
+impl Pulse {
+    /// Of a node seen for the first time: it counts as heard of just now.
+    pub(super) fn first(now: Instant) -> Self {
+        Self { renewed: None, reported: None, heard: now, pods_marked: false }
+    }
+
+    /// Takes note of the lease's renewal and the status' heartbeat. Neither may go backwards and count.
+    pub(super) fn observe(&mut self, renewed: Option<Timestamp>, reported: Option<Timestamp>, now: Instant) {
+        if renewed > self.renewed || reported > self.reported {
+            self.heard = now;
+        }
+        self.renewed = self.renewed.max(renewed);
+        self.reported = self.reported.max(reported);
+    }
+
+    /// When the node's silence has lasted too long.
+    pub(super) fn deadline(&self, grace: Duration) -> Instant {
+        let grace = if self.reported.is_none() { grace.max(STARTUP_GRACE) } else { grace };
+        self.heard + grace
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GRACE: Duration = Duration::from_secs(40);
+
+    fn at(seconds: i64) -> Option<Timestamp> {
+        Timestamp::from_second(seconds).ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_new_sign_of_life_moves_the_deadline() {
+        let begin = Instant::now();
+        let seconds = |count| begin + Duration::from_secs(count);
+        let mut pulse = Pulse::first(begin);
+        assert_eq!(pulse.deadline(GRACE), seconds(60));
+        // now, renewed, reported → deadline
+        let table = [
+            (1, at(100), at(100), 41),
+            (5, at(100), at(100), 41),
+            (9, at(110), at(100), 49),
+            (12, at(110), at(105), 52),
+            (20, at(50), at(50), 52),
+            (25, None, None, 52),
+            (30, at(111), None, 70),
+        ];
+        for (now, renewed, reported, deadline) in table {
+            pulse.observe(renewed, reported, seconds(now));
+            assert_eq!(pulse.deadline(GRACE), seconds(deadline), "at {now} s");
+        }
+    }
+}

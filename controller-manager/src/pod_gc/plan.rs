@@ -1,0 +1,108 @@
+//! Why a pod should be removed by force, and which ended pods are too many. Pure (kube-controller-manager,
+//! podgc/gc_controller.go).
+
+use std::sync::Arc;
+
+use k8s_openapi::api::core::v1::Pod;
+
+use crate::pods;
+
+/// What to do about one pod.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Case {
+    /// All is well.
+    Fine,
+    /// It is bound to a node that is not there: to be removed if the node stays away.
+    Orphaned,
+    /// It was deleted before it was bound: no kubelet will ever finish it.
+    NeverBound,
+}
+
+/// The case of a pod.
+pub(super) fn case(pod: &Pod, node_exists: impl Fn(&str) -> bool) -> Case {
+    match pods::node_name(pod) {
+        "" if pod.metadata.deletion_timestamp.is_some() => Case::NeverBound,
+        "" => Case::Fine,
+        node if node_exists(node) => Case::Fine,
+        _ => Case::Orphaned,
+    }
+}
+
+/// Whether a pod has ended and lies around.
+pub(super) fn has_ended(pod: &Pod) -> bool {
+    matches!(pods::phase(pod), "Succeeded" | "Failed") && pod.metadata.deletion_timestamp.is_none()
+}
+
+/// The ended pods beyond `threshold` (0: no limit): evicted ones first, then the oldest.
+pub(super) fn excess(mut ended: Vec<Arc<Pod>>, threshold: usize) -> Vec<Arc<Pod>> {
+    if threshold == 0 || ended.len() <= threshold {
+        return Vec::new();
+    }
+    let evicted = |pod: &Pod| pod.status.as_ref().is_some_and(|status| status.reason.as_deref() == Some("Evicted"));
+    let created = |pod: &Pod| pod.metadata.creation_timestamp.as_ref().map(|time| time.0);
+    ended.sort_by_cached_key(|pod| (!evicted(pod), created(pod), pod.metadata.name.clone()));
+    ended.truncate(ended.len() - threshold);
+    ended
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{from_value, json};
+
+    #[test]
+    fn cases_depend_on_node_and_deletion() {
+        let pod = |node: &str, going: bool| -> Pod {
+            let deletion = going.then_some("2026-01-01T00:00:00Z");
+            from_value(
+                json!({"metadata": {"deletionTimestamp": deletion}, "spec": {"nodeName": node, "containers": []}}),
+            )
+            .unwrap()
+        };
+        let table = [
+            (pod("", false), Case::Fine),
+            (pod("", true), Case::NeverBound),
+            (pod("here", false), Case::Fine),
+            (pod("here", true), Case::Fine),
+            (pod("away", false), Case::Orphaned),
+            (pod("away", true), Case::Orphaned),
+        ];
+        for (pod, expected) in table {
+            assert_eq!(case(&pod, |node| node == "here"), expected, "{pod:?}");
+        }
+    }
+
+    #[test]
+    fn evicted_ones_go_first_then_the_oldest() {
+        let pod = |name: &str, day: u8, reason: &str| -> Arc<Pod> {
+            Arc::new(
+                from_value(json!({
+                    "metadata": {"name": name, "creationTimestamp": format!("2026-01-{day:02}T00:00:00Z")},
+                    "status": {"phase": "Failed", "reason": reason},
+                }))
+                .unwrap(),
+            )
+        };
+        let ended = vec![pod("young", 9, ""), pod("old", 1, ""), pod("evicted", 8, "Evicted"), pod("middle", 5, "")];
+        for (threshold, expected) in
+            [(0, vec![]), (4, vec![]), (3, vec!["evicted"]), (1, vec!["evicted", "old", "middle"])]
+        {
+            let excess = excess(ended.clone(), threshold);
+            let names: Vec<&str> = excess.iter().filter_map(|pod| pod.metadata.name.as_deref()).collect();
+            assert_eq!(names, expected, "threshold {threshold}");
+        }
+    }
+
+    #[test]
+    fn ended_pods_that_are_being_deleted_do_not_count() {
+        let table = [
+            (json!({"status": {"phase": "Failed"}}), true),
+            (json!({"status": {"phase": "Succeeded"}}), true),
+            (json!({"status": {"phase": "Running"}}), false),
+            (json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}, "status": {"phase": "Failed"}}), false),
+        ];
+        for (pod, ended) in table {
+            assert_eq!(has_ended(&from_value(pod.clone()).unwrap()), ended, "{pod}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! How long a pod may stay on a node with taints. Pure (kube-controller-manager, tainteviction/taint_eviction.go).
+
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::{Node, Taint, Toleration};
+
+/// The taints of a node that drive pods off.
+pub(super) fn driving(node: &Node) -> Vec<&Taint> {
+    let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
+    taints.iter().filter(|taint| taint.effect == "NoExecute").collect()
+}
+
+/// How long a pod with these tolerations may stay from when the taints are noticed; `None`: for ever.
+pub(super) fn stay(taints: &[&Taint], tolerations: &[Toleration]) -> Option<Duration> {
+    let mut shortest: Option<Duration> = None;
+    for taint in taints {
+        // Of several tolerations of a taint the first counts, as upstream looks for one only.
+        let Some(toleration) = tolerations.iter().find(|toleration| tolerates(toleration, taint)) else {
+            return Some(Duration::ZERO);
+        };
+        if let Some(seconds) = toleration.toleration_seconds {
+            let patience = Duration::from_secs(u64::try_from(seconds).unwrap_or(0));
+            shortest = Some(shortest.map_or(patience, |shortest| shortest.min(patience)));
+        }
+    }
+    shortest
+}
+
+/// component-helpers, `Toleration.ToleratesTaint`.
+fn tolerates(toleration: &Toleration, taint: &Taint) -> bool {
+    let given = |text: &Option<String>| text.as_deref().unwrap_or_default().to_string();
+    let (effect, key) = (given(&toleration.effect), given(&toleration.key));
+    if (!effect.is_empty() && effect != taint.effect) || (!key.is_empty() && key != taint.key) {
+        return false;
+    }
+    match given(&toleration.operator).as_str() {
+        "" | "Equal" => given(&toleration.value) == given(&taint.value),
+        "Exists" => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{from_value, json};
+
+    #[test]
+    fn patience_is_the_shortest_of_all_that_is_needed() {
+        let taint = |key: &str| Taint { key: key.into(), effect: "NoExecute".into(), ..Taint::default() };
+        let (a, b) = (taint("a"), taint("b"));
+        let tolerate = |key: &str, seconds: Option<i64>| Toleration {
+            key: Some(key.into()),
+            operator: Some("Exists".into()),
+            toleration_seconds: seconds,
+            ..Toleration::default()
+        };
+        let seconds = |count| Some(Duration::from_secs(count));
+        let table = [
+            (vec![], vec![], None),
+            (vec![&a], vec![], seconds(0)),
+            (vec![&a], vec![tolerate("a", None)], None),
+            (vec![&a], vec![tolerate("a", Some(300))], seconds(300)),
+            (vec![&a], vec![tolerate("a", Some(-1))], seconds(0)),
+            (vec![&a, &b], vec![tolerate("a", Some(300)), tolerate("b", Some(20))], seconds(20)),
+            (vec![&a, &b], vec![tolerate("a", Some(300)), tolerate("b", None)], seconds(300)),
+            (vec![&a, &b], vec![tolerate("a", Some(300))], seconds(0)),
+            (vec![&a], vec![tolerate("a", Some(5)), tolerate("a", Some(1))], seconds(5)),
+            (vec![&a, &b], vec![tolerate("", None)], None),
+        ];
+        for (taints, tolerations, expected) in table {
+            assert_eq!(stay(&taints, &tolerations), expected, "{taints:?} {tolerations:?}");
+        }
+    }
+
+    #[test]
+    fn a_toleration_must_fit_in_key_value_and_effect() {
+        let taint = Taint { key: "k".into(), value: Some("v".into()), effect: "NoExecute".into(), time_added: None };
+        let table = [
+            (json!({"key": "k", "value": "v"}), true),
+            (json!({"key": "k", "value": "v", "operator": "Equal", "effect": "NoExecute"}), true),
+            (json!({"key": "k", "value": "w"}), false),
+            (json!({"key": "k", "operator": "Exists"}), true),
+            (json!({"key": "l", "operator": "Exists"}), false),
+            (json!({"operator": "Exists"}), true),
+            (json!({"operator": "Exists", "effect": "NoSchedule"}), false),
+            (json!({"key": "k", "operator": "Gt"}), false),
+        ];
+        for (toleration, fits) in table {
+            assert_eq!(tolerates(&from_value(toleration.clone()).unwrap(), &taint), fits, "{toleration}");
+        }
+    }
+
+    #[test]
+    fn only_taints_of_effect_no_execute_drive_pods_off() {
+        let node: Node = from_value(json!({"spec": {"taints": [
+            {"key": "a", "effect": "NoSchedule"}, {"key": "b", "effect": "NoExecute"}]}}))
+        .unwrap();
+        assert_eq!(driving(&node).len(), 1);
+        assert!(driving(&Node::default()).is_empty());
+    }
+}
