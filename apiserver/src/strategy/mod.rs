@@ -9,17 +9,21 @@
 //!
 //! | module | what it holds |
 //! |---|---|
+//! | `check` | the tools of validation |
 //! | [`defaults`] | what fields get when they are missing: rows by kind |
 //! | [`generic`] | what holds for every kind: status isolation, generation |
 //! | [`meta`] | validation of metadata, in upstream's words |
 //! | [`rules`] | one row of yes/no facts per kind that differs from the default |
+//! | `semantic` | equality as Go sees it |
 
+mod check;
 pub mod defaults;
 pub mod generic;
 pub mod meta;
 mod namespace;
 mod pod;
 pub mod rules;
+mod semantic;
 
 use api::FieldError;
 use api::kinds::KindRef;
@@ -48,6 +52,11 @@ pub trait Strategy: Send + Sync {
 
     /// What is wrong with the object, be it new or changed. Metadata has been checked by [`meta`].
     fn validate(&self, _object: &Value) -> Vec<FieldError> {
+        Vec::new()
+    }
+
+    /// What else is wrong with a new object.
+    fn validate_create(&self, _object: &Value) -> Vec<FieldError> {
         Vec::new()
     }
 
