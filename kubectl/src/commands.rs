@@ -156,6 +156,47 @@ const CREATE: &[Flag] = &[
     flag("edit", "", Bool(false), "Not supported."),
 ];
 
+const LOGS: &[Flag] = &[
+    flag("follow", "f", Bool(false), "Specify if the logs should be streamed."),
+    flag(
+        "previous",
+        "p",
+        Bool(false),
+        "If true, print the logs for the previous instance of the container in a pod if it exists.",
+    ),
+    flag("container", "c", Text(""), "Print the logs of this container"),
+    flag("all-containers", "", Bool(false), "Get all containers' logs in the pod(s)."),
+    flag("all-pods", "", Bool(false), "Get logs from all pod(s)."),
+    flag("tail", "", Int(-1), "Lines of recent log file to display."),
+    flag("since", "", Duration("0s"), "Only return logs newer than a relative duration like 5s, 2m, or 3h."),
+    flag("since-time", "", Text(""), "Only return logs after a specific date (RFC3339)."),
+    flag("timestamps", "", Bool(false), "Include timestamps on each line in the log output."),
+    flag("prefix", "", Bool(false), "Prefix each log line with the log source (pod name and container name)."),
+    flag("limit-bytes", "", Int(0), "Maximum bytes of logs to return."),
+    flag("max-log-requests", "", Int(5), "Maximum number of concurrent logs to follow when using a selector."),
+    flag(
+        "ignore-errors",
+        "",
+        Bool(false),
+        "If watching / following pod logs, allow for any errors that occur to be non-fatal",
+    ),
+    flag(
+        "insecure-skip-tls-verify-backend",
+        "",
+        Bool(false),
+        "Skip verifying the identity of the kubelet that logs are requested from.",
+    ),
+];
+const EXEC: &[Flag] = &[
+    flag("container", "c", Text(""), "Container name."),
+    flag("stdin", "i", Bool(false), "Pass stdin to the container"),
+    flag("tty", "t", Bool(false), "Stdin is a TTY"),
+    flag("quiet", "q", Bool(false), "Only print output from the remote session"),
+    flag("pod-running-timeout", "", Duration("1m0s"), "The length of time to wait until at least one pod is running"),
+];
+const DESCRIBE: &[Flag] =
+    &[flag("show-events", "", Bool(true), "If true, display events related to the described object.")];
+
 /// All commands.
 pub static COMMANDS: &[Command] = &[
     command(
@@ -188,4 +229,39 @@ pub static COMMANDS: &[Command] = &[
         run: Some(run!(cmd::create::run)),
         sub: &[],
     },
+    command(
+        "describe",
+        "(-f FILENAME | TYPE [NAME_PREFIX | -l label] | TYPE/NAME)",
+        "Show details of a specific resource or group of resources",
+        &[DESCRIBE, FILES, LABELS, EVERYWHERE, CHUNK],
+        run!(cmd::describe::run),
+    ),
+    command(
+        "logs",
+        "[-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]",
+        "Print the logs for a container in a pod",
+        &[LOGS, LABELS],
+        run!(cmd::logs::run),
+    ),
+    command(
+        "attach",
+        "(POD | TYPE/NAME) -c CONTAINER",
+        "Attach to a running container",
+        &[EXEC],
+        run!(cmd::exec::attach),
+    ),
+    command(
+        "exec",
+        "(POD | TYPE/NAME) [-c CONTAINER] [flags] -- COMMAND [args...]",
+        "Execute a command in a container",
+        &[EXEC, FILES],
+        run!(cmd::exec::exec),
+    ),
 ];
+
+/// All flags of a command, the global ones too; for tests.
+#[cfg(test)]
+pub fn flags_of(name: &str) -> Vec<Flag> {
+    let own = COMMANDS.iter().filter(|command| command.name == name).flat_map(|command| command.flags.concat());
+    own.chain(GLOBAL.iter().copied()).collect()
+}

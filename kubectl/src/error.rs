@@ -11,6 +11,9 @@ pub enum Error {
     /// Anything else, in words.
     #[error("{0}")]
     Text(String),
+    /// The whole line, nothing before it.
+    #[error("{0}")]
+    Said(String),
     /// Nobody listens at the address.
     #[error("The connection to the server {0} was refused - did you specify the right host or port?")]
     Refused(String),

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use client::config::Identity;
 use client::kubeconfig::{Kubeconfig, Named};
 
-use crate::error::{Result, fail};
+use crate::error::{Error, Result, fail};
 use crate::flags::Flags;
 
 /// The files in question, existing or not.
@@ -87,12 +87,19 @@ pub fn config(flags: &Flags) -> Result<client::Config> {
         }
     } else {
         let context = file.contexts.iter_mut().find(|context| context.name == name);
-        let Some(context) = context else { return Err(fail!("context \"{name}\" does not exist")) };
+        let Some(context) = context else { return Err(missing("context", &name)) };
         if let Some(cluster) = flags.some("cluster") {
             context.content.cluster = cluster.into();
         }
         if let Some(user) = flags.some("user") {
             context.content.user = user.into();
+        }
+        let context = context.content.clone();
+        if !file.clusters.iter().any(|cluster| cluster.name == context.cluster) {
+            return Err(missing("cluster", &context.cluster));
+        }
+        if !context.user.is_empty() && !file.users.iter().any(|user| user.name == context.user) {
+            return Err(missing("auth info", &context.user));
         }
         file.config(Some(&name))?
     };
@@ -117,6 +124,14 @@ pub fn config(flags: &Flags) -> Result<client::Config> {
         config.namespace = "default".into();
     }
     Ok(config)
+}
+
+/// clientcmd's words for a name that stands for nothing.
+fn missing(what: &str, name: &str) -> Error {
+    Error::Said(match what {
+        "context" => format!("Error in configuration: context was not found for specified context: {name}"),
+        what => format!("error: {what} {name:?} does not exist"),
+    })
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 
 mod cmd;
 mod commands;
+mod describe;
 mod error;
 mod files;
 mod flags;

@@ -99,7 +99,7 @@ fn suggestions(word: &str) -> String {
     let names: Vec<&str> = COMMANDS.iter().map(|command| command.name).filter(|name| near(name)).collect();
     match names.is_empty() {
         true => String::new(),
-        false => format!("\n\nDid you mean this?\n\t{}\n", names.join("\n\t")),
+        false => format!("\n\nDid you mean this?\n\t{}", names.join("\n\t")),
     }
 }
 
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn near_words_are_suggested() {
-        assert_eq!(suggestions("gett"), "\n\nDid you mean this?\n\tget\n\tset\n");
+        assert_eq!(suggestions("gett"), "\n\nDid you mean this?\n\tset\n\tget");
         assert_eq!(suggestions("foobar"), "");
         assert_eq!(distance("kitten", "sitting"), 3);
     }

@@ -93,9 +93,6 @@ pub fn targets(words: &[String], resources: &Resources, namespace: &str, options
         if options.selects() {
             return Err(fail!("name cannot be provided when a selector is specified"));
         }
-        if options.everything {
-            return Err(fail!("setting 'all' parameter but found a non empty selector. "));
-        }
         return words.iter().map(|word| slashed(word, resources, namespace, options)).collect();
     }
     let Some(types) = words.first() else { return Ok(Vec::new()) };
@@ -176,13 +173,27 @@ pub async fn fetch(
     let mut pages = Vec::new();
     let mut token = String::new();
     loop {
-        let page = session.json(Method::GET, &with_query(&path, &[("continue", &token)]), accept, None).await?;
+        let page = session.json(Method::GET, &with_query(&path, &[("continue", &token)]), accept, None).await;
+        let page = page.map_err(|error| unlisted(error, &target.resource, options))?;
         token = page.pointer("/metadata/continue").and_then(Value::as_str).unwrap_or_default().to_string();
         pages.push(page);
         if token.is_empty() {
             return Ok(pages);
         }
     }
+}
+
+/// Says what could not be listed (cli-runtime, pkg/resource/selector.go).
+fn unlisted(error: Error, resource: &ResourceRef, options: &Options) -> Error {
+    if !error.is("BadRequest") && !error.is("NotFound") {
+        return error;
+    }
+    let what = format!("{}/{}, Resource={}", resource.group, resource.version, resource.plural);
+    if !options.selects() {
+        return error.before(&format!("Unable to list {what:?}: "));
+    }
+    let (labels, fields) = (&options.labels, &options.fields);
+    error.before(&format!("Unable to find {what:?} that match label selector {labels:?}, field selector {fields:?}: "))
 }
 
 /// The objects that arguments and `-f` mean, read from the server.

@@ -126,7 +126,11 @@ impl Session {
         let text = self.flags.text("request-timeout");
         let limit = match text.parse::<i64>() {
             Ok(seconds) => jiff::SignedDuration::from_secs(seconds),
-            Err(_) => api::duration::parse_go(text).unwrap_or_default(),
+            Err(_) => api::duration::parse_go(text).map_err(|_| {
+                fail!(
+                    "Invalid timeout value. Timeout must be a single integer in seconds, or an integer followed by a corresponding time unit (e.g. 1s | 2m | 3h)"
+                )
+            })?,
         };
         match std::time::Duration::try_from(limit) {
             Ok(limit) if !limit.is_zero() => tokio::time::timeout(limit, future).await.map_err(|_| {

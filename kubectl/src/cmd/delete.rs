@@ -32,6 +32,9 @@ pub async fn run(call: Call) -> Result<()> {
     if options.everything && !options.fields.is_empty() {
         return Err(fail!("cannot set --all and --field-selector at the same time"));
     }
+    if options.everything && call.args.iter().any(|word| word.contains('/')) {
+        return Err(fail!("setting 'all' parameter but found a non empty selector. "));
+    }
     let grace = grace_period(flags.int("grace-period"), flags.is("now"), flags.is("force"))?;
     let named = match flags.text("output") {
         "" => false,

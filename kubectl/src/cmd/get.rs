@@ -68,7 +68,10 @@ fn as_table(mut document: Value, sort: Option<&str>) -> Result<Value> {
     if let Some(path) = sort
         && let Some(rows) = document["rows"].as_array_mut()
     {
-        sort_by(rows, path, |row| &row["object"])?;
+        // Nothing to sort by leaves nothing to show, as in kubectl's table sorter.
+        if sort_by(rows, path, |row| &row["object"]).is_err() {
+            rows.clear();
+        }
     }
     Ok(document)
 }
@@ -87,7 +90,6 @@ fn style(session: &Session, target: &Target, wide: bool, with_kind: bool) -> Sty
 
 async fn human(session: &Session, targets: &[Target], options: &Options, format: &Format) -> Result<()> {
     let wide = matches!(format, Format::Human { wide: true });
-    let with_kind = targets.iter().any(|target| target.resource != targets[0].resource);
     let sort = session.flags.some("sort-by");
     let more: &[(&str, &str)] = if sort.is_some() { &[("includeObject", "Object")] } else { &[] };
     let (mut errors, mut groups): (Vec<Error>, Vec<(Target, Vec<Value>)>) = (Vec::new(), Vec::new());
@@ -101,6 +103,7 @@ async fn human(session: &Session, targets: &[Target], options: &Options, format:
             Err(error) => errors.push(error),
         }
     }
+    let with_kind = groups.iter().any(|(target, _)| target.resource != groups[0].0.resource);
     let mut written = false;
     for (target, tables) in groups {
         let mut printer = Printer::new(style(session, &target, wide, with_kind));
@@ -322,7 +325,7 @@ pub async fn events(
     let request = Request::builder().uri(&path).header(header::ACCEPT, accept).body(Bytes::new());
     let request = request.map_err(|error| fail!("invalid request {path}: {error}"))?;
     let answer = session.client()?.stream(request).await.map_err(|error| session.unreachable(error))?;
-    Ok(Lines { body: answer.into_body(), buffer: BytesMut::new() })
+    Ok(Lines::new(answer.into_body()))
 }
 
 /// A body, line by line.
@@ -335,6 +338,11 @@ pub struct Lines {
 const MOST_LINE: usize = 64 << 20;
 
 impl Lines {
+    /// Of this body.
+    pub fn new(body: Incoming) -> Self {
+        Self { body, buffer: BytesMut::new() }
+    }
+
     /// The next line; `None` at the end.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         let mut searched = 0;

@@ -1,0 +1,315 @@
+//! Workloads, Services and small kinds (kubectl, pkg/describe/describe.go).
+
+use api::object::{integer, list, map, text};
+use base64::Engine;
+use serde_json::Value;
+
+use super::pod::template;
+use super::text::{Out, or_none, time};
+use crate::output::go;
+
+/// A Deployment and its ReplicaSets.
+pub fn deployment(object: &Value, sets: &[Value]) -> Out {
+    let mut out = Out::default();
+    out.field(0, "Name", api::object::name(object));
+    out.field(0, "Namespace", api::object::namespace(object));
+    out.field(0, "CreationTimestamp", &time(api::object::creation_timestamp(object).unwrap_or_default()));
+    out.labels("", "Labels", api::object::labels(object));
+    out.annotations("", api::object::annotations(object));
+    out.field(0, "Selector", &selector(object));
+    let number = |pointer: &str| integer(object, pointer).unwrap_or(0);
+    out.field(
+        0,
+        "Replicas",
+        &format!(
+            "{} desired | {} updated | {} total | {} available | {} unavailable",
+            number("/spec/replicas"),
+            number("/status/updatedReplicas"),
+            number("/status/replicas"),
+            number("/status/availableReplicas"),
+            number("/status/unavailableReplicas")
+        ),
+    );
+    out.field(0, "StrategyType", text(object, "/spec/strategy/type"));
+    out.field(0, "MinReadySeconds", &number("/spec/minReadySeconds").to_string());
+    if let Some(rolling) = object.pointer("/spec/strategy/rollingUpdate") {
+        let (unavailable, surge) = (go(&rolling["maxUnavailable"]), go(&rolling["maxSurge"]));
+        out.field(0, "RollingUpdateStrategy", &format!("{unavailable} max unavailable, {surge} max surge"));
+    }
+    template(&mut out, &object["spec"]["template"]);
+    let conditions = list(object, "/status/conditions");
+    if !conditions.is_empty() {
+        out.line(0, "Conditions:");
+        out.line(1, "Type\tStatus\tReason");
+        out.line(1, "----\t------\t------");
+        for condition in conditions {
+            let part = |pointer: &str| text(condition, pointer);
+            out.line(1, &format!("{} \t{}\t{}", part("/type"), part("/status"), part("/reason")));
+        }
+    }
+    let revision = api::object::annotation(object, REVISION).unwrap_or_default();
+    let is_new = |set: &&Value| api::object::annotation(set, REVISION).unwrap_or_default() == revision;
+    out.field(0, "OldReplicaSets", &self::sets(sets.iter().filter(|set| !is_new(set))));
+    out.field(0, "NewReplicaSet", &self::sets(sets.iter().filter(is_new)));
+    out
+}
+
+/// Where a Deployment numbers its templates.
+pub const REVISION: &str = "deployment.kubernetes.io/revision";
+
+fn sets<'a>(sets: impl Iterator<Item = &'a Value>) -> String {
+    let one = |set: &Value| {
+        let (created, wanted) =
+            (integer(set, "/status/replicas").unwrap_or(0), integer(set, "/spec/replicas").unwrap_or(0));
+        format!("{} ({created}/{wanted} replicas created)", api::object::name(set))
+    };
+    or_none(&sets.map(one).collect::<Vec<_>>().join(", ")).to_string()
+}
+
+fn selector(object: &Value) -> String {
+    or_none(&object.pointer("/spec/selector").map(api::selector::format).unwrap_or_default()).to_string()
+}
+
+/// A ReplicaSet and its pods.
+pub fn replica_set(object: &Value, pods: &[Value]) -> Out {
+    let mut out = Out::default();
+    out.field(0, "Name", api::object::name(object));
+    out.field(0, "Namespace", api::object::namespace(object));
+    out.field(0, "Selector", &selector(object));
+    out.labels("", "Labels", api::object::labels(object));
+    out.annotations("", api::object::annotations(object));
+    if let Some(owner) = api::object::controller_of(object) {
+        out.field(0, "Controlled By", &format!("{}/{}", text(owner, "/kind"), text(owner, "/name")));
+    }
+    let number = |pointer: &str| integer(object, pointer).unwrap_or(0);
+    out.field(0, "Replicas", &format!("{} current / {} desired", number("/status/replicas"), number("/spec/replicas")));
+    let count = |phase: &str| pods.iter().filter(|pod| text(pod, "/status/phase") == phase).count();
+    let (running, waiting) = (count("Running"), count("Pending"));
+    let (succeeded, failed) = (count("Succeeded"), count("Failed"));
+    out.field(
+        0,
+        "Pods Status",
+        &format!("{running} Running / {waiting} Waiting / {succeeded} Succeeded / {failed} Failed"),
+    );
+    template(&mut out, &object["spec"]["template"]);
+    out
+}
+
+/// A Service and its EndpointSlices.
+pub fn service(object: &Value, slices: &[Value]) -> Out {
+    let mut out = Out::default();
+    out.head(object);
+    let spec = |pointer: &str| text(object, &format!("/spec{pointer}"));
+    let joined = |pointer: &str| {
+        let all: Vec<&str> = list(object, &format!("/spec{pointer}")).iter().filter_map(Value::as_str).collect();
+        all.join(",")
+    };
+    let labels = map(object, "/spec/selector").filter(|map| !map.is_empty());
+    let labels = labels.into_iter().flatten().map(|(key, value)| format!("{key}={}", go(value)));
+    out.field(0, "Selector", or_none(&labels.collect::<Vec<_>>().join(",")));
+    out.field(0, "Type", spec("/type"));
+    out.optional(0, "IP Family Policy", spec("/ipFamilyPolicy"));
+    out.field(0, "IP Families", or_none(&joined("/ipFamilies")));
+    out.field(0, "IP", spec("/clusterIP"));
+    out.field(0, "IPs", or_none(&joined("/clusterIPs")));
+    out.optional(0, "External IPs", &joined("/externalIPs"));
+    out.optional(0, "Desired LoadBalancer IP", spec("/loadBalancerIP"));
+    out.optional(0, "External Name", spec("/externalName"));
+    for port in list(object, "/spec/ports") {
+        let name = match text(port, "/name") {
+            "" => "<unset>",
+            name => name,
+        };
+        let protocol = text(port, "/protocol");
+        out.field(0, "Port", &format!("{name}\t{}/{protocol}", integer(port, "/port").unwrap_or(0)));
+        let target = port.get("targetPort").map(go).unwrap_or_else(|| "0".into());
+        out.field(0, "TargetPort", &format!("{target}/{protocol}"));
+        if let Some(node) = integer(port, "/nodePort").filter(|port| *port != 0) {
+            out.field(0, "NodePort", &format!("{name}\t{node}/{protocol}"));
+        }
+        out.field(0, "Endpoints", &endpoints(slices, text(port, "/name")));
+    }
+    out.field(0, "Session Affinity", spec("/sessionAffinity"));
+    out.optional(0, "External Traffic Policy", spec("/externalTrafficPolicy"));
+    out.optional(0, "Internal Traffic Policy", spec("/internalTrafficPolicy"));
+    out.optional(0, "LoadBalancer Source Ranges", &joined("/loadBalancerSourceRanges"));
+    out
+}
+
+/// The first three ready addresses of a port.
+fn endpoints(slices: &[Value], port: &str) -> String {
+    let mut all = Vec::new();
+    for slice in slices {
+        for number in list(slice, "/ports").iter().filter(|candidate| text(candidate, "/name") == port) {
+            for endpoint in list(slice, "/endpoints") {
+                if endpoint.pointer("/conditions/ready").and_then(Value::as_bool) == Some(false) {
+                    continue;
+                }
+                let addresses = list(endpoint, "/addresses").iter().filter_map(Value::as_str);
+                all.extend(addresses.map(|address| format!("{address}:{}", integer(number, "/port").unwrap_or(0))));
+            }
+        }
+    }
+    match all.len() {
+        0..=3 => all.join(","),
+        more => format!("{} + {} more...", all[..3].join(","), more - 3),
+    }
+}
+
+/// A ConfigMap.
+pub fn config_map(object: &Value) -> Out {
+    let mut out = Out::default();
+    out.head(object);
+    out.line(0, "\nData\n====");
+    for (key, value) in map(object, "/data").into_iter().flatten() {
+        out.line(0, &format!("{key}:\n----\n{}\n", go(value)));
+    }
+    out.line(0, "\nBinaryData\n====");
+    for (key, value) in map(object, "/binaryData").into_iter().flatten() {
+        out.line(0, &format!("{key}: {} bytes", size(value)));
+    }
+    out.line(0, "");
+    out
+}
+
+fn size(value: &Value) -> usize {
+    let decoded = base64::engine::general_purpose::STANDARD.decode(value.as_str().unwrap_or_default());
+    decoded.map(|bytes| bytes.len()).unwrap_or_default()
+}
+
+/// A Secret: how long its values are, not what they are.
+pub fn secret(object: &Value) -> Out {
+    let mut out = Out::default();
+    out.head(object);
+    out.line(0, &format!("\nType:\t{}\n\nData\n====", text(object, "/type")));
+    for (key, value) in map(object, "/data").into_iter().flatten() {
+        out.line(0, &format!("{key}:\t{} bytes", size(value)));
+    }
+    out
+}
+
+/// A Namespace with what limits it.
+pub fn namespace(object: &Value) -> Out {
+    let mut out = Out::default();
+    out.head(object);
+    out.field(0, "Status", text(object, "/status/phase"));
+    let conditions = list(object, "/status/conditions");
+    if !conditions.is_empty() {
+        out.line(0, "Conditions:");
+        out.line(1, "Type\tStatus\tLastTransitionTime\tReason\tMessage");
+        out.line(1, "----\t------\t------------------\t------\t-------");
+        for condition in conditions {
+            let part = |pointer: &str| text(condition, pointer);
+            let at = time(part("/lastTransitionTime"));
+            out.line(
+                1,
+                &format!("{}\t{}\t{at}\t{}\t{}", part("/type"), part("/status"), part("/reason"), part("/message")),
+            );
+        }
+    }
+    out.line(0, "\nNo resource quota.");
+    out.line(0, "\nNo LimitRange resource.");
+    out
+}
+
+/// A ServiceAccount.
+pub fn service_account(object: &Value) -> Out {
+    let mut out = Out::default();
+    out.head(object);
+    for (title, pointer) in
+        [("Image pull secrets", "/imagePullSecrets"), ("Mountable secrets", "/secrets"), ("Tokens", "/tokens")]
+    {
+        let names: Vec<String> = list(object, pointer).iter().map(|one| text(one, "/name").to_string()).collect();
+        out.lines("", title, &names);
+    }
+    out
+}
+
+/// A Role or ClusterRole.
+pub fn role(object: &Value) -> Out {
+    let mut out = Out::default();
+    out.field(0, "Name", api::object::name(object));
+    out.labels("", "Labels", api::object::labels(object));
+    out.annotations("", api::object::annotations(object));
+    out.line(0, "PolicyRule:");
+    out.line(1, "Resources\tNon-Resource URLs\tResource Names\tVerbs");
+    out.line(1, "---------\t-----------------\t--------------\t-----");
+    let words = |rule: &Value, key: &str| -> Vec<String> {
+        rule[key].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_string).collect()
+    };
+    for rule in list(object, "/rules") {
+        let (urls, names, verbs) = (words(rule, "nonResourceURLs"), words(rule, "resourceNames"), words(rule, "verbs"));
+        let rest = format!("[{}]\t[{}]\t[{}]", urls.join(" "), names.join(" "), verbs.join(" "));
+        let groups = words(rule, "apiGroups");
+        let dotted = |resource: &String, group: &String| match group.as_str() {
+            "" => resource.clone(),
+            group => format!("{resource}.{group}"),
+        };
+        let resources: Vec<String> = words(rule, "resources")
+            .iter()
+            .flat_map(|resource| groups.iter().map(|group| dotted(resource, group)).collect::<Vec<_>>())
+            .collect();
+        if resources.is_empty() {
+            out.line(1, &format!("\t{rest}"));
+        }
+        resources.iter().for_each(|resource| out.line(1, &format!("{resource}\t{rest}")));
+    }
+    out
+}
+
+/// A RoleBinding or ClusterRoleBinding.
+pub fn binding(object: &Value) -> Out {
+    let mut out = Out::default();
+    out.field(0, "Name", api::object::name(object));
+    out.labels("", "Labels", api::object::labels(object));
+    out.annotations("", api::object::annotations(object));
+    out.line(0, "Role:");
+    out.field(1, "Kind", text(object, "/roleRef/kind"));
+    out.field(1, "Name", text(object, "/roleRef/name"));
+    out.line(0, "Subjects:");
+    out.line(1, "Kind\tName\tNamespace");
+    out.line(1, "----\t----\t---------");
+    for subject in list(object, "/subjects") {
+        let part = |pointer: &str| text(subject, pointer);
+        out.line(1, &format!("{}\t{}\t{}", part("/kind"), part("/name"), part("/namespace")));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::output::tab::Tabs;
+
+    #[test]
+    fn a_service_names_three_endpoints() {
+        let slice = json!({"ports": [{"name": "http", "port": 8080}], "endpoints": [
+            {"addresses": ["10.0.0.1"], "conditions": {"ready": true}}, {"addresses": ["10.0.0.2"]},
+            {"addresses": ["10.0.0.3"], "conditions": {"ready": false}}, {"addresses": ["10.0.0.4"]}, {"addresses": ["10.0.0.5"]}]});
+        assert_eq!(endpoints(&[slice], "http"), "10.0.0.1:8080,10.0.0.2:8080,10.0.0.4:8080 + 1 more...");
+        assert_eq!(endpoints(&[], ""), "");
+    }
+
+    #[test]
+    fn config_maps_show_their_values() {
+        let object = json!({"metadata": {"name": "c", "namespace": "n"}, "data": {"K": "v"}});
+        let expected = "Name:\tc\nNamespace:\tn\nLabels:\t<none>\nAnnotations:\t<none>\n\nData\n====\nK:\n----\nv\n\n\nBinaryData\n====\n\n";
+        assert_eq!(config_map(&object).0, expected);
+    }
+
+    #[test]
+    fn roles_are_tables() {
+        let object = json!({"metadata": {"name": "r"}, "rules": [{"apiGroups": ["", "apps"], "resources": ["pods"], "verbs": ["get", "list"]}]});
+        let text = Tabs::describe().align(&role(&object).0);
+        assert!(text.contains("  pods       []                 []              [get list]\n  pods.apps  []"), "{text}");
+    }
+
+    #[test]
+    fn replica_sets_are_counted() {
+        let set = json!({"metadata": {"name": "s"}, "spec": {"replicas": 3}, "status": {"replicas": 2}});
+        assert_eq!(sets([&set].into_iter()), "s (2/3 replicas created)");
+        assert_eq!(sets(std::iter::empty()), "<none>");
+    }
+}
