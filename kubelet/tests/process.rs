@@ -288,9 +288,10 @@ fn attached_to_a_container() {
         until(session.stdout.as_mut().unwrap(), "out one\n").await;
         until(session.stderr.as_mut().unwrap(), "err one\n").await;
         until(watching.stdout.as_mut().unwrap(), "out one\n").await;
-        // stdinOnce: when the first session is over, the container's input is.
+        // stdinOnce: when the first session's input ends, the container's does, and the session hears how it goes on.
         drop(stdin);
-        drop(session);
+        until(session.stdout.as_mut().unwrap(), "end\n").await;
+        assert_eq!(session.exit.await.unwrap(), 0);
         assert_eq!(watching.exit.await.unwrap(), 0);
         let mut rest = String::new();
         watching.stdout.take().unwrap().read_to_string(&mut rest).await.unwrap();

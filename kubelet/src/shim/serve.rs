@@ -70,7 +70,6 @@ pub(super) struct Attached {
     pub(super) seq: u64,
     pub(super) container: String,
     pub(super) taps: [Option<Tap>; 2],
-    pub(super) stdin: bool,
     pub(super) ended: Option<i32>,
 }
 
@@ -249,14 +248,7 @@ impl Shim {
         if let Some(command) = self.commands.get(&id) {
             let _ = pidfd_send_signal(&command.process.handle, Signal::KILL);
         }
-        if let Some(attached) = self.attached.remove(&id)
-            && attached.stdin
-            && let Some(container) = self.containers.get_mut(&attached.container)
-            && container.config.spec.stdin_once
-            && !container.config.spec.tty
-        {
-            container.stdin = None;
-        }
+        self.attached.remove(&id);
     }
 
     fn call(&mut self, client: u64, call: Call, fds: Vec<OwnedFd>) {

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use super::child::{self, Place, Stdio, Word};
 use super::output::Tap;
-use super::serve::{Attached, RunningCommand, Shim, Starting, reap};
+use super::serve::{Attached, Container, RunningCommand, Shim, Starting, reap};
 use super::wire::{Answer, CONTAINERS, Phase};
 
 impl Shim {
@@ -117,7 +117,7 @@ impl Shim {
         stdin: bool,
         fds: Vec<OwnedFd>,
     ) -> Result<(), Answer> {
-        let container = self.containers.get(&container_id).filter(|container| container.process.is_some());
+        let container = self.containers.get_mut(&container_id).filter(|container| container.process.is_some());
         let container = container.ok_or_else(|| Answer::NotFound(container_id.clone()))?;
         let mut fds = fds.into_iter();
         let mut taps = [None, None];
@@ -126,11 +126,20 @@ impl Shim {
                 *tap = Some(Tap::new(fd).map_err(|error| Answer::Failed(error.to_string()))?);
             }
         }
-        let wanted = stdin || container.config.spec.tty;
-        let input =
-            container.stdin.as_ref().filter(|_| wanted).and_then(|fd| rustix::io::fcntl_dupfd_cloexec(fd, 0).ok());
-        self.attached.insert(client, Attached { seq, container: container_id, taps, stdin, ended: None });
+        let input = input_of(container, stdin);
+        self.attached.insert(client, Attached { seq, container: container_id, taps, ended: None });
         self.answer(client, seq, &Answer::Started, input.as_ref().map(AsFd::as_fd));
         Ok(())
     }
+}
+
+/// The container's input for somebody who attaches. With stdinOnce the first one takes it along: it ends when the client
+/// closes its side, even if the client goes on listening (`kubectl run -i` with input from a pipe), or is gone.
+fn input_of(container: &mut Container, stdin: bool) -> Option<OwnedFd> {
+    let spec = &container.config.spec;
+    if spec.stdin_once && !spec.tty && stdin {
+        return container.stdin.take();
+    }
+    let input = container.stdin.as_ref().filter(|_| stdin || spec.tty)?;
+    rustix::io::fcntl_dupfd_cloexec(input, 0).ok()
 }
