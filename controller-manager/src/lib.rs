@@ -6,6 +6,7 @@
 
 mod claims;
 mod deployment;
+mod disruption;
 mod endpoints;
 mod garbage;
 mod namespace;
@@ -87,6 +88,7 @@ type Start = fn(&Setup) -> anyhow::Result<()>;
 /// The table of controllers: upstream's name, and how to start it.
 const CONTROLLERS: &[(&str, Start)] = &[
     ("deployment-controller", deployment::start),
+    ("disruption-controller", disruption::start),
     ("endpointslice-controller", endpoints::start),
     ("garbage-collector-controller", garbage::start),
     ("namespace-controller", namespace::start),

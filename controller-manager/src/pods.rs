@@ -4,6 +4,7 @@ use client::{Client, Error, Object, Patch};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodCondition, PodTemplateSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference, Time};
+use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 use serde_json::{Value, json};
 
 /// The owner reference that controls an object.
@@ -63,6 +64,19 @@ pub(crate) fn is_available(pod: &Pod, min_ready_seconds: i32, now: Timestamp) ->
 /// The node, or empty.
 pub(crate) fn node_name(pod: &Pod) -> &str {
     pod.spec.as_ref().and_then(|spec| spec.node_name.as_deref()).unwrap_or_default()
+}
+
+/// A number of pods, given as such or in percent of `total`.
+pub(crate) fn scaled(value: &IntOrString, total: i32, up: bool) -> i32 {
+    match value {
+        IntOrString::Int(number) => (*number).max(0),
+        IntOrString::String(text) => {
+            let percent: i64 = text.trim_end_matches('%').parse().unwrap_or(0);
+            let hundredths = percent.max(0) * i64::from(total);
+            let rounded = if up { (hundredths + 99) / 100 } else { hundredths / 100 };
+            i32::try_from(rounded).unwrap_or(i32::MAX)
+        }
+    }
 }
 
 /// The pod's node, for a `by("node", name)` index.
@@ -155,6 +169,22 @@ mod tests {
         assert!(is_available(&pod, 0, at("2026-01-01T00:00:00Z")));
         assert!(!is_available(&pod, 10, at("2026-01-01T00:00:09Z")));
         assert!(is_available(&pod, 10, at("2026-01-01T00:00:10Z")));
+    }
+
+    #[test]
+    fn percentages_round_as_told() {
+        let percent = |text: &str| IntOrString::String(text.into());
+        let table = [
+            (IntOrString::Int(3), 10, true, 3),
+            (IntOrString::Int(-3), 10, true, 0),
+            (percent("25%"), 10, true, 3),
+            (percent("25%"), 10, false, 2),
+            (percent("100%"), 7, false, 7),
+            (percent("0%"), 7, true, 0),
+        ];
+        for (value, total, up, expected) in table {
+            assert_eq!(scaled(&value, total, up), expected, "{value:?} of {total}");
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::PodTemplateSpec;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
-use crate::pods;
+use crate::pods::{self, scaled};
 
 pub(crate) const REVISION: &str = "deployment.kubernetes.io/revision";
 const REVISION_HISTORY: &str = "deployment.kubernetes.io/revision-history";
@@ -117,18 +117,6 @@ pub(crate) fn slack(deployment: &Deployment) -> (i32, i32) {
     let total = wanted(deployment);
     let (surge, missing) = (scaled(surge, total, true), scaled(missing, total, false));
     if surge == 0 && missing == 0 { (0, 1) } else { (surge, missing.min(total)) }
-}
-
-fn scaled(value: &IntOrString, total: i32, up: bool) -> i32 {
-    match value {
-        IntOrString::Int(number) => (*number).max(0),
-        IntOrString::String(text) => {
-            let percent: i64 = text.trim_end_matches('%').parse().unwrap_or(0);
-            let hundredths = percent.max(0) * i64::from(total);
-            let rounded = if up { (hundredths + 99) / 100 } else { hundredths / 100 };
-            i32::try_from(rounded).unwrap_or(i32::MAX)
-        }
-    }
 }
 
 /// The revision that a new template gets: one more than the highest of the old ones.
