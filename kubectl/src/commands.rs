@@ -197,6 +197,95 @@ const EXEC: &[Flag] = &[
 const DESCRIBE: &[Flag] =
     &[flag("show-events", "", Bool(true), "If true, display events related to the described object.")];
 
+const METADATA: &[Flag] = &[
+    flag("overwrite", "", Bool(false), "If true, allow existing values to be overwritten."),
+    flag("list", "", Bool(false), "If true, display the labels or annotations for a given resource."),
+    flag("resource-version", "", Text(""), "Only change an object of this version."),
+];
+const SCALE: &[Flag] = &[
+    flag("replicas", "", Int(0), "The new desired number of replicas. Required."),
+    flag("current-replicas", "", Int(-1), "Precondition for current size."),
+    flag("resource-version", "", Text(""), "Precondition for resource version."),
+    flag("timeout", "", Duration("0s"), "The length of time to wait before giving up on a scale operation."),
+];
+const PATCH: &[Flag] = &[
+    flag("patch", "p", Text(""), "The patch to be applied to the resource JSON file."),
+    flag("patch-file", "", Text(""), "A file containing a patch to be applied to the resource."),
+    flag("type", "", Text("strategic"), "The type of patch being provided; one of [json merge strategic]"),
+    flag("subresource", "", Text(""), "If specified, patch will operate on the subresource of the requested object."),
+    flag("local", "", Bool(false), "Not supported."),
+];
+const STATUS: &[Flag] = &[
+    flag("watch", "w", Bool(true), "Watch the status of the rollout until it's done."),
+    flag("revision", "", Int(0), "Pin to a specific revision for showing its status."),
+    flag("timeout", "", Duration("0s"), "The length of time to wait before ending watch, zero means never."),
+];
+const REVISION: &[Flag] =
+    &[flag("revision", "", Int(0), "See the details, including podTemplate of the revision specified")];
+const TO_REVISION: &[Flag] =
+    &[flag("to-revision", "", Int(0), "The revision to rollback to. Default to 0 (last revision).")];
+const WAIT: &[Flag] = &[
+    flag(
+        "for",
+        "",
+        Text(""),
+        "The condition to wait on: [create|delete|condition=condition-name[=condition-value]|jsonpath='{JSONPath expression}'=[JSONPath value]].",
+    ),
+    flag("timeout", "", Duration("30s"), "The length of time to wait before giving up."),
+];
+
+const ROLLOUT: &[Command] = &[
+    command(
+        "history",
+        "(TYPE NAME | TYPE/NAME)",
+        "View rollout history",
+        &[REVISION, OUTPUT, FILES, LABELS],
+        run!(cmd::rollout::history),
+    ),
+    command(
+        "pause",
+        "RESOURCE",
+        "Mark the provided resource as paused",
+        &[OUTPUT, FILES, LABELS, MANAGER],
+        run!(cmd::rollout::pause),
+    ),
+    command(
+        "restart",
+        "RESOURCE",
+        "Restart a resource",
+        &[OUTPUT, FILES, LABELS, MANAGER],
+        run!(cmd::rollout::restart),
+    ),
+    command(
+        "resume",
+        "RESOURCE",
+        "Resume a paused resource",
+        &[OUTPUT, FILES, LABELS, MANAGER],
+        run!(cmd::rollout::resume),
+    ),
+    command(
+        "status",
+        "(TYPE NAME | TYPE/NAME)",
+        "Show the status of the rollout",
+        &[STATUS, FILES, LABELS],
+        run!(cmd::rollout::status),
+    ),
+    command(
+        "undo",
+        "(TYPE NAME | TYPE/NAME)",
+        "Undo a previous rollout",
+        &[TO_REVISION, OUTPUT, FILES, LABELS, DRY],
+        run!(cmd::rollout::undo),
+    ),
+];
+const SET: &[Command] = &[command(
+    "image",
+    "(-f FILENAME | TYPE NAME) CONTAINER_NAME_1=CONTAINER_IMAGE_1 ... CONTAINER_NAME_N=CONTAINER_IMAGE_N",
+    "Update the image of a pod template",
+    &[OUTPUT, FILES, LABELS, ALL, DRY, MANAGER],
+    run!(cmd::change::set_image),
+)];
+
 /// All commands.
 pub static COMMANDS: &[Command] = &[
     command(
@@ -256,6 +345,50 @@ pub static COMMANDS: &[Command] = &[
         "Execute a command in a container",
         &[EXEC, FILES],
         run!(cmd::exec::exec),
+    ),
+    group("rollout", "Manage the rollout of a resource", ROLLOUT),
+    group("set", "Set specific features on objects", SET),
+    command(
+        "scale",
+        "[--resource-version=version] [--current-replicas=count] --replicas=COUNT (-f FILENAME | TYPE NAME)",
+        "Set a new size for a deployment, replica set, or replication controller",
+        &[SCALE, OUTPUT, FILES, LABELS, ALL, DRY],
+        run!(cmd::change::scale),
+    ),
+    command(
+        "patch",
+        "(-f FILENAME | TYPE NAME) [-p PATCH|--patch-file FILE]",
+        "Update fields of a resource",
+        &[PATCH, OUTPUT, FILES, DRY, MANAGER],
+        run!(cmd::change::patch),
+    ),
+    command(
+        "replace",
+        "-f FILENAME",
+        "Replace a resource by file name or stdin",
+        &[OUTPUT, FILES, DRY, VALIDATE, MANAGER, DELETING],
+        run!(cmd::change::replace),
+    ),
+    command(
+        "wait",
+        "([-f FILENAME] | resource.group/resource.name | resource.group [(-l label | --all)]) [--for=create|--for=delete|--for condition=available|--for=jsonpath='{}'[=value]]",
+        "Wait for a specific condition on one or many resources",
+        &[WAIT, OUTPUT, FILES, LABELS, FIELDS, EVERYWHERE, ALL],
+        run!(cmd::wait::run),
+    ),
+    command(
+        "label",
+        "[--overwrite] (-f FILENAME | TYPE NAME) KEY_1=VAL_1 ... KEY_N=VAL_N [--resource-version=version]",
+        "Update the labels on a resource",
+        &[METADATA, OUTPUT, FILES, LABELS, FIELDS, EVERYWHERE, ALL, DRY, MANAGER],
+        run!(cmd::change::label),
+    ),
+    command(
+        "annotate",
+        "[--overwrite] (-f FILENAME | TYPE NAME) KEY_1=VAL_1 ... KEY_N=VAL_N [--resource-version=version]",
+        "Update the annotations on a resource",
+        &[METADATA, OUTPUT, FILES, LABELS, FIELDS, EVERYWHERE, ALL, DRY, MANAGER],
+        run!(cmd::change::annotate),
     ),
 ];
 

@@ -1,6 +1,7 @@
 //! The commands, one file per group.
 
 pub mod apply;
+pub mod change;
 pub mod create;
 pub mod delete;
 pub mod describe;
@@ -8,4 +9,6 @@ pub mod exec;
 pub mod get;
 pub mod logs;
 mod pods;
+pub mod rollout;
+pub mod wait;
 pub mod write;

@@ -234,27 +234,55 @@ pub fn role(object: &Value) -> Out {
     out.line(0, "PolicyRule:");
     out.line(1, "Resources\tNon-Resource URLs\tResource Names\tVerbs");
     out.line(1, "---------\t-----------------\t--------------\t-----");
-    let words = |rule: &Value, key: &str| -> Vec<String> {
-        rule[key].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_string).collect()
-    };
-    for rule in list(object, "/rules") {
-        let (urls, names, verbs) = (words(rule, "nonResourceURLs"), words(rule, "resourceNames"), words(rule, "verbs"));
-        let rest = format!("[{}]\t[{}]\t[{}]", urls.join(" "), names.join(" "), verbs.join(" "));
-        let groups = words(rule, "apiGroups");
-        let dotted = |resource: &String, group: &String| match group.as_str() {
-            "" => resource.clone(),
-            group => format!("{resource}.{group}"),
-        };
-        let resources: Vec<String> = words(rule, "resources")
-            .iter()
-            .flat_map(|resource| groups.iter().map(|group| dotted(resource, group)).collect::<Vec<_>>())
-            .collect();
-        if resources.is_empty() {
-            out.line(1, &format!("\t{rest}"));
+    for ((group, resource, names), verbs) in rules(object) {
+        let (resource, sub) =
+            resource.split_once('/').map_or((resource.as_str(), None), |(name, sub)| (name, Some(sub)));
+        let mut shown = if group.is_empty() { resource.to_string() } else { format!("{resource}.{group}") };
+        if let Some(sub) = sub {
+            shown += &format!("/{sub}");
         }
-        resources.iter().for_each(|resource| out.line(1, &format!("{resource}\t{rest}")));
+        out.line(1, &format!("{shown}\t[]\t[{}]\t[{}]", names.join(" "), verbs.join(" ")));
+    }
+    for rule in list(object, "/rules") {
+        let urls = words(rule, "nonResourceURLs");
+        if !urls.is_empty() {
+            out.line(1, &format!("\t[{}]\t[]\t[{}]", urls.join(" "), words(rule, "verbs").join(" ")));
+        }
     }
     out
+}
+
+fn words(rule: &Value, key: &str) -> Vec<String> {
+    rule[key].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_string).collect()
+}
+
+/// Group, resource and names of a rule about one resource.
+type About = (String, String, Vec<String>);
+
+/// The rules taken apart by resource, those about the same resource joined, in the order of their printed form
+/// (component-helpers, auth/rbac/validation: CompactRules; rbac/v1 helpers: SortableRuleSlice).
+fn rules(object: &Value) -> Vec<(About, Vec<String>)> {
+    let mut all: Vec<(About, Vec<String>)> = Vec::new();
+    for rule in list(object, "/rules") {
+        let names = words(rule, "resourceNames");
+        for group in words(rule, "apiGroups") {
+            for resource in words(rule, "resources") {
+                let about = (group.clone(), resource, names.clone());
+                let verbs = words(rule, "verbs");
+                match all.iter_mut().find(|(known, _)| *known == about) {
+                    Some((_, known)) => {
+                        known.extend(verbs.into_iter().filter(|verb| !known.contains(verb)).collect::<Vec<_>>())
+                    }
+                    None => all.push((about, verbs)),
+                }
+            }
+        }
+    }
+    let printed = |((group, resource, names), verbs): &(About, Vec<String>)| {
+        format!("[{}],[{group}],[{resource}],[{}]", verbs.join(" "), names.join(" "))
+    };
+    all.sort_by_key(printed);
+    all
 }
 
 /// A RoleBinding or ClusterRoleBinding.
