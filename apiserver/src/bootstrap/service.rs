@@ -22,6 +22,12 @@ pub async fn reconcile(registry: &Registry, facts: &Facts) -> anyhow::Result<()>
         anyhow::anyhow!("--service-cluster-ip-range {:?} is no range of addresses", facts.service_range)
     })?;
     put(registry, service(address, facts.port), &["/spec/ports"]).await?;
+    if facts.advertise.is_loopback() || facts.advertise.is_unspecified() {
+        // No endpoint may have such an address (ValidateNonSpecialIP); upstream logs it and goes on as well.
+        let address = facts.advertise;
+        tracing::warn!(%address, "the Service kubernetes gets no endpoints: no pod could reach this address");
+        return Ok(());
+    }
     put(registry, endpoints(facts), &["/subsets"]).await?;
     put(registry, slice(facts), &["/endpoints", "/ports"]).await?;
     Ok(())

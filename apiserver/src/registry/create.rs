@@ -95,7 +95,7 @@ impl Registry {
         let strategy = strategy::of(kind);
         let name = object::name(object);
         let mut errors = meta::validate(kind, object);
-        errors.extend(strategy.validate(object));
+        errors.extend(strategy::validate(kind, object));
         errors.extend(strategy.validate_create(object));
         if !errors.is_empty() {
             return Err(Status::invalid(kind.group, kind.kind, name, &errors));

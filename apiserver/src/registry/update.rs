@@ -185,7 +185,7 @@ impl Registry {
         let mut errors = meta::validate_update(new, old);
         match change.target {
             Target::Main => {
-                errors.extend(strategy.validate(new));
+                errors.extend(strategy::validate(kind, new));
                 errors.extend(strategy.validate_update(new, old));
             }
             Target::Status => errors.extend(strategy.validate_status_update(new, old)),

@@ -10,20 +10,31 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `check` | the tools of validation |
+//! | `config`, `endpoints`, `event`, `namespace`, `node`, `pod`, `rbac`, `service`, `small`, `workloads` | the kinds |
 //! | [`defaults`] | what fields get when they are missing: rows by kind |
 //! | [`generic`] | what holds for every kind: status isolation, generation |
 //! | [`meta`] | validation of metadata, in upstream's words |
 //! | [`rules`] | one row of yes/no facts per kind that differs from the default |
+//! | `required` | the check of kinds that have no rules here |
 //! | `semantic` | equality as Go sees it |
 
 mod check;
+mod config;
 pub mod defaults;
+mod endpoints;
+mod event;
 pub mod generic;
 pub mod meta;
 mod namespace;
+mod node;
 mod pod;
+mod rbac;
+mod required;
 pub mod rules;
 mod semantic;
+mod service;
+mod small;
+mod workloads;
 
 use api::FieldError;
 use api::kinds::KindRef;
@@ -101,13 +112,61 @@ struct Plain;
 
 impl Strategy for Plain {}
 
-/// Group, plural, strategy: one row per kind that has a file here.
-static TABLE: &[(&str, &str, &dyn Strategy)] = &[("", "namespaces", &namespace::Namespace), ("", "pods", &pod::Pod)];
+/// Group, plural, strategy: one row per kind that has rules here.
+static TABLE: &[(&str, &str, &dyn Strategy)] = &[
+    ("", "configmaps", &config::ConfigMap),
+    ("", "endpoints", &endpoints::Endpoints),
+    ("", "events", &event::Event),
+    ("", "limitranges", &small::LimitRange),
+    ("", "namespaces", &namespace::Namespace),
+    ("", "nodes", &node::Node),
+    ("", "pods", &pod::Pod),
+    ("", "podtemplates", &workloads::PodTemplate),
+    ("", "replicationcontrollers", &workloads::ReplicationController),
+    ("", "resourcequotas", &small::ResourceQuota),
+    ("", "secrets", &config::Secret),
+    ("", "serviceaccounts", &Plain),
+    ("", "services", &service::Service),
+    ("apps", "controllerrevisions", &small::ControllerRevision),
+    ("apps", "daemonsets", &workloads::DaemonSet),
+    ("apps", "deployments", &workloads::Deployment),
+    ("apps", "replicasets", &workloads::ReplicaSet),
+    ("apps", "statefulsets", &workloads::StatefulSet),
+    ("coordination.k8s.io", "leases", &small::Lease),
+    ("discovery.k8s.io", "endpointslices", &endpoints::EndpointSlice),
+    ("policy", "poddisruptionbudgets", &small::PodDisruptionBudget),
+    ("rbac.authorization.k8s.io", "clusterrolebindings", &rbac::Binding { namespaced: false }),
+    ("rbac.authorization.k8s.io", "clusterroles", &rbac::Role { namespaced: false }),
+    ("rbac.authorization.k8s.io", "rolebindings", &rbac::Binding { namespaced: true }),
+    ("rbac.authorization.k8s.io", "roles", &rbac::Role { namespaced: true }),
+    ("scheduling.k8s.io", "priorityclasses", &small::PriorityClass),
+];
+
+fn row(kind: KindRef) -> Option<&'static dyn Strategy> {
+    let found = TABLE.iter().find(|(group, plural, _)| *plural == kind.plural && *group == kind.group);
+    found.map(|(_, _, strategy)| *strategy)
+}
 
 /// The strategy of a kind.
 pub fn of(kind: KindRef) -> &'static dyn Strategy {
-    TABLE
-        .iter()
-        .find(|(group, plural, _)| *plural == kind.plural && *group == kind.group)
-        .map_or(&Plain, |(_, _, strategy)| *strategy)
+    row(kind).unwrap_or(&Plain)
+}
+
+/// What is wrong with an object, be it new or changed: by the rules of its kind, or else by its schema.
+pub fn validate(kind: KindRef, object: &Value) -> Vec<FieldError> {
+    row(kind).map_or_else(|| required::check(kind, object), |strategy| strategy.validate(object))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use api::kinds::KINDS;
+
+    #[test]
+    fn every_row_names_a_kind_once() {
+        for (index, (group, plural, _)) in TABLE.iter().enumerate() {
+            assert!(KINDS.iter().any(|kind| kind.group == *group && kind.plural == *plural), "{group}/{plural}");
+            assert!(!TABLE[..index].iter().any(|(g, p, _)| (g, p) == (group, plural)), "{group}/{plural} twice");
+        }
+    }
 }

@@ -43,6 +43,8 @@ pub fn options(dir: &Path, more: &[&str]) -> Options {
     ] {
         flags.push(format!("--{flag}={}", file(name)));
     }
+    // An endpoint may not be a loopback address.
+    flags.push("--advertise-address=192.0.2.1".into());
     flags.extend(more.iter().map(ToString::to_string));
     Flags::parse_from(flags).options
 }

@@ -179,7 +179,8 @@ fn node(object: &mut Value) {
 
 fn service(object: &mut Value) {
     let Some(spec) = object.get_mut("spec").filter(|spec| spec.is_object()) else { return };
-    if spec["type"] == "NodePort" || spec["type"] == "LoadBalancer" {
+    let outside = spec["type"] == "ClusterIP" && spec["externalIPs"].as_array().is_some_and(|ips| !ips.is_empty());
+    if spec["type"] == "NodePort" || spec["type"] == "LoadBalancer" || outside {
         super::set(spec, "externalTrafficPolicy", &Text("Cluster"));
     }
     if spec["type"] == "LoadBalancer" {

@@ -101,7 +101,7 @@ fn of_container(container: &At<'_>, warnings: &mut Vec<String>) {
 }
 
 fn duplicate_ports(containers: &At<'_>, warnings: &mut Vec<String>) {
-    let mut seen: Vec<((i64, &str, i64, &str), api::Path)> = Vec::new();
+    let (mut seen, mut first) = (Vec::new(), Vec::new());
     for container in containers.items() {
         for port in container.get("ports").items() {
             let key = (
@@ -110,9 +110,14 @@ fn duplicate_ports(containers: &At<'_>, warnings: &mut Vec<String>) {
                 port.get("hostPort").int().unwrap_or_default(),
                 port.get("hostIP").text(),
             );
-            match seen.iter().find(|(other, _)| *other == key) {
-                Some((_, first)) => warnings.push(format!("{}: duplicate port definition with {first}", port.path)),
-                None => seen.push((key, port.path.clone())),
+            match seen.iter().position(|other| *other == key) {
+                Some(index) => {
+                    warnings.push(format!("{}: duplicate port definition with {}", port.path, first[index]));
+                }
+                None => {
+                    seen.push(key);
+                    first.push(port.path.clone());
+                }
             }
         }
     }
