@@ -32,7 +32,6 @@ const UNATTENDED: &[(&str, &str)] = &[
     ("flowcontrol.apiserver.k8s.io", "prioritylevelconfigurations"),
     ("networking.k8s.io", "ingresses"),
     ("networking.k8s.io", "networkpolicies"),
-    ("policy", "poddisruptionbudgets"),
     ("resource.k8s.io", "resourceclaims"),
     ("resource.k8s.io", "resourceclaimtemplates"),
     ("storage.k8s.io", "volumeattachments"),

@@ -200,7 +200,8 @@ mod tests {
     fn a_rolling_update_goes_step_by_step() {
         let surge = json!({"maxSurge": 1, "maxUnavailable": 0});
         let missing = json!({"maxSurge": 0, "maxUnavailable": 1});
-        let table: &[(&Value, (i32, i32), (i32, i32), &[(&str, i32)])] = &[
+        type Row<'a> = (&'a Value, (i32, i32), (i32, i32), &'a [(&'a str, i32)]);
+        let table: &[Row<'_>] = &[
             (&surge, (3, 3), (0, 0), &[("rs-2", 1)]),
             (&surge, (3, 3), (1, 0), &[]),
             (&surge, (3, 3), (1, 1), &[("rs-1", 2)]),

@@ -177,3 +177,62 @@ fn names_and_uids_are_stored_once() {
     let first = graph.uid("a");
     assert!(Arc::ptr_eq(&first, &graph.uid("a")));
 }
+
+/// Random numbers that are the same in every run.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
+/// Whatever happens in whatever order, circles included: the graph knows exactly what exists and what that refers to, its
+/// links go both ways, and whoever loses an owner is looked at.
+#[test]
+fn the_graph_equals_a_simple_model_after_any_history() {
+    let names: Vec<String> = (0..7).map(|number| format!("n{number}")).collect();
+    for seed in 0..200 {
+        let (mut dice, mut graph) = (Dice(seed), Graph::default());
+        let mut model: std::collections::HashMap<String, Vec<String>> = std::collections::HashMap::new();
+        for step in 0..80 {
+            let name = &names[dice.roll(7) as usize];
+            let depend_on_it: Vec<String> =
+                model.iter().filter(|(_, owners)| owners.contains(name)).map(|(name, _)| name.clone()).collect();
+            let work = match dice.roll(4) {
+                0 if model.contains_key(name) => {
+                    model.remove(name);
+                    graph.gone(name)
+                }
+                1 if !model.contains_key(name) => graph.unfound(&name.as_str().into()),
+                _ => {
+                    let owners: Vec<String> = names.iter().filter(|_| dice.roll(4) == 0).cloned().collect();
+                    let text = format!("{name}<{}", owners.join("!,"));
+                    let waits = dice.roll(5) == 0;
+                    graph.present(if waits { foreground(&text) } else { seen(&text) });
+                    model.insert(name.clone(), owners);
+                    Vec::new()
+                }
+            };
+            let what = format!("seed {seed}, step {step}");
+            if !work.is_empty() {
+                for dependent in depend_on_it.iter().filter(|dependent| *dependent != name) {
+                    assert!(work.contains(&Work::Delete(dependent.as_str().into())), "{what}: {dependent}");
+                }
+            }
+            for name in &names {
+                let mut dependents: Vec<&str> =
+                    model.iter().filter(|(_, owners)| owners.contains(name)).map(|(name, _)| name.as_str()).collect();
+                let known = graph.dependents(name);
+                let mut told: Vec<&str> = known.iter().map(|(uid, _)| &**uid).collect();
+                (dependents.sort_unstable(), told.sort_unstable());
+                assert_eq!(told, dependents, "{what}: dependents of {name}");
+                let item = graph.item(name);
+                assert_eq!(item.is_some(), model.contains_key(name) || !dependents.is_empty(), "{what}: {name}");
+                let observed = item.is_some_and(|item| item.known == Known::Observed);
+                assert_eq!(observed, model.contains_key(name), "{what}: {name}");
+            }
+        }
+    }
+}

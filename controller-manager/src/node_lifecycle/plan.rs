@@ -162,7 +162,7 @@ mod tests {
     fn taints_follow_the_conditions() {
         let not_ready = [format!("{NOT_READY}:NoSchedule"), format!("{NOT_READY}:NoExecute")];
         let unreachable = [format!("{UNREACHABLE}:NoSchedule"), format!("{UNREACHABLE}:NoExecute")];
-        let refs = |texts: &[String]| texts.iter().cloned().collect::<Vec<_>>();
+        let refs = <[String]>::to_vec;
         // conditions, unschedulable, evict, taints before → taints after
         type Row = (Vec<(&'static str, &'static str)>, bool, bool, Vec<String>, Option<Vec<String>>);
         let table: Vec<Row> = vec![

@@ -1,5 +1,6 @@
-//! Removes pods that nobody will ever finish: bound to a node that is gone, deleted before they were bound, ended and too
-//! many (kube-controller-manager, podgc). Upstream looks every 20 s; here the changes that make such pods say so.
+//! Removes pods that nobody will ever finish: bound to a node that is gone or vouched to be off, deleted before they were
+//! bound, ended and too many (kube-controller-manager, podgc). Upstream looks every 20 s; here the changes that make such
+//! pods say so.
 
 mod plan;
 
@@ -59,7 +60,7 @@ impl Reconciler for PodGc {
             }),
             Trigger::of(&self.nodes, move |old, new| {
                 // Also when it comes back: what is remembered of its absence is over.
-                let turned = old.is_some() != new.is_some();
+                let turned = old.map(plan::is_out_of_service) != new.map(plan::is_out_of_service);
                 let Some(node) = old.or(new).filter(|_| turned) else { return Vec::new() };
                 pods.by("node", &node.key().name).iter().map(|pod| pod.key()).collect()
             }),
@@ -74,14 +75,14 @@ impl Reconciler for PodGc {
             return Ok(Action::Done);
         }
         let Some(pod) = self.pods.get(key) else { return Ok(Action::Done) };
-        let node_exists = |node: &str| self.nodes.get(&Key::new("", node)).is_some();
-        match plan::case(&pod, node_exists) {
+        let node = self.nodes.get(&Key::new("", pods::node_name(&pod)));
+        match plan::case(&pod, node.as_deref()) {
             Case::Fine => {
                 self.missing.lock().remove(pods::node_name(&pod));
                 Ok(Action::Done)
             }
-            Case::NeverBound => {
-                tracing::info!(pod = %key, "removing a pod that was deleted before it was bound");
+            case @ (Case::NeverBound | Case::OutOfService) => {
+                tracing::info!(pod = %key, ?case, "removing a pod that nobody will finish");
                 pods::fail(&self.client, &pod).await?;
                 self.remove(&pod, pass).await?;
                 Ok(Action::Done)

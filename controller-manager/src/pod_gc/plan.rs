@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Node, Pod};
 
 use crate::pods;
 
@@ -16,16 +16,28 @@ pub(super) enum Case {
     Orphaned,
     /// It was deleted before it was bound: no kubelet will ever finish it.
     NeverBound,
+    /// It was deleted, and somebody vouches that its node is switched off.
+    OutOfService,
 }
 
-/// The case of a pod.
-pub(super) fn case(pod: &Pod, node_exists: impl Fn(&str) -> bool) -> Case {
-    match pods::node_name(pod) {
-        "" if pod.metadata.deletion_timestamp.is_some() => Case::NeverBound,
-        "" => Case::Fine,
-        node if node_exists(node) => Case::Fine,
-        _ => Case::Orphaned,
+/// The case of a pod; `node` is the one that it is bound to, if that exists.
+pub(super) fn case(pod: &Pod, node: Option<&Node>) -> Case {
+    let going = pod.metadata.deletion_timestamp.is_some();
+    match (pods::node_name(pod), node) {
+        ("", _) if going => Case::NeverBound,
+        ("", _) => Case::Fine,
+        (_, None) => Case::Orphaned,
+        (_, Some(node)) if going && is_out_of_service(node) => Case::OutOfService,
+        _ => Case::Fine,
     }
+}
+
+/// Not ready, and tainted by hand as out of service.
+pub(super) fn is_out_of_service(node: &Node) -> bool {
+    let conditions = node.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
+    let ready = conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True");
+    let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
+    !ready && taints.iter().any(|taint| taint.key == "node.kubernetes.io/out-of-service")
 }
 
 /// Whether a pod has ended and lies around.
@@ -59,16 +71,27 @@ mod tests {
             )
             .unwrap()
         };
+        let node = |ready: &str, taint: &str| -> Node {
+            from_value(json!({
+                "spec": {"taints": [{"key": taint, "effect": "NoExecute"}]},
+                "status": {"conditions": [{"type": "Ready", "status": ready}]},
+            }))
+            .unwrap()
+        };
+        let out = "node.kubernetes.io/out-of-service";
         let table = [
-            (pod("", false), Case::Fine),
-            (pod("", true), Case::NeverBound),
-            (pod("here", false), Case::Fine),
-            (pod("here", true), Case::Fine),
-            (pod("away", false), Case::Orphaned),
-            (pod("away", true), Case::Orphaned),
+            (pod("", false), None, Case::Fine),
+            (pod("", true), None, Case::NeverBound),
+            (pod("n", false), Some(node("True", "x")), Case::Fine),
+            (pod("n", true), Some(node("Unknown", "x")), Case::Fine),
+            (pod("n", true), Some(node("True", out)), Case::Fine),
+            (pod("n", false), Some(node("Unknown", out)), Case::Fine),
+            (pod("n", true), Some(node("Unknown", out)), Case::OutOfService),
+            (pod("n", false), None, Case::Orphaned),
+            (pod("n", true), None, Case::Orphaned),
         ];
-        for (pod, expected) in table {
-            assert_eq!(case(&pod, |node| node == "here"), expected, "{pod:?}");
+        for (pod, node, expected) in table {
+            assert_eq!(case(&pod, node.as_ref()), expected, "{pod:?} {node:?}");
         }
     }
 
