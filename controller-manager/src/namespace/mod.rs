@@ -118,7 +118,12 @@ impl Namespaces {
             0
         };
         let result = async {
-            self.delete_all(&name, resource).await?;
+            // Nothing new gets into a namespace on its way out: an empty list needs no deletion.
+            let there = self.left(&name, resource).await?;
+            if there.is_empty() {
+                return Ok(there);
+            }
+            self.delete_all(&name, resource, &there).await?;
             self.left(&name, resource).await
         };
         match result.await {
@@ -137,14 +142,14 @@ impl Namespaces {
         }
     }
 
-    async fn delete_all(&self, namespace: &str, resource: &Resource) -> Result<(), Error> {
+    async fn delete_all(&self, namespace: &str, resource: &Resource, there: &[Left]) -> Result<(), Error> {
         let options = json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"});
         let body = || Some(("application/json", Bytes::from(options.to_string())));
         if resource.can(&["deletecollection"]) {
             let path = resource.collection(namespace);
             return self.client.json::<Value>(Method::DELETE, &path, body()).await.map(drop);
         }
-        for object in self.left(namespace, resource).await? {
+        for object in there {
             let path = resource.object(namespace, &object.name);
             match self.client.json::<Value>(Method::DELETE, &path, body()).await {
                 Err(error) if !error.is_not_found() => return Err(error),
