@@ -104,7 +104,9 @@ fn detach(options: &Options) -> anyhow::Result<()> {
     let mut said = child.stdout.take().context("no output")?;
     std::io::copy(&mut said, &mut std::io::stdout()).context("showing progress")?;
     // The pipe closes when the cluster is ready, or when the process has ended.
-    if layout.pid("ready").exists() {
+    // A file of another process says nothing: of the one that runs this cluster already, or of one that was killed.
+    let ready = std::fs::read_to_string(layout.pid("ready")).unwrap_or_default();
+    if ready.trim() == child.id().to_string() {
         return Ok(());
     }
     let status = child.wait().context("waiting")?;
