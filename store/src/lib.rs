@@ -15,6 +15,8 @@
 //! | `log` | entries in checksummed files; recovery; tears told from damage |
 //! | `state` | keys with history: a deterministic function of the log |
 //! | `snapshot` | the state as a file, so that old log files can go |
+//! | `marks` | what the writer tells the watches |
+//! | `shared` | what the writer, the readers and the watches share |
 //! | `watch` | watches as places in the history |
 //! | `span` | which keys a request means |
 //! | `turn` | gets the writer its turn on a busy machine |
@@ -24,6 +26,7 @@
 pub mod disk;
 mod kv;
 mod log;
+mod marks;
 mod options;
 mod request;
 mod shared;

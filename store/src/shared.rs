@@ -6,8 +6,8 @@ use std::time::Duration;
 use parking_lot::RwLock;
 
 use crate::kv::{Error, Revision};
+use crate::marks::Hub;
 use crate::state::State;
-use crate::watch::Hub;
 
 /// See the module's header. Locks are taken in the order state, then hub, and held for microseconds.
 pub(crate) struct Core {

@@ -11,83 +11,20 @@
 //! Order that must be kept: the writer applies, then marks, then publishes the revision. A reader that sees revision r
 //! published and then no mark has nothing unread up to r, and may say so ([`Signal::Progress`]).
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures::StreamExt;
 use futures::stream::{self, BoxStream};
-use parking_lot::Mutex;
-use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
 use crate::kv::{Error, Range, Revision, Signal, WatchOptions};
+use crate::marks::Mark;
 use crate::shared::Core;
 use crate::span::Span;
-use crate::state::Change;
 
 /// Changes looked at while the state is locked for reading.
 const PORTION: usize = 64;
-
-/// The watches of a store.
-#[derive(Default)]
-pub(crate) struct Hub {
-    watches: Mutex<Watches>,
-}
-
-#[derive(Default)]
-struct Watches {
-    last_id: u64,
-    all: HashMap<u64, Arc<Mark>>,
-}
-
-/// What the writer knows of a watch.
-struct Mark {
-    span: Span,
-    /// First revision that the reader has not looked at and that touches the span; 0: none.
-    unread: AtomicU64,
-    wake: Notify,
-}
-
-impl Hub {
-    /// Whether anybody watches.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.watches.lock().all.is_empty()
-    }
-
-    /// Marks and wakes the watches that the changes touch.
-    pub(crate) fn mark<'a>(&self, changes: impl Iterator<Item = &'a Change> + Clone) {
-        for mark in self.watches.lock().all.values() {
-            if mark.unread.load(Ordering::Acquire) != 0 {
-                continue;
-            }
-            if let Some(change) = changes.clone().find(|change| mark.span.contains(&change.item.key)) {
-                mark.set(change.item.mod_revision);
-            }
-        }
-    }
-
-    /// Wakes all watches, so that they see that the store is closed.
-    pub(crate) fn wake_all(&self) {
-        self.watches.lock().all.values().for_each(|mark| mark.wake.notify_one());
-    }
-
-    fn add(&self, mark: Arc<Mark>) -> u64 {
-        let mut watches = self.watches.lock();
-        watches.last_id += 1;
-        let id = watches.last_id;
-        watches.all.insert(id, mark);
-        id
-    }
-}
-
-impl Mark {
-    fn set(&self, revision: Revision) {
-        if self.unread.compare_exchange(0, revision, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-            self.wake.notify_one();
-        }
-    }
-}
 
 /// The reader's side.
 struct Watch {
@@ -116,9 +53,8 @@ pub(crate) fn watch(
     } else {
         Span::of(&range.key, range.end.as_ref())
     };
-    let mark = Arc::new(Mark { span, unread: AtomicU64::new(0), wake: Notify::new() });
     // Known to the writer first: what is applied after the look at the revision below will be marked.
-    let id = core.hub.add(Arc::clone(&mark));
+    let (id, mark) = core.hub.add(span);
     let now = core.state.read().revision();
     let next = if options.from == 0 { now + 1 } else { options.from };
     let progress = options.progress.then(|| Instant::now() + core.progress_interval);
@@ -155,7 +91,7 @@ impl Watch {
 
     /// Takes what is unread, up to a portion, out of the history.
     fn read(&mut self) -> Result<(), Error> {
-        let unread = self.mark.unread.swap(0, Ordering::AcqRel);
+        let unread = self.mark.take();
         let from = match unread {
             _ if self.behind => self.next,
             0 => return Ok(()),
@@ -187,7 +123,7 @@ impl Watch {
 
     fn say_progress(&mut self) {
         let published = self.core.published();
-        if self.mark.unread.load(Ordering::Acquire) == 0 {
+        if self.mark.unread() == 0 {
             // A watch from a future revision has nothing to say before it.
             if self.next <= published + 1 {
                 self.next = published + 1;
@@ -207,7 +143,7 @@ impl Watch {
 
 impl Drop for Watch {
     fn drop(&mut self) {
-        self.core.hub.watches.lock().all.remove(&self.id);
+        self.core.hub.remove(self.id);
     }
 }
 
