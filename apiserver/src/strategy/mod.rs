@@ -10,14 +10,16 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `check` | the tools of validation |
-//! | `config`, `endpoints`, `event`, `namespace`, `node`, `pod`, `rbac`, `service`, `small`, `workloads` | the kinds |
+//! | `batch`, `config`, `endpoints`, `event`, `namespace`, `node`, `pod`, `rbac`, `service`, `small`, `workloads` | the kinds |
 //! | [`defaults`] | what fields get when they are missing: rows by kind |
 //! | [`generic`] | what holds for every kind: status isolation, generation |
 //! | [`meta`] | validation of metadata, in upstream's words |
 //! | [`rules`] | one row of yes/no facts per kind that differs from the default |
 //! | `required` | the check of kinds that have no rules here |
+//! | `schedule` | the schedules of CronJobs |
 //! | `semantic` | equality as Go sees it |
 
+mod batch;
 mod check;
 mod config;
 pub mod defaults;
@@ -31,6 +33,7 @@ mod pod;
 mod rbac;
 mod required;
 pub mod rules;
+mod schedule;
 mod semantic;
 mod service;
 mod small;
@@ -132,6 +135,8 @@ static TABLE: &[(&str, &str, &dyn Strategy)] = &[
     ("apps", "deployments", &workloads::Deployment),
     ("apps", "replicasets", &workloads::ReplicaSet),
     ("apps", "statefulsets", &workloads::StatefulSet),
+    ("batch", "cronjobs", &batch::CronJob),
+    ("batch", "jobs", &batch::Job),
     ("coordination.k8s.io", "leases", &small::Lease),
     ("discovery.k8s.io", "endpointslices", &endpoints::EndpointSlice),
     ("policy", "poddisruptionbudgets", &small::PodDisruptionBudget),
