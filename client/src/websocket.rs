@@ -30,7 +30,9 @@ impl Client {
         let stream = self.transport().dial(&mut request).await?;
         let invalid = |error: &dyn std::fmt::Display| Error::Config(format!("invalid request {path}: {error}"));
         // The crate fills in the handshake's own headers from the URI; ours are added to them.
-        let mut handshake = request.uri().clone().into_client_request().map_err(|error| invalid(&error))?;
+        // It knows URLs of WebSockets only: http becomes ws, https wss.
+        let uri = request.uri().to_string().replacen("http", "ws", 1);
+        let mut handshake = uri.into_client_request().map_err(|error| invalid(&error))?;
         for (name, value) in request.headers() {
             handshake.headers_mut().append(name.clone(), value.clone());
         }

@@ -286,6 +286,48 @@ const SET: &[Command] = &[command(
     run!(cmd::change::set_image),
 )];
 
+const RESOURCES: &[Flag] = &[
+    flag("output", "o", Text(""), "Output format. One of: (wide, name)."),
+    flag("no-headers", "", Bool(false), "When using the default or custom-column output format, don't print headers."),
+    flag("namespaced", "", Bool(true), "If false, non-namespaced resources will be returned."),
+    flag("api-group", "", Text(""), "Limit to resources in the specified API group."),
+    flag("verbs", "", List, "Limit to resources that support the specified verbs."),
+    flag("categories", "", List, "Limit to resources that belong to the specified categories."),
+    flag("sort-by", "", Text(""), "If non-empty, sort list of resources using specified field: 'name' or 'kind'."),
+    flag("cached", "", Bool(false), "Nothing is cached on disk."),
+];
+const VERSION: &[Flag] = &[
+    flag("client", "", Bool(false), "If true, shows client version only (no server required)."),
+    flag("output", "o", Text(""), "One of 'yaml' or 'json'."),
+];
+const CAN_I: &[Flag] = &[
+    flag("quiet", "q", Bool(false), "If true, suppress output and just return the exit code."),
+    flag("subresource", "", Text(""), "SubResource such as pod/log or deployment/scale"),
+    flag("list", "", Bool(false), "Not supported."),
+    flag("no-headers", "", Bool(false), "If true, prints allowed actions without headers"),
+];
+const DRAIN: &[Flag] = &[
+    flag("force", "", Bool(false), "Continue even if there are pods that do not declare a controller."),
+    flag("ignore-daemonsets", "", Bool(false), "Ignore DaemonSet-managed pods."),
+    flag("delete-emptydir-data", "", Bool(false), "Continue even if there are pods using emptyDir."),
+    flag("grace-period", "", Int(-1), "Period of time in seconds given to each pod to terminate gracefully."),
+    flag("timeout", "", Duration("0s"), "The length of time to wait before giving up, zero means infinite"),
+    flag("pod-selector", "", Text(""), "Label selector to filter pods on the node"),
+    flag("disable-eviction", "", Bool(false), "Not supported."),
+];
+const TAINT: &[Flag] = &[flag("overwrite", "", Bool(false), "If true, allow taints to be overwritten.")];
+
+const AUTH: &[Command] = &[
+    command(
+        "can-i",
+        "VERB [TYPE | TYPE/NAME | NONRESOURCEURL]",
+        "Check whether an action is allowed",
+        &[CAN_I, EVERYWHERE],
+        run!(cmd::info::can_i),
+    ),
+    command("whoami", "", "Experimental: Check self subject attributes", &[OUTPUT], run!(cmd::info::who_am_i)),
+];
+
 /// All commands.
 pub static COMMANDS: &[Command] = &[
     command(
@@ -390,6 +432,48 @@ pub static COMMANDS: &[Command] = &[
         &[METADATA, OUTPUT, FILES, LABELS, FIELDS, EVERYWHERE, ALL, DRY, MANAGER],
         run!(cmd::change::annotate),
     ),
+    command("cluster-info", "", "Display cluster information", &[], run!(cmd::info::cluster_info)),
+    command("top", "", "Display resource (CPU/memory) usage", &[], run!(cmd::info::top)),
+    command("cordon", "NODE", "Mark node as unschedulable", &[LABELS, DRY], run!(cmd::nodes::cordon)),
+    command("uncordon", "NODE", "Mark node as schedulable", &[LABELS, DRY], run!(cmd::nodes::uncordon)),
+    command(
+        "drain",
+        "NODE",
+        "Drain node in preparation for maintenance",
+        &[DRAIN, LABELS, DRY, CHUNK],
+        run!(cmd::nodes::drain),
+    ),
+    command(
+        "taint",
+        "NODE NAME KEY_1=VAL_1:TAINT_EFFECT_1 ... KEY_N=VAL_N:TAINT_EFFECT_N",
+        "Update the taints on one or more nodes",
+        &[TAINT, OUTPUT, LABELS, ALL, DRY],
+        run!(cmd::nodes::taint),
+    ),
+    group("auth", "Inspect authorization", AUTH),
+    command(
+        "completion",
+        "SHELL",
+        "Output shell completion code for the specified shell (bash, zsh, fish, or powershell)",
+        &[],
+        run!(cmd::info::completion),
+    ),
+    command("version", "", "Print the client and server version information", &[VERSION], run!(cmd::info::version)),
+    command(
+        "api-versions",
+        "",
+        "Print the supported API versions on the server, in the form of \"group/version\"",
+        &[],
+        run!(cmd::info::api_versions),
+    ),
+    command(
+        "api-resources",
+        "",
+        "Print the supported API resources on the server",
+        &[RESOURCES],
+        run!(cmd::info::api_resources),
+    ),
+    command("options", "", "Print the list of flags inherited by all commands", &[], run!(cmd::info::options)),
 ];
 
 /// All flags of a command, the global ones too; for tests.

@@ -54,8 +54,8 @@ pub async fn run(words: &[String]) -> i32 {
     };
     let Some(run) = command.run else {
         if let Some(word) = parsed.args.first() {
-            eprintln!("error: unknown command {:?}\nSee '{path} -h' for help and examples", words.join(" "));
-            return if word.is_empty() { 0 } else { 1 };
+            eprintln!("error: unknown command {word:?}\nSee '{path} -h' for help and examples");
+            return 1;
         }
         say(&help(command, &path));
         return 0;

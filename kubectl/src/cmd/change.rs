@@ -70,10 +70,10 @@ async fn metadata(call: &Call, kind: &Kind) -> Result<()> {
     let changes = changes(&call.args, kind.what)?;
     let listing = session.flags.is("list");
     if changes.words.is_empty() && session.flags.list("filename").is_empty() {
-        return Err(call.usage("one or more resources must be specified as <resource> <name> or <resource>/<name>"));
+        return Err(fail!("one or more resources must be specified as <resource> <name> or <resource>/<name>"));
     }
     if changes.set.is_empty() && changes.remove.is_empty() && !listing {
-        return Err(call.usage(&format!("at least one {} update is required", kind.what)));
+        return Err(fail!("at least one {} update is required", kind.what));
     }
     let (found, mut errors) = locate::live(session, &changes.words, &Options::of(session)).await?;
     let mut report = Report::of(&session.flags)?;
@@ -112,7 +112,9 @@ async fn change(
         line(&format!("label {key:?} not found."));
     }
     let patch = json!({"metadata": {kind.field: patch}});
-    let unchanged = new == old;
+    // Removing from labels that are not there makes an empty map of them: a change to kubectl.
+    let made = !changes.remove.is_empty() && found.object["metadata"][kind.field].is_null();
+    let unchanged = new == old && !made;
     let mut object = found.object.clone();
     object["metadata"][kind.field] = Value::Object(new.clone());
     if write.dry != DryRun::Client && !(unchanged && kind.what == "label") {
@@ -171,8 +173,9 @@ pub async fn scale(call: Call) -> Result<()> {
         return Err(fail!("The --replicas=COUNT flag is required, and COUNT must be greater than or equal to 0"));
     }
     let (found, mut errors) = locate::live(session, &call.args, &Options::of(session)).await?;
-    if found.is_empty() && errors.is_empty() {
-        return Err(fail!("no objects passed to scale"));
+    if found.is_empty() {
+        let why: Vec<String> = errors.iter().map(ToString::to_string).collect();
+        return Err(fail!("no objects passed to scale {}", why.join(" ")));
     }
     let mut report = Report::of(flags)?;
     let write = Write { manager: "", dry: DryRun::of(flags)?, validation: "" };
@@ -216,7 +219,7 @@ pub async fn patch(call: Call) -> Result<()> {
         "strategic" => STRATEGIC,
         "merge" => MERGE,
         "json" => OPERATIONS,
-        other => return Err(call.usage(&format!("--type must be one of [json merge strategic], not {other:?}"))),
+        other => return Err(fail!("--type must be one of [json merge strategic], not {other:?}")),
     };
     let patch = api::yaml::read(&text).map_err(|error| fail!("unable to parse {text:?}: {error}"))?;
     let (found, mut errors) = locate::live(session, &call.args, &Options::default()).await?;

@@ -14,7 +14,7 @@ use crate::line::Call;
 use crate::locate::{self, Options, Target};
 use crate::session::{JSON, Session, say, with_query};
 
-const EXPECTED: &str = "expected 'logs [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for the logs command";
+const EXPECTED: &str = "expected 'logs [-f] [-p] (POD | TYPE/NAME) [-c CONTAINER]'.\nPOD or TYPE/NAME is a required argument for the logs command";
 
 /// One container's log.
 struct Source {
@@ -73,7 +73,8 @@ pub async fn run(call: Call) -> Result<()> {
 async fn sources(session: &Session, words: &[String], selector: &str, asked: &str) -> Result<Vec<Source>> {
     let mut chosen: Vec<Value> = Vec::new();
     if let Some(word) = words.first() {
-        let found = locate::one(session, std::slice::from_ref(word), "pods").await?;
+        let found =
+            locate::one(session, std::slice::from_ref(word), "pods").await.map_err(|error| missing(session, error))?;
         let title = found.title();
         let mut all = pods::of(session, found).await?;
         let count = all.len();
@@ -112,6 +113,17 @@ async fn sources(session: &Session, words: &[String], selector: &str, asked: &st
         }));
     }
     Ok(sources)
+}
+
+/// A pod that does not exist is told with its namespace.
+fn missing(session: &Session, error: Error) -> Error {
+    match &error {
+        Error::Status(status) if status.is("NotFound") => {
+            let namespace = session.namespace().unwrap_or_default();
+            fail!("error from server (NotFound): {} in namespace {namespace:?}", status.message)
+        }
+        _ => error,
+    }
 }
 
 /// Logs of all containers begin with those that ran first.

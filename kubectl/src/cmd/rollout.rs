@@ -189,7 +189,8 @@ fn told(all: &[(i64, Value)], wanted: i64) -> Result<String> {
             api::object::set_annotation(&mut copy, CHANGE_CAUSE, cause);
         }
         template(&mut out, &copy);
-        return Ok(Tabs::describe().align(&out.0));
+        // This one kubectl prints without aligning its columns.
+        return Ok(out.0.trim_end_matches('\n').to_string());
     }
     let mut text = "REVISION\tCHANGE-CAUSE\n".to_string();
     for (revision, set) in all {

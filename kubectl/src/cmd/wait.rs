@@ -93,8 +93,7 @@ impl Until {
 pub async fn run(call: Call) -> Result<()> {
     let session = &call.session;
     let flags = &session.flags;
-    let Some(text) = flags.some("for") else { return Err(fail!("required flag(s) \"for\" not set")) };
-    let until = Until::parse(text)?;
+    let until = Until::parse(flags.text("for"))?;
     let limit = flags.duration("timeout");
     let limit = if limit.is_negative() {
         Duration::from_secs(168 * 3600)
@@ -199,7 +198,7 @@ mod tests {
             ("jsonpath={.status.phase}=Running", true),
             ("jsonpath='{.status.phase}'=Pending", false),
             ("jsonpath={.status.phase}", true),
-            ("jsonpath={.status.nope}", false),
+            ("jsonpath={.status.nope}=x", false),
             ("delete", false),
             ("create", true),
         ] {

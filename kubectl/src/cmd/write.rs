@@ -27,9 +27,10 @@ impl DryRun {
             "" | "none" => Ok(Self::No),
             "client" => Ok(Self::Client),
             "server" => Ok(Self::Server),
-            "unchanged" => Err(fail!(
-                "--dry-run flag without value was specified. A value must be set: \"none\", \"server\", or \"client\"."
-            )),
+            "unchanged" => {
+                eprintln!("--dry-run is deprecated and can be replaced with --dry-run=client.");
+                Ok(Self::Client)
+            }
             other => Err(fail!("Invalid dry-run value ({other}). Must be \"none\", \"server\", or \"client\".")),
         }
     }
