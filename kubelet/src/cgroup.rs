@@ -82,7 +82,7 @@ impl Group {
         missing
     }
 
-    /// Its directory of version 2, for a child to be born in (see [`crate::shim::sys::fork`]).
+    /// Its directory of version 2, for a child to be born in (see [`crate::sys::fork`]).
     pub fn birthplace(&self) -> Option<OwnedFd> {
         let (_, directory) = self.directories().find(|(kind, _)| *kind == Kind::Unified)?;
         rustix::fs::open(directory, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()

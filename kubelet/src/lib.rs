@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`options`] | the flags |
 //! | [`sources`] | which pods there are: from the API, from a directory |
+//! | [`known`] | what is known of a pod: what the runtime has, what its worker remembers |
 //! | [`pods`] | the life of each pod: observe, plan, act, report |
 //! | [`status`] | pure: the status of a pod |
 //! | [`probes`] | startup, liveness, readiness |
@@ -11,9 +12,11 @@
 //! | [`volumes`] | volumes, mounts, /etc/hosts |
 //! | [`objects`] | config maps and secrets that pods refer to |
 //! | [`cluster`] | what workers need of the API server; [`cluster_api`] asks the real one |
-//! | [`node`] | the node's own object, lease and conditions |
+//! | [`node`] | the node's own object, lease and conditions; what all that works on it shares |
+//! | [`logs`] | the format of container logs, written and read |
 //! | [`server`] | logs, exec, attach and more over HTTPS |
-//! | [`runtime`] | runs containers; [`shim`], [`netns`], [`cgroup`] belong to its `process` runtime |
+//! | [`runtime`] | the contract: runs containers |
+//! | [`process`] | the runtime that runs them as processes, by way of [`shim`], [`netns`], [`cgroup`], [`sys`] |
 //! | [`pod`], [`resources`], [`backoff`], [`tls`] | helpers, mostly pure |
 
 pub mod backoff;
@@ -23,6 +26,8 @@ pub mod cluster_api;
 pub mod env;
 #[cfg(test)]
 mod fake;
+pub mod known;
+pub mod logs;
 pub mod netns;
 pub mod node;
 pub mod objects;
@@ -30,6 +35,7 @@ pub mod options;
 pub mod pod;
 pub mod pods;
 pub mod probes;
+pub mod process;
 pub mod resources;
 pub mod run;
 pub mod runtime;
@@ -37,6 +43,7 @@ pub mod server;
 pub mod shim;
 pub mod sources;
 pub mod status;
+pub mod sys;
 pub mod tls;
 pub mod volumes;
 

@@ -257,6 +257,12 @@ pub fn hostname(pod: &Pod) -> String {
     cut.trim_end_matches(['-', '.']).to_string()
 }
 
+/// How messages and events name a container: `spec.containers{name}`.
+pub fn field_path(role: Role, name: &str) -> String {
+    let list = if role == Role::Main { "containers" } else { "initContainers" };
+    format!("spec.{list}{{{name}}}")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -14,14 +14,14 @@ use tokio::sync::watch;
 
 use crate::cluster::{Cluster, Standalone};
 use crate::cluster_api::ApiCluster;
+use crate::node::Node;
 use crate::node::object::Description;
 use crate::node::status::{Reporter, SetPodCidr};
 use crate::node::{lease, machine::Machine};
 use crate::options::Options;
-use crate::pods::Node;
 use crate::pods::manager::Manager;
+use crate::process::{ProcessOptions, ProcessRuntime};
 use crate::runtime::Runtime;
-use crate::runtime::process::{ProcessOptions, ProcessRuntime};
 use crate::server;
 use crate::sources::{api, directory::Directory, directory::StaticPods, mirror};
 use crate::volumes::network_files::ClusterDns;

@@ -6,7 +6,7 @@ mod node;
 use std::time::Duration;
 
 use futures::StreamExt;
-use kubelet::runtime::process::cleanup;
+use kubelet::process::cleanup;
 use kubelet::runtime::{ContainerState, Runtime};
 use node::{Node, echo, shell};
 
@@ -60,7 +60,8 @@ fn a_killed_kubelet_finds_its_pods_again() {
         // Its address stays taken.
         let next = node.sandbox("next", |_| {}).await;
         assert_ne!(next.ips, sandbox.ips);
-        let output = node.runtime.exec_sync(&find("main").id, &["true".to_owned()], Duration::from_secs(10)).await.unwrap();
+        let output =
+            node.runtime.exec_sync(&find("main").id, &["true".to_owned()], Duration::from_secs(10)).await.unwrap();
         assert_eq!(output.exit_code, 0);
     });
 }
@@ -71,7 +72,8 @@ fn a_killed_shim_takes_its_containers_along() {
         let sandbox = node.sandbox("p", |_| {}).await;
         let id = node.start_container(&sandbox.id, &shell(node, "main", "sleep 1000")).await;
         let pid = node.container(&id).await.pid.unwrap();
-        let text = std::fs::read_to_string(node.options.root.join("sandboxes").join(&sandbox.id).join("shim.json")).unwrap();
+        let text =
+            std::fs::read_to_string(node.options.root.join("sandboxes").join(&sandbox.id).join("shim.json")).unwrap();
         let shim: kubelet::shim::wire::ProcessId = serde_json::from_str(&text).unwrap();
         let mut events = node.runtime.events();
         shim.kill();
@@ -89,7 +91,11 @@ fn a_killed_shim_takes_its_containers_along() {
         assert!(again.ready && again.id != sandbox.id);
         let id = node.start_container(&again.id, &echo(node, "again")).await;
         node.runtime.remove_sandbox(&sandbox.id).await.unwrap();
-        assert_eq!(node.container(&id).await.state, ContainerState::Running, "removing the old one does not touch the new one");
+        assert_eq!(
+            node.container(&id).await.state,
+            ContainerState::Running,
+            "removing the old one does not touch the new one"
+        );
     });
 }
 
@@ -103,7 +109,9 @@ fn out_of_memory_is_told_from_other_kills() {
         spec.resources.cpu_quota = Some(100_000);
         let id = node.start_container(&sandbox.id, &spec).await;
         let ended = node.ended(&id).await;
-        if !std::path::Path::new("/sys/fs/cgroup/memory").exists() && !std::path::Path::new("/sys/fs/cgroup/memory.stat").exists() {
+        if !std::path::Path::new("/sys/fs/cgroup/memory").exists()
+            && !std::path::Path::new("/sys/fs/cgroup/memory.stat").exists()
+        {
             eprintln!("SKIPPED: no memory controller here");
             return;
         }
@@ -173,7 +181,10 @@ fn what_a_crash_left_half_made_does_no_harm() {
         node.restart().await;
         let found = node.runtime.sandboxes().await.unwrap();
         let state: Vec<_> = found.iter().map(|sandbox| (sandbox.uid.as_str(), sandbox.ready)).collect();
-        assert!(state.len() == 2 && state.contains(&("uid-whole", true)) && state.contains(&("uid-early", false)), "{state:?}");
+        assert!(
+            state.len() == 2 && state.contains(&("uid-whole", true)) && state.contains(&("uid-early", false)),
+            "{state:?}"
+        );
         assert!(!sandboxes.join("empty").exists() && !sandboxes.join("torn").exists());
         assert!(node.runtime.containers("early").await.unwrap().is_empty());
         node.runtime.remove_sandbox("early").await.unwrap();

@@ -56,7 +56,8 @@ fn many_at_once() {
         eprintln!("40 pods at once: all run after {:.2?}", begun.elapsed());
         let addresses: std::collections::BTreeSet<_> = sandboxes.iter().map(|sandbox| sandbox.ips[0]).collect();
         assert_eq!(addresses.len(), 40);
-        let answers = futures::future::join_all(sandboxes.iter().map(|sandbox| node.get(sandbox.ips[0], 8080, "/hostname")));
+        let answers =
+            futures::future::join_all(sandboxes.iter().map(|sandbox| node.get(sandbox.ips[0], 8080, "/hostname")));
         for (answer, name) in answers.await.iter().zip(&names) {
             assert!(answer.ends_with(&format!("\r\n\r\n{name}\n")), "{answer}");
         }

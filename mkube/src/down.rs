@@ -79,7 +79,7 @@ fn remove_pods(layout: &Layout, node: &str) -> anyhow::Result<()> {
     if !root.exists() {
         return Ok(());
     }
-    let left = kubelet::runtime::process::cleanup(&root.join("runtime"))?;
+    let left = kubelet::process::cleanup(&root.join("runtime"))?;
     if !left.is_empty() {
         bail!("cannot remove {}", left.join(", "));
     }

@@ -59,7 +59,7 @@ impl PodNetwork {
     /// Gives the calling thread a new network namespace with this network. The thread was in the node's before.
     pub fn enter_new(&self) -> io::Result<()> {
         let mut node = Netlink::open()?;
-        crate::shim::sys::unshare(UnshareFlags::NEWNET)?;
+        crate::sys::unshare(UnshareFlags::NEWNET)?;
         let mut pod = Netlink::open()?;
         let namespace = open_namespace("/proc/thread-self/ns/net")?;
         let (node_mac, pod_mac) = self.macs();

@@ -6,13 +6,13 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::launch::Launch;
-use super::memory::{Retry, Step, Termination};
-use super::observed::Observed;
 use super::operations::{self, Done};
 use super::plan::Action;
 use super::supplies::{self, Supplies};
 use super::worker::Worker;
 use crate::cluster::{Severity, WriteError};
+use crate::known::memory::{Retry, Step, Termination};
+use crate::known::observed::Observed;
 use crate::pod;
 
 impl Worker {

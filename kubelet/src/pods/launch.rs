@@ -8,14 +8,15 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::{Container, Pod};
 
+use super::hooks;
 use super::mailbox::Mailbox;
-use super::memory::{Failure, Retry};
-use super::{Node, hooks};
 use crate::cluster::{Interest, Severity};
 use crate::env::{self, Scope, fields::Facts, services};
+use crate::known::memory::{Failure, Retry};
+use crate::node::Node;
 use crate::pod::{self, Role};
 use crate::resources;
-use crate::runtime::{ContainerId, ContainerSpec, Sandbox};
+use crate::runtime::{ContainerId, ContainerSpec, Sandbox, describe};
 use crate::volumes::{mounts, mounts::Volumes, network_files};
 
 /// How long a start that failed for want of something waits, unless that something changes.
@@ -52,15 +53,9 @@ pub struct Launched {
     pub image_id: String,
 }
 
-/// How messages and events name a container: `spec.containers{name}`.
-pub fn field_path(role: Role, name: &str) -> String {
-    let list = if role == Role::Main { "containers" } else { "initContainers" };
-    format!("spec.{list}{{{name}}}")
-}
-
 impl Launch {
     fn event(&self, severity: Severity, reason: &str, message: &str) {
-        let field = field_path(self.role, &self.container.name);
+        let field = pod::field_path(self.role, &self.container.name);
         self.node.cluster.event(&self.pod, Some(&field), severity, reason, message);
     }
 
@@ -234,14 +229,6 @@ impl Launch {
         self.event(Severity::Normal, "Killing", "FailedPostStartHook");
         let _ = self.node.runtime.stop_container(id, grace).await;
         Err(self.failed("PostStartHookError", format!("PostStart handler: {message}"), Retry::Crash))
-    }
-}
-
-/// An error with its cause.
-pub fn describe(error: &crate::runtime::Error) -> String {
-    match std::error::Error::source(error) {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
     }
 }
 

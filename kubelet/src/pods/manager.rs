@@ -10,10 +10,10 @@ use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use parking_lot::{Mutex, RwLock};
 
-use super::Node;
 use super::finish::remove_sandbox;
 use super::mailbox::Mailbox;
 use super::worker::{Published, Worker};
+use crate::node::Node;
 use crate::pod;
 use crate::volumes::setup;
 

@@ -7,9 +7,9 @@ use std::path::Path;
 
 use k8s_openapi::api::core::v1::Pod;
 
+use crate::logs::read::tail_text;
 use crate::pod;
 use crate::runtime::{Container, ContainerId, ContainerState};
-use crate::server::logs;
 use crate::volumes::paths::Paths;
 
 /// Most of a termination log that is shown (kubecontainer.MaxContainerTerminationMessageLength).
@@ -48,7 +48,7 @@ fn read(paths: &Paths, pod: &Pod, container: &Container) -> String {
         return String::new();
     }
     let log = paths.log(pod, &container.name, container.attempt);
-    logs::tail_text(&log, MOST_LOG_LINES, MOST_LOG_BYTES).unwrap_or_default()
+    tail_text(&log, MOST_LOG_LINES, MOST_LOG_BYTES).unwrap_or_default()
 }
 
 fn tail(path: &Path, most: u64) -> std::io::Result<Vec<u8>> {

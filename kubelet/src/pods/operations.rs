@@ -5,14 +5,15 @@ use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Pod;
 
-use super::launch::{Launched, describe, field_path};
-use super::memory::Failure;
+use super::hooks;
+use super::launch::Launched;
 use super::supplies::Supplies;
-use super::{Node, hooks};
 use crate::cluster::{Severity, WriteError};
-use crate::pod;
+use crate::known::memory::Failure;
+use crate::node::Node;
+use crate::pod::{self, field_path};
 use crate::resources;
-use crate::runtime::{self, ContainerId, Sandbox, SandboxId, SandboxSpec};
+use crate::runtime::{self, ContainerId, Sandbox, SandboxId, SandboxSpec, describe};
 use crate::volumes::network_files;
 
 /// How an operation ended.

@@ -11,9 +11,10 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container as Spec, Pod};
 
-use super::memory::{Failure, Memory, Retry};
-use super::observed::{Observed, is_up};
 use crate::backoff::go_seconds;
+use crate::known::memory::Waiting;
+use crate::known::memory::{Failure, Memory, Retry};
+use crate::known::observed::{Observed, is_up};
 use crate::pod::{self, Role};
 use crate::runtime::{Container, ContainerState};
 
@@ -67,15 +68,6 @@ pub enum Action {
     },
     /// Nothing of the pod runs any more.
     Finished,
-}
-
-/// Why a container waits.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Waiting {
-    /// e.g. `CrashLoopBackOff`.
-    pub reason: String,
-    /// For people.
-    pub message: String,
 }
 
 /// What to do now, and when to look again at the latest.
@@ -171,7 +163,7 @@ impl Planner<'_> {
             Err(Some(retry)) => self.wake_at(retry),
             Err(None) => {}
         }
-        self.memory.volumes == super::memory::Step::Done
+        self.memory.volumes == crate::known::memory::Step::Done
     }
 
     /// Without a sandbox: make one, unless what ran in the last one shall not run again.
@@ -318,7 +310,7 @@ impl Planner<'_> {
 
     /// A sidecar has started when it runs, its postStart hook is done and its startup probe has passed.
     fn started(&self, spec: &Spec) -> bool {
-        self.seen.current(&spec.name).is_some_and(|c| is_started(spec, c, self.memory))
+        self.seen.current(&spec.name).is_some_and(|c| self.memory.is_started(spec, c))
     }
 
     fn next(&mut self, role: Role, spec: &Spec) -> Next {
@@ -450,8 +442,9 @@ impl Planner<'_> {
             return self.stop(&last, grace, format!("Stopping container {}", last.name));
         }
         let ready: Vec<String> = self.seen.sandboxes.iter().filter(|s| s.ready).map(|s| s.id.clone()).collect();
-        let stopped = |id: &String| self.memory.sandboxes_stopping.get(id) == Some(&super::memory::Step::Done);
-        let busy = self.memory.sandbox == super::memory::Step::Busy || self.memory.volumes == super::memory::Step::Busy;
+        let stopped = |id: &String| self.memory.sandboxes_stopping.get(id) == Some(&crate::known::memory::Step::Done);
+        let busy = self.memory.sandbox == crate::known::memory::Step::Busy
+            || self.memory.volumes == crate::known::memory::Step::Busy;
         if !busy && ready.iter().all(stopped) {
             self.out.actions.push(Action::Finished);
         }
@@ -459,15 +452,6 @@ impl Planner<'_> {
             self.stop_sandbox(id);
         }
     }
-}
-
-/// Whether a running container counts as started.
-pub fn is_started(spec: &Spec, container: &Container, memory: &Memory) -> bool {
-    // Starting a container includes its postStart hook.
-    let hooked = spec.lifecycle.as_ref().is_some_and(|l| l.post_start.is_some());
-    container.state == ContainerState::Running
-        && !(hooked && memory.starting.as_deref() == Some(&spec.name))
-        && (spec.startup_probe.is_none() || memory.probes(&container.id).startup == Some(true))
 }
 
 fn grace(seconds: i64) -> Duration {

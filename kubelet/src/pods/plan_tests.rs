@@ -1,7 +1,7 @@
 //! Tables for the plan: a pod, what the runtime has, what is remembered; and what is done next.
 
-use super::super::memory::{Failure, Memory, Probed, Retry, Step, Termination};
 use super::*;
+use crate::known::memory::{Failure, Memory, Probed, Retry, Step, Termination};
 use crate::runtime::Sandbox;
 use serde_json::{Value, json};
 

@@ -8,9 +8,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
-use super::Node;
 use crate::cluster::Interest;
 use crate::env::{Scope, fields::Facts};
+use crate::node::Node;
 use crate::pod;
 use crate::volumes::{mounts::Volumes, payload, setup};
 

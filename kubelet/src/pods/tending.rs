@@ -1,9 +1,11 @@
 //! What a worker does besides planning: keeps probes running, removes what is of no more use, and at the end stops all that runs
 //! beside it.
 
-use super::observed::Observed;
 use super::operations::Done;
 use super::worker::Worker;
+use crate::known::observed::Observed;
+use std::sync::Arc;
+
 use crate::pod;
 use crate::probes::{ProbeKind, prober};
 use crate::runtime::ContainerState;
@@ -41,7 +43,13 @@ impl Worker {
                 }
             }
         }
-        self.probers.reconcile(wanted, &self.mailbox);
+        let mailbox = self.mailbox.clone();
+        let tell: prober::Tell = Arc::new(move |id, kind, result| {
+            mailbox.tell(|news| {
+                news.probes.insert((id.clone(), kind), result);
+            });
+        });
+        self.probers.reconcile(wanted, &tell);
         self.memory.probed.retain(|id, _| seen.containers.iter().any(|c| c.id == *id) || seen.containers.is_empty());
     }
 

@@ -9,19 +9,19 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use parking_lot::RwLock;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::launch::field_path;
 use super::mailbox::Mailbox;
-use super::memory::{Memory, Probed, Retry, Step, Termination};
-use super::observed::Observed;
+use super::messages;
 use super::operations::Done;
-use super::plan::{self, Action, Plan, Waiting};
+use super::plan::{self, Action, Plan};
 use super::report::Report;
 use super::supplies::Supplies;
-use super::{Node, messages};
 use crate::backoff::Backoff;
 use crate::cluster::{Interest, Severity};
+use crate::known::memory::{Memory, Probed, Retry, Step, Termination, Waiting};
+use crate::known::observed::Observed;
+use crate::node::Node;
 use crate::objects;
-use crate::pod;
+use crate::pod::{self, field_path};
 use crate::probes::{ProbeKind, prober};
 use crate::runtime;
 use crate::status::{self, View};
@@ -214,7 +214,7 @@ impl Worker {
         let seen = match self.observe().await {
             Ok(seen) => seen,
             Err(error) => {
-                tracing::warn!(error = %super::launch::describe(&error), pod = %pod::full_name(&self.pod), "runtime does not answer");
+                tracing::warn!(error = %runtime::describe(&error), pod = %pod::full_name(&self.pod), "runtime does not answer");
                 return Turn::Wait(self.node.now().saturating_add(Duration::from_secs(1)).ok());
             }
         };

@@ -11,10 +11,10 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus, Service};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::Node;
 use super::manager::Manager;
 use crate::cluster::{Cluster, Interest, OnChange, Severity, Token, WriteError};
 use crate::fake::FakeRuntime;
+use crate::node::Node;
 use crate::objects::{Fetched, Reference};
 use crate::pod;
 use crate::volumes::paths::Paths;

@@ -1,4 +1,4 @@
-//! One task per probe of a running container. Results that change go to the worker's mailbox; each failure is an event.
+//! One task per probe of a running container. Results that change are told to the worker; each failure is an event.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -13,10 +13,8 @@ use super::ProbeKind;
 use super::http;
 use super::machine::Machine;
 use crate::cluster::Severity;
+use crate::node::Node;
 use crate::pod::{self, Role};
-use crate::pods::Node;
-use crate::pods::launch::field_path;
-use crate::pods::mailbox::Mailbox;
 use crate::runtime::{self, ContainerId};
 
 /// A probe that is to run.
@@ -42,6 +40,9 @@ pub struct Task {
     pub ip: Option<IpAddr>,
 }
 
+/// Takes the results that changed.
+pub type Tell = Arc<dyn Fn(&ContainerId, ProbeKind, bool) + Send + Sync>;
+
 /// The running probes of one pod.
 #[derive(Default)]
 pub struct Probers {
@@ -56,7 +57,7 @@ impl Drop for Probers {
 
 impl Probers {
     /// Starts what is wanted and not running, stops what is not wanted any more.
-    pub fn reconcile(&mut self, wanted: Vec<Task>, mailbox: &Arc<Mailbox>) {
+    pub fn reconcile(&mut self, wanted: Vec<Task>, tell: &Tell) {
         let keys: BTreeSet<_> = wanted.iter().map(|t| (t.id.clone(), t.kind)).collect();
         self.running.retain(|key, task| {
             let keep = keys.contains(key);
@@ -67,7 +68,7 @@ impl Probers {
         });
         for task in wanted {
             let key = (task.id.clone(), task.kind);
-            self.running.entry(key).or_insert_with(|| tokio::spawn(task.run(mailbox.clone())).abort_handle());
+            self.running.entry(key).or_insert_with(|| tokio::spawn(task.run(tell.clone())).abort_handle());
         }
     }
 }
@@ -90,7 +91,7 @@ struct Unhealthy {
 }
 
 impl Task {
-    async fn run(self, mailbox: Arc<Mailbox>) {
+    async fn run(self, tell: Tell) {
         let Some(probe) = spec(&self.container, self.kind) else { return };
         let timing = pod::probe_timing(probe);
         let mut machine = Machine::new(self.kind, timing, self.result);
@@ -110,9 +111,7 @@ impl Task {
             }
             let verdict = machine.outcome(outcome.is_ok());
             if let Some(result) = verdict.changed {
-                mailbox.tell(|news| {
-                    news.probes.insert((self.id.clone(), self.kind), result);
-                });
+                tell(&self.id, self.kind, result);
             }
             if verdict.done {
                 return;
@@ -124,7 +123,7 @@ impl Task {
         let title = self.kind.title();
         let verb = if unhealthy.counts { "failed" } else { "errored and resulted in unknown state" };
         let message = format!("{title} probe {verb}: {}", unhealthy.text);
-        let field = field_path(self.role, &self.container.name);
+        let field = pod::field_path(self.role, &self.container.name);
         self.node.cluster.event(&self.pod, Some(&field), Severity::Warning, "Unhealthy", &message);
     }
 

@@ -2,8 +2,6 @@
 //! logs are files in the CRI log format. Everything is idempotent: asking twice for the same state is no error.
 
 pub mod echo;
-pub mod logs;
-pub mod process;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -258,6 +256,14 @@ pub enum Error {
         #[source]
         source: std::io::Error,
     },
+}
+
+/// An error with its cause.
+pub fn describe(error: &Error) -> String {
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
 }
 
 /// Result of a runtime call.

@@ -18,8 +18,8 @@ use tokio::io::unix::AsyncFd;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 
-use super::logs::{LogOptions, Reader, Renderer};
 use super::{Refusal, Server};
+use crate::logs::read::{LogOptions, Reader, Renderer};
 use crate::pod;
 use crate::runtime::{Container, ContainerState, RuntimeEvent};
 

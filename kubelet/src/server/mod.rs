@@ -5,7 +5,6 @@
 //! | [`listener`] | TLS; who the client is |
 //! | [`auth`] | whether it may |
 //! | [`containers`] | finds the container that a request means |
-//! | [`logs`] | reads log files |
 //! | [`container_logs`] | `/containerLogs`, with follow |
 //! | [`streams`] | `/exec` and `/attach` over WebSocket |
 //! | [`channels`] | pure: the framing of v4 and v5.channel.k8s.io |
@@ -17,7 +16,6 @@ pub mod container_logs;
 pub mod containers;
 pub mod info;
 pub mod listener;
-pub mod logs;
 pub mod streams;
 
 use std::net::SocketAddr;

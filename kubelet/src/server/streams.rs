@@ -16,8 +16,7 @@ use tokio::sync::mpsc;
 
 use super::channels::{self, Incoming};
 use super::{Refusal, Server};
-use crate::pods::launch::describe;
-use crate::runtime::{Session, Streams};
+use crate::runtime::{Session, Streams, describe};
 
 const PIECE: usize = 32 * 1024;
 const BACKLOG: usize = 16;

@@ -17,7 +17,7 @@ use tokio_tungstenite::tungstenite::protocol::Message;
 use super::*;
 use crate::cluster::Standalone;
 use crate::fake::FakeRuntime;
-use crate::pods::Node;
+use crate::node::Node;
 use crate::server::listener::Identity;
 use crate::volumes::paths::Paths;
 

@@ -15,10 +15,10 @@ use rustix::process::{Gid, Pid, Signal, Uid};
 use rustix::pty::OpenptFlags;
 use rustix::thread::{CapabilitySet, CapabilitySets, LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
-use super::sys::{Forked, fork, unshare};
 use super::wire::{ContainerConfig, SandboxConfig, recv_fds, send_fds};
 use super::{lookup, rootfs};
 use crate::cgroup::Group;
+use crate::sys::{Forked, fork, unshare};
 
 /// What a child tells before it is gone into exec.
 pub const TERMINAL: u8 = b'T';

@@ -27,7 +27,6 @@ pub mod output;
 pub mod rootfs;
 pub mod serve;
 mod sessions;
-pub mod sys;
 pub mod wire;
 
 use std::ffi::OsString;
@@ -36,8 +35,8 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
 
+use crate::sys::Forked;
 use rustix::thread::UnshareFlags;
-use sys::Forked;
 use wire::{ProcessId, Ready, SandboxConfig};
 
 /// The subcommands that must run before anything starts a thread. Call it first thing in `main`; `Some` is the exit code.
@@ -66,7 +65,7 @@ fn main(directory: Option<OsString>) -> i32 {
     };
     // The kubelet need not be our parent: it may die, and it should not have to reap us.
     let cgroup = config.shim_cgroup().birthplace();
-    match sys::fork(cgroup.as_ref().map(AsFd::as_fd)) {
+    match crate::sys::fork(cgroup.as_ref().map(AsFd::as_fd)) {
         Ok(Forked::Parent(_)) => return 0,
         Ok(Forked::Child) => {}
         Err(error) => return report(&Ready::Failed(format!("fork: {error}"))),
@@ -120,10 +119,10 @@ fn prepare(directory: &Path, config: SandboxConfig) -> Result<serve::Shim, Strin
     };
     let listener = bind().map_err(because("socket"))?;
 
-    sys::unshare(UnshareFlags::NEWIPC).map_err(because("IPC namespace"))?;
+    crate::sys::unshare(UnshareFlags::NEWIPC).map_err(because("IPC namespace"))?;
     if let Some(network) = &config.network {
         network.enter_new().map_err(because("network namespace"))?;
-        sys::unshare(UnshareFlags::NEWUTS).map_err(because("UTS namespace"))?;
+        crate::sys::unshare(UnshareFlags::NEWUTS).map_err(because("UTS namespace"))?;
         rustix::system::sethostname(config.spec.hostname.as_bytes()).map_err(|error| format!("host name: {error}"))?;
     }
     let me = ProcessId::of(std::process::id()).ok_or("/proc is not mounted")?;

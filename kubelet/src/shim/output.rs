@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use crate::runtime::logs::{Splitter, Stream};
+use crate::logs::write::{Splitter, Stream};
 
 /// One stream of a container.
 #[derive(Debug)]

@@ -24,7 +24,7 @@ use super::wire::{
     STATE_FILE, SandboxConfig, next_frame, now, read_json, write_json,
 };
 use crate::cgroup::Group;
-use crate::runtime::logs::Stream;
+use crate::logs::write::Stream;
 
 /// The shim.
 pub struct Shim {

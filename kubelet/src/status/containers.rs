@@ -8,7 +8,6 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
 use super::View;
 use crate::pod::{self, Role};
-use crate::pods::plan::is_started;
 use crate::runtime::{Container, ContainerState};
 
 /// Statuses of the init containers, in their order.
@@ -52,7 +51,7 @@ fn one(view: &View<'_>, role: Role, spec: &Spec) -> ContainerStatus {
             let started_at = latest.started_at.map(Time);
             status.state = Some(State { running: Some(ContainerStateRunning { started_at }), ..State::default() });
             status.last_state = Some(before.map(|c| terminated(view, c)).unwrap_or_default());
-            let started = is_started(spec, latest, view.memory);
+            let started = view.memory.is_started(spec, latest);
             status.started = Some(started);
             let passes = spec.readiness_probe.is_none() || view.memory.probes(&latest.id).readiness == Some(true);
             status.ready = role != Role::Init && started && passes;

@@ -20,10 +20,10 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{HostIP, Pod, PodIP, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
+use crate::known::memory::Memory;
+use crate::known::memory::Waiting;
+use crate::known::observed::Observed;
 use crate::pod;
-use crate::pods::memory::Memory;
-use crate::pods::observed::Observed;
-use crate::pods::plan::Waiting;
 
 /// Everything that the status depends on.
 pub struct View<'a> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures::StreamExt;
 use kubelet::netns::netlink;
-use kubelet::runtime::process::{ProcessOptions, ProcessRuntime, cleanup};
+use kubelet::process::{ProcessOptions, ProcessRuntime, cleanup};
 use kubelet::runtime::{Container, ContainerSpec, ContainerState, Mount, Resources, Runtime, Sandbox, SandboxSpec};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -29,7 +29,7 @@ impl Node {
             return;
         }
         let thread = std::thread::Builder::new().name(name.to_owned()).spawn(move || {
-            kubelet::shim::sys::unshare(rustix::thread::UnshareFlags::NEWNET).unwrap();
+            kubelet::sys::unshare(rustix::thread::UnshareFlags::NEWNET).unwrap();
             // A node has an address of its own, from which it speaks to its pods.
             let address = netlink::address(1, "192.0.2.1".parse().unwrap());
             netlink::Netlink::open().unwrap().apply(vec![netlink::up(1), address]).unwrap();

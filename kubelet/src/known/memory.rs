@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Container as Spec;
 
 use crate::backoff::Backoff;
-use crate::runtime::ContainerId;
+use crate::runtime::{Container, ContainerId, ContainerState};
 
 /// How far something that is done once per pod has come.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -48,6 +49,15 @@ pub struct Failure {
     pub at: Timestamp,
     /// What kind of waiting follows.
     pub retry: Retry,
+}
+
+/// Why a container waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// e.g. `CrashLoopBackOff`.
+    pub reason: String,
+    /// For people.
+    pub message: String,
 }
 
 /// When a failed start is tried again.
@@ -136,6 +146,15 @@ impl Memory {
             finished: false,
             start_time,
         }
+    }
+
+    /// Whether a running container counts as started.
+    pub fn is_started(&self, spec: &Spec, container: &Container) -> bool {
+        // Starting a container includes its postStart hook.
+        let hooked = spec.lifecycle.as_ref().is_some_and(|l| l.post_start.is_some());
+        container.state == ContainerState::Running
+            && !(hooked && self.starting.as_deref() == Some(&spec.name))
+            && (spec.startup_probe.is_none() || self.probes(&container.id).startup == Some(true))
     }
 
     /// Probe results of a container.
