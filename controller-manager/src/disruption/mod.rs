@@ -155,15 +155,10 @@ impl Disruption {
         pass: &Pass,
     ) -> Result<(), Error> {
         let before = budget.status.clone().unwrap_or_default();
-        if same(&before, status) {
+        if plan::same(&before, status) {
             return Ok(());
         }
-        let mut body = json!(status);
-        for name in before.disrupted_pods.iter().flatten().map(|(name, _)| name) {
-            if !status.disrupted_pods.as_ref().is_some_and(|kept| kept.contains_key(name)) {
-                body["disruptedPods"][name] = Value::Null;
-            }
-        }
+        let body = plan::change(&before, status);
         let meta = &budget.metadata;
         // With the version: an eviction may have spent from the budget meanwhile.
         let patch = json!({"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version}, "status": body});
@@ -176,16 +171,6 @@ impl Disruption {
         }
         Ok(())
     }
-}
-
-/// Equal but for the difference between empty and absent.
-fn same(a: &PodDisruptionBudgetStatus, b: &PodDisruptionBudgetStatus) -> bool {
-    let normal = |status: &PodDisruptionBudgetStatus| {
-        let mut status = status.clone();
-        status.disrupted_pods = status.disrupted_pods.filter(|pods| !pods.is_empty());
-        status
-    };
-    normal(a) == normal(b)
 }
 
 /// A controller that appears, goes or is scaled may matter to every budget of its namespace.

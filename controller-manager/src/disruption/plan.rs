@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetSpec, PodDisruptionBudgetStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
 use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
+use serde_json::{Value, json};
 
 use crate::pods;
 
@@ -60,6 +61,27 @@ pub(super) fn failed(budget: &PodDisruptionBudget, error: &str, now: Timestamp) 
     let generation = before.observed_generation;
     let conditions = with_condition(before.conditions.clone(), "False", "SyncFailed", error, generation, now);
     PodDisruptionBudgetStatus { disruptions_allowed: Some(0), conditions: Some(conditions), ..before }
+}
+
+/// Equal but for the difference between empty and absent.
+pub(super) fn same(a: &PodDisruptionBudgetStatus, b: &PodDisruptionBudgetStatus) -> bool {
+    let normal = |status: &PodDisruptionBudgetStatus| {
+        let mut status = status.clone();
+        status.disrupted_pods = status.disrupted_pods.filter(|pods| !pods.is_empty());
+        status
+    };
+    normal(a) == normal(b)
+}
+
+/// The merge patch from one status to the other: what a map has no more must be named.
+pub(super) fn change(before: &PodDisruptionBudgetStatus, after: &PodDisruptionBudgetStatus) -> Value {
+    let mut body = json!(after);
+    for name in before.disrupted_pods.iter().flatten().map(|(name, _)| name) {
+        if !after.disrupted_pods.as_ref().is_some_and(|kept| kept.contains_key(name)) {
+            body["disruptedPods"][name] = Value::Null;
+        }
+    }
+    body
 }
 
 /// Expected and desired number of pods.
@@ -123,7 +145,7 @@ fn with_condition(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{Value, from_value, json};
+    use serde_json::from_value;
 
     fn at(seconds: i64) -> Timestamp {
         Timestamp::from_second(1_000_000 + seconds).unwrap()
@@ -222,6 +244,18 @@ mod tests {
         let failed = failed(&budget, "found no controllers for pod \"p0\"", at(5));
         assert_eq!(numbers(&failed), (2, 1, 2, 0));
         assert_eq!(failed.conditions.unwrap()[0].reason, "SyncFailed");
+    }
+
+    #[test]
+    fn disruptions_that_are_over_are_taken_out_by_name() {
+        let with = |names: &[&str]| PodDisruptionBudgetStatus {
+            disrupted_pods: Some(names.iter().map(|name| (name.to_string(), Time(at(0)))).collect()),
+            ..PodDisruptionBudgetStatus::default()
+        };
+        let change = change(&with(&["a", "b"]), &with(&["b"]));
+        assert_eq!((&change["disruptedPods"]["a"], change["disruptedPods"]["b"].is_string()), (&Value::Null, true));
+        assert!(same(&with(&[]), &PodDisruptionBudgetStatus::default()));
+        assert!(!same(&with(&["a"]), &with(&["b"])));
     }
 
     #[test]

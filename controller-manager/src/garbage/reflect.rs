@@ -178,3 +178,65 @@ fn convert(graph: &mut Graph, resource: &Resource, meta: Meta) -> Seen {
     let owners = meta.owner_references.into_iter().map(|reference| owner(graph, reference)).collect();
     Seen { uid: graph.uid(&meta.uid), identity, owners, going: meta.deletion_timestamp.is_some(), orphan, foreground }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::{from_value, json};
+
+    fn replica_sets() -> Resource {
+        Resource {
+            group: "apps".into(),
+            version: "v1".into(),
+            plural: "replicasets".into(),
+            kind: "ReplicaSet".into(),
+            namespaced: true,
+            verbs: ["delete", "list", "watch"].map(str::to_string).into(),
+        }
+    }
+
+    fn seen(metadata: serde_json::Value) -> Seen {
+        let partial: Partial = from_value(json!({"kind": "PartialObjectMetadata", "metadata": metadata})).unwrap();
+        convert(&mut Graph::default(), &replica_sets(), partial.metadata)
+    }
+
+    #[test]
+    fn metadata_becomes_what_the_graph_needs() {
+        let plain = seen(json!({"uid": "u", "name": "n", "namespace": "ns", "labels": {"a": "b"}}));
+        assert_eq!(
+            (&*plain.identity.api_version, &*plain.identity.kind, &*plain.identity.namespace, &*plain.identity.name),
+            ("apps/v1", "ReplicaSet", "ns", "n")
+        );
+        assert!(plain.owners.is_empty() && !plain.going && !plain.orphan && !plain.foreground);
+        let owned = seen(json!({"uid": "u", "name": "n", "ownerReferences": [
+            {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d", "uid": "1", "controller": true,
+             "blockOwnerDeletion": true},
+            {"apiVersion": "v1", "kind": "ConfigMap", "name": "c", "uid": "2"},
+        ]}));
+        let told: Vec<(&str, &str, bool)> = owned.owners.iter().map(|o| (&*o.uid, &*o.name, o.blocking)).collect();
+        assert_eq!(told, [("1", "d", true), ("2", "c", false)]);
+    }
+
+    #[test]
+    fn finalizers_and_deletion_are_told_apart() {
+        let table = [
+            (json!({"uid": "u", "name": "n", "finalizers": ["orphan"]}), (false, true, false)),
+            (
+                json!({"uid": "u", "name": "n", "finalizers": ["x", "foregroundDeletion"],
+                    "deletionTimestamp": "2026-01-01T00:00:00Z"}),
+                (true, false, true),
+            ),
+            (json!({"uid": "u", "name": "n", "deletionTimestamp": null}), (false, false, false)),
+        ];
+        for (metadata, expected) in table {
+            let seen = seen(metadata.clone());
+            assert_eq!((seen.going, seen.orphan, seen.foreground), expected, "{metadata}");
+        }
+    }
+
+    #[test]
+    fn an_empty_list_may_lack_everything() {
+        let list: List = from_value(json!({"kind": "PartialObjectMetadataList", "metadata": {}})).unwrap();
+        assert!(list.items.is_empty() && list.metadata.continue_.is_none());
+    }
+}

@@ -53,8 +53,7 @@ impl Reconciler for PodGc {
         let pods = self.pods.clone();
         vec![
             Trigger::of(&self.pods, |old, new| {
-                let facts = |pod: &Pod| (pods::node_name(pod).to_string(), pod.metadata.deletion_timestamp.is_some());
-                let pod = new.filter(|_| old.map(facts) != new.map(facts)).map(Object::key);
+                let pod = new.filter(|_| plan::concerns(old, new)).map(Object::key);
                 let ended = new.is_some_and(plan::has_ended) && !old.is_some_and(plan::has_ended);
                 pod.into_iter().chain(ended.then(|| Key::new("", ENDED))).collect()
             }),

@@ -20,6 +20,12 @@ pub(super) enum Case {
     OutOfService,
 }
 
+/// Whether a change of a pod may change its case.
+pub(super) fn concerns(old: Option<&Pod>, new: Option<&Pod>) -> bool {
+    let facts = |pod: &Pod| (pods::node_name(pod).to_string(), pod.metadata.deletion_timestamp.is_some());
+    old.map(facts) != new.map(facts)
+}
+
 /// The case of a pod; `node` is the one that it is bound to, if that exists.
 pub(super) fn case(pod: &Pod, node: Option<&Node>) -> Case {
     let going = pod.metadata.deletion_timestamp.is_some();
@@ -92,6 +98,25 @@ mod tests {
         ];
         for (pod, node, expected) in table {
             assert_eq!(case(&pod, node.as_ref()), expected, "{pod:?} {node:?}");
+        }
+    }
+
+    #[test]
+    fn a_pod_is_looked_at_when_it_is_bound_or_deleted() {
+        let pod = |node: &str, going: bool, phase: &str| -> Pod {
+            let deletion = going.then_some("2026-01-01T00:00:00Z");
+            from_value(json!({"metadata": {"deletionTimestamp": deletion},
+                "spec": {"nodeName": node, "containers": []}, "status": {"phase": phase}}))
+            .unwrap()
+        };
+        let table = [
+            (None, Some(pod("", false, "")), true),
+            (Some(pod("", false, "")), Some(pod("n", false, "")), true),
+            (Some(pod("n", false, "")), Some(pod("n", false, "Running")), false),
+            (Some(pod("n", false, "")), Some(pod("n", true, "")), true),
+        ];
+        for (old, new, expected) in table {
+            assert_eq!(concerns(old.as_ref(), new.as_ref()), expected, "{old:?} {new:?}");
         }
     }
 

@@ -46,18 +46,11 @@ impl Reconciler for TaintEviction {
         let pods = self.pods.clone();
         vec![
             Trigger::of(&self.pods, |old, new| {
-                let facts = |pod: &Pod| {
-                    let tolerations = pod.spec.as_ref().and_then(|spec| spec.tolerations.clone());
-                    (pod.uid().to_string(), pods::node_name(pod).to_string(), tolerations)
-                };
-                let bound = [old, new].into_iter().flatten().any(|pod| !pods::node_name(pod).is_empty());
-                let changed = bound && old.map(facts) != new.map(facts);
+                let changed = plan::concerns(old, new);
                 new.or(old).filter(|_| changed).map(Object::key).into_iter().collect()
             }),
             Trigger::of(&self.nodes, move |old, new| {
-                let before = old.map(plan::driving).unwrap_or_default();
-                let after = new.map(plan::driving).unwrap_or_default();
-                let Some(node) = new.filter(|_| before != after) else { return Vec::new() };
+                let Some(node) = new.filter(|_| plan::turned(old, new)) else { return Vec::new() };
                 pods.by("node", &node.key().name).iter().map(|pod| pod.key()).collect()
             }),
         ]

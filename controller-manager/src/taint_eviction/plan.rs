@@ -2,7 +2,25 @@
 
 use std::time::Duration;
 
-use k8s_openapi::api::core::v1::{Node, Taint, Toleration};
+use client::Object;
+use k8s_openapi::api::core::v1::{Node, Pod, Taint, Toleration};
+
+use crate::pods;
+
+/// Whether a change of a pod may change how long it may stay.
+pub(super) fn concerns(old: Option<&Pod>, new: Option<&Pod>) -> bool {
+    let facts = |pod: &Pod| {
+        let tolerations = pod.spec.as_ref().and_then(|spec| spec.tolerations.clone());
+        (pod.uid().to_string(), pods::node_name(pod).to_string(), tolerations)
+    };
+    let bound = [old, new].into_iter().flatten().any(|pod| !pods::node_name(pod).is_empty());
+    bound && old.map(facts) != new.map(facts)
+}
+
+/// Whether a change of a node may change how long its pods may stay.
+pub(super) fn turned(old: Option<&Node>, new: Option<&Node>) -> bool {
+    old.map(driving).unwrap_or_default() != new.map(driving).unwrap_or_default()
+}
 
 /// The taints of a node that drive pods off.
 pub(super) fn driving(node: &Node) -> Vec<&Taint> {
@@ -88,6 +106,42 @@ mod tests {
         ];
         for (toleration, fits) in table {
             assert_eq!(tolerates(&from_value(toleration.clone()).unwrap(), &taint), fits, "{toleration}");
+        }
+    }
+
+    #[test]
+    fn only_changes_that_matter_are_looked_at() {
+        let pod = |node: &str, seconds: i64, phase: &str| -> Pod {
+            from_value(json!({
+                "metadata": {"uid": "u"},
+                "spec": {"nodeName": node, "containers": [], "tolerations": [{"key": "k", "tolerationSeconds": seconds}]},
+                "status": {"phase": phase},
+            }))
+            .unwrap()
+        };
+        let table = [
+            (None, Some(pod("", 1, "")), false),
+            (None, Some(pod("n", 1, "")), true),
+            (Some(pod("", 1, "")), Some(pod("n", 1, "")), true),
+            (Some(pod("n", 1, "Pending")), Some(pod("n", 1, "Running")), false),
+            (Some(pod("n", 1, "")), Some(pod("n", 2, "")), true),
+            (Some(pod("n", 1, "")), None, true),
+        ];
+        for (old, new, expected) in table {
+            assert_eq!(concerns(old.as_ref(), new.as_ref()), expected, "{old:?} {new:?}");
+        }
+        let node = |effect: &str, unschedulable: bool| -> Node {
+            let taints = json!([{"key": "a", "effect": effect}]);
+            from_value(json!({"spec": {"unschedulable": unschedulable, "taints": taints}})).unwrap()
+        };
+        let table = [
+            (None, Some(node("NoSchedule", false)), false),
+            (None, Some(node("NoExecute", false)), true),
+            (Some(node("NoExecute", false)), Some(node("NoExecute", true)), false),
+            (Some(node("NoExecute", false)), Some(node("NoSchedule", false)), true),
+        ];
+        for (old, new, expected) in table {
+            assert_eq!(turned(old.as_ref(), new.as_ref()), expected, "{old:?} {new:?}");
         }
     }
 
