@@ -240,7 +240,9 @@ mod tests {
     fn endpoints_that_terminate_serve_only_when_nobody_else_does() {
         let service = service(json!({"clusterIP": "10.96.0.9", "ports": [{"port": 80}]}));
         let dying = ("10.64.1.4", false, true, true);
-        let table: &[(&[(&str, bool, bool, bool)], &[[u8; 4]])] = &[
+        /// Address, ready, serving, terminating; and who is chosen.
+        type Case<'a> = (&'a [(&'a str, bool, bool, bool)], &'a [[u8; 4]]);
+        let table: &[Case<'_>] = &[
             (&[("10.64.1.2", true, true, false), dying], &[[10, 64, 1, 2]]),
             (&[("10.64.1.2", false, false, false), dying], &[[10, 64, 1, 4]]),
             (&[("10.64.1.2", false, false, true)], &[]),

@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn pods_of_one_kind_spread_over_equal_nodes() {
-        let mut nodes = vec![sized("a", "4"), sized("b", "4"), sized("c", "4")];
+        let mut nodes = [sized("a", "4"), sized("b", "4"), sized("c", "4")];
         let facts = pod(json!({}));
         for _ in 0..6 {
             let chosen = schedule(&facts, nodes.iter(), PLUGINS, |_| 0).unwrap().to_string();
