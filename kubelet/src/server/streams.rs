@@ -135,12 +135,9 @@ async fn start(
         let message = "you must specify at least 1 of stdin, stdout, stderr";
         return Err(Refusal(StatusCode::BAD_REQUEST, message.into()));
     }
-    let upgrade = upgrade.map_err(|_| {
-        let message =
-            format!("unable to upgrade: this kubelet speaks WebSocket with {}", channels::PROTOCOLS.join(" or "));
-        Refusal(StatusCode::BAD_REQUEST, message)
-    })?;
+    // First: a client that finds its WebSocket refused tries SPDY, and would show this second answer only.
     let container = server.running(&target.namespace, &target.pod, &target.container).await?;
+    let upgrade = upgrade.map_err(|_| Refusal(StatusCode::BAD_REQUEST, only_websocket()))?;
     let runtime = server.manager.node().runtime.clone();
     let session = if target.attach {
         runtime.attach(&container.id, streams).await
@@ -154,6 +151,15 @@ async fn start(
             Err(error) => end(socket, &channels::failure(&describe(&error))).await,
         }
     }))
+}
+
+/// What clients that want SPDY show after "unable to upgrade connection: ". Without a colon and a blank: they would read it
+/// as a Status in YAML, find no message in it, and show nothing (client-go, transport/spdy, Negotiate).
+fn only_websocket() -> String {
+    let protocols = channels::PROTOCOLS.join(" or ");
+    format!(
+        "this needs WebSocket ({protocols}), as kubectl has it since 1.30, and 1.29 with KUBECTL_REMOTE_COMMAND_WEBSOCKETS=true"
+    )
 }
 
 async fn end(mut socket: WebSocket, status: &serde_json::Value) {

@@ -162,7 +162,9 @@ async fn a_terminal_is_resized_and_attach_ends_well() {
 async fn exec_says_what_is_wrong() {
     let world = World::new().await;
     let (code, body) = world.get("/exec/ns/p/c?command=x&output=1").await;
-    assert!(code == 400 && body.contains("v5.channel.k8s.io"), "{code} {body}");
+    assert!(code == 400 && body.contains("v5.channel.k8s.io") && !body.contains(": "), "{code} {body}");
+    let missing = (500, "container not found (\"none\")\n".to_string());
+    assert_eq!(world.get("/attach/ns/p/none?output=1").await, missing);
     let (code, body) = world.get("/exec/ns/p/c?command=x").await;
     assert_eq!((code, body.as_str()), (400, "you must specify at least 1 of stdin, stdout, stderr\n"));
     assert_eq!(world.get("/portForward/ns/p").await.0, 501);
