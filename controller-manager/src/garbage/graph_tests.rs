@@ -226,7 +226,8 @@ fn the_graph_equals_a_simple_model_after_any_history() {
                     model.iter().filter(|(_, owners)| owners.contains(name)).map(|(name, _)| name.as_str()).collect();
                 let known = graph.dependents(name);
                 let mut told: Vec<&str> = known.iter().map(|(uid, _)| &**uid).collect();
-                (dependents.sort_unstable(), told.sort_unstable());
+                dependents.sort_unstable();
+                told.sort_unstable();
                 assert_eq!(told, dependents, "{what}: dependents of {name}");
                 let item = graph.item(name);
                 assert_eq!(item.is_some(), model.contains_key(name) || !dependents.is_empty(), "{what}: {name}");

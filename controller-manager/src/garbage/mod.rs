@@ -212,7 +212,7 @@ impl Shared {
                 if unblock {
                     version = self.unblock(path, live).await?;
                 }
-                tracing::info!(kind = &*item.identity.kind, object = path, policy, "deleting what has no owner");
+                tracing::debug!(kind = &*item.identity.kind, object = path, policy, "deleting what has no owner");
                 self.delete(path, live, version, policy).await
             }
         }
