@@ -28,6 +28,9 @@ pub struct SetupError {
 /// What this kubelet can make, for the message about what it cannot.
 const SUPPORTED: &str = "configMap, downwardAPI, emptyDir, hostPath, projected, secret";
 
+/// Volumes of files that never touch a disk (each plugin's wrappedVolumeSpec asks for `medium: Memory`).
+const IN_MEMORY: [&str; 3] = ["downwardAPI", "projected", "secret"];
+
 /// Makes all volumes; returns where they are.
 ///
 /// # Errors
@@ -65,6 +68,9 @@ fn one(paths: &Paths, volume: &Volume, scope: &Scope<'_>, tokens: &Tokens, now: 
         kind => format!("kubernetes.io~{}", kind.to_lowercase()),
     };
     let path = paths.volume(uid, &plugin, &volume.name);
+    if IN_MEMORY.contains(&kind.as_str()) {
+        in_memory(&path)?;
+    }
     let changed = atomic::write(&path, &files, now).map_err(|error| error.to_string())?;
     if changed {
         own(&path, group, true).map_err(|error| error.to_string())?;
@@ -85,17 +91,34 @@ fn empty_dir(path: &Path, source: Option<&EmptyDirVolumeSource>) -> Result<(), S
     if source.and_then(|s| s.medium.as_deref()) == Some("Memory") && !is_mounted(path) {
         let limit = source.and_then(|s| s.size_limit.as_ref()).and_then(|q| crate::resources::parse_milli(&q.0));
         let size = limit.map(|milli| format!(",size={}", milli / 1000)).unwrap_or_default();
-        let options = std::ffi::CString::new(format!("mode=0777{size}")).map_err(|error| error.to_string())?;
-        let flags = rustix::mount::MountFlags::NOSUID | rustix::mount::MountFlags::NODEV;
-        rustix::mount::mount("tmpfs", path, "tmpfs", flags, options.as_c_str())
-            .map_err(|error| format!("mounting a tmpfs at {}: {error}", path.display()))?;
-        return Ok(());
+        return mount_memory(path, &format!("mode=0777{size}")).map_err(|error| cannot_mount(path, error));
     }
     if !existed {
         let mode = source.and_then(|s| s.mode).and_then(|m| u32::try_from(m).ok()).unwrap_or(0o777);
         fs::set_permissions(path, Permissions::from_mode(mode)).map_err(|error| error.to_string())?;
     }
     Ok(())
+}
+
+/// A directory in memory. Without the privilege to mount, which nothing but a kubelet under test lacks (the runtime
+/// demands it too), one on disk.
+fn in_memory(path: &Path) -> Result<(), String> {
+    fs::create_dir_all(path).map_err(|error| error.to_string())?;
+    if is_mounted(path) || !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    // The kernel's own default mode of a tmpfs, which is what containers see upstream too.
+    mount_memory(path, "mode=1777").map_err(|error| cannot_mount(path, error))
+}
+
+fn mount_memory(path: &Path, options: &str) -> io::Result<()> {
+    let options = std::ffi::CString::new(options)?;
+    let flags = rustix::mount::MountFlags::NOSUID | rustix::mount::MountFlags::NODEV;
+    Ok(rustix::mount::mount("tmpfs", path, "tmpfs", flags, options.as_c_str())?)
+}
+
+fn cannot_mount(path: &Path, error: io::Error) -> String {
+    format!("mounting a tmpfs at {}: {error}", path.display())
 }
 
 /// Whether a file system is mounted there: it has another device than the directory above.
@@ -158,10 +181,11 @@ fn own(path: &Path, group: Option<u32>, readonly: bool) -> io::Result<()> {
 /// When something cannot be unmounted or removed.
 pub fn teardown(paths: &Paths, uid: &str) -> io::Result<()> {
     let volumes = paths.pod(uid).join("volumes");
-    let memory = volumes.join("kubernetes.io~empty-dir");
-    for entry in fs::read_dir(&memory).into_iter().flatten().flatten() {
-        if is_mounted(&entry.path()) {
-            rustix::mount::unmount(entry.path(), rustix::mount::UnmountFlags::DETACH)?;
+    for plugin in fs::read_dir(&volumes).into_iter().flatten().flatten() {
+        for volume in fs::read_dir(plugin.path()).into_iter().flatten().flatten() {
+            if is_mounted(&volume.path()) {
+                rustix::mount::unmount(volume.path(), rustix::mount::UnmountFlags::DETACH)?;
+            }
         }
     }
     missing_is_fine(fs::remove_dir_all(volumes))
@@ -221,6 +245,35 @@ mod tests {
         teardown(&Paths::new(dir.path()), "u").unwrap();
         assert!(!path.exists());
         teardown(&Paths::new(dir.path()), "u").unwrap();
+    }
+
+    #[test]
+    fn what_is_secret_stays_in_memory_and_leaves_no_mount() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("SKIPPED: mounting needs root");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let item = json!([{"path": "n", "fieldRef": {"fieldPath": "metadata.name"}}]);
+        for volume in [
+            json!({"name": "v", "secret": {"secretName": "s", "optional": true}}),
+            json!({"name": "v", "downwardAPI": {"items": item}}),
+            json!({"name": "v", "projected": {"sources": [{"downwardAPI": {"items": item}}]}}),
+            json!({"name": "v", "emptyDir": {"medium": "Memory"}}),
+        ] {
+            let path = run(dir.path(), volume.clone()).unwrap();
+            let device_of = |path: &Path| std::os::unix::fs::MetadataExt::dev(&fs::metadata(path).unwrap());
+            let device = device_of(&path);
+            assert!(is_mounted(&path), "{volume}");
+            assert_eq!(run(dir.path(), volume.clone()).unwrap(), path);
+            assert_eq!(device_of(&path), device, "mounted once");
+        }
+        let disk = run(dir.path(), json!({"name": "v", "configMap": {"name": "c", "optional": true}})).unwrap();
+        assert!(!is_mounted(&disk));
+        teardown(&Paths::new(dir.path()), "u").unwrap();
+        let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+        assert!(!mounts.contains(dir.path().to_str().unwrap()), "{mounts}");
+        assert!(!dir.path().join("pods/u/volumes").exists());
     }
 
     #[test]
