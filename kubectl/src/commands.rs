@@ -328,6 +328,273 @@ const AUTH: &[Command] = &[
     command("whoami", "", "Experimental: Check self subject attributes", &[OUTPUT], run!(cmd::info::who_am_i)),
 ];
 
+const SOURCES: &[Flag] = &[
+    flag("from-literal", "", Array, "Specify a key and literal value to insert (i.e. mykey=somevalue)"),
+    flag(
+        "from-file",
+        "",
+        Array,
+        "Key files can be specified using their file path, optionally as key=path, or a directory.",
+    ),
+    flag("from-env-file", "", Array, "Specify the path to a file to read lines of key=val pairs."),
+    flag("append-hash", "", Bool(false), "Not supported."),
+];
+const SECRET_TYPE: &[Flag] = &[flag("type", "", Text(""), "The type of secret to create")];
+const TLS: &[Flag] = &[
+    flag("cert", "", Text(""), "Path to PEM encoded public key certificate."),
+    flag("key", "", Text(""), "Path to private key associated with given certificate."),
+];
+const REGISTRY: &[Flag] = &[
+    flag("docker-username", "", Text(""), "Username for Docker registry authentication"),
+    flag("docker-password", "", Text(""), "Password for Docker registry authentication"),
+    flag("docker-server", "", Text("https://index.docker.io/v1/"), "Server location for Docker registry"),
+    flag("docker-email", "", Text(""), "Email for Docker registry"),
+];
+const DEPLOYMENT: &[Flag] = &[
+    flag("image", "", List, "Image names to run."),
+    flag("replicas", "r", Int(1), "Number of replicas to create."),
+    flag("port", "", Int(-1), "The containerPort that this deployment exposes."),
+];
+const SERVICE: &[Flag] = &[
+    flag("tcp", "", List, "Port pairs can be specified as '<port>:<targetPort>'."),
+    flag("node-port", "", Int(0), "Port used to expose the service on each node in a cluster."),
+    flag("clusterip", "", Text(""), "Assign your own ClusterIP or set to 'None' for a 'headless' service."),
+    flag("external-name", "", Text(""), "External name of service"),
+];
+const ROLE: &[Flag] = &[
+    flag("verb", "", List, "Verb that applies to the resources contained in the rule"),
+    flag("resource", "", List, "Resource that the rule applies to"),
+    flag("resource-name", "", Array, "Resource in the white list that the rule applies to"),
+    flag("non-resource-url", "", List, "A partial url that user should have access to."),
+];
+const BINDING: &[Flag] = &[
+    flag("clusterrole", "", Text(""), "ClusterRole this binding should reference"),
+    flag("role", "", Text(""), "Role this binding should reference"),
+    flag("user", "", Array, "Usernames to bind to the role."),
+    flag("group", "", Array, "Groups to bind to the role."),
+    flag("serviceaccount", "", Array, "Service accounts to bind to the role, in the format <namespace>:<name>."),
+];
+const TOKEN: &[Flag] = &[
+    flag("audience", "", Array, "Audience of the requested token."),
+    flag("duration", "", Duration("0s"), "Requested lifetime of the issued token."),
+];
+const RUN: &[Flag] = &[
+    flag("image", "", Text(""), "The image for the container to run."),
+    flag("env", "", Array, "Environment variables to set in the container."),
+    flag("labels", "l", List, "Comma separated labels to apply to the pod."),
+    flag("annotations", "", Array, "Annotations to apply to the pod."),
+    flag("port", "", Text(""), "The port that this container exposes."),
+    flag("restart", "", Text("Always"), "The restart policy for this Pod."),
+    flag("command", "", Bool(false), "If true and extra arguments are present, use them as the 'command' field."),
+    flag("image-pull-policy", "", Text(""), "The image pull policy for the container."),
+    flag("stdin", "i", Bool(false), "Keep stdin open on the container in the pod."),
+    flag("tty", "t", Bool(false), "Allocate a TTY for the container in the pod."),
+    flag("leave-stdin-open", "", Bool(false), "Leave stdin open after the first attach completes."),
+    flag("rm", "", Bool(false), "Not supported."),
+    flag("attach", "", Bool(false), "Not supported."),
+];
+const EXPOSE: &[Flag] = &[
+    flag("name", "", Text(""), "The name for the newly created object."),
+    flag("port", "", Text(""), "The port that the service should serve on."),
+    flag(
+        "target-port",
+        "",
+        Text(""),
+        "Name or number for the port on the container that the service should direct traffic to.",
+    ),
+    flag("protocol", "", Text(""), "The network protocol for the service to be created."),
+    flag("type", "", Text(""), "Type for this service: ClusterIP, NodePort, LoadBalancer, or ExternalName."),
+    flag("cluster-ip", "", Text(""), "ClusterIP to be assigned to the service."),
+    flag("selector", "", Text(""), "A label selector to use for this service."),
+];
+const MAKING: &[&[Flag]] = &[SAVE, OUTPUT, DRY, VALIDATE, MANAGER];
+const SAVE: &[Flag] = &[flag(
+    "save-config",
+    "",
+    Bool(false),
+    "If true, the configuration of current object will be saved in its annotation.",
+)];
+
+const SECRETS: &[Command] = &[
+    command(
+        "docker-registry",
+        "NAME --docker-username=user --docker-password=password",
+        "Create a secret for use with a Docker registry",
+        &[REGISTRY, SAVE, OUTPUT, DRY, VALIDATE, MANAGER],
+        run!(cmd::create::kinds::registry_secret),
+    ),
+    command(
+        "generic",
+        "NAME [--type=string] [--from-file=[key=]source] [--from-literal=key1=value1]",
+        "Create a secret from a local file, directory, or literal value",
+        &[SOURCES, SECRET_TYPE, SAVE, OUTPUT, DRY, VALIDATE, MANAGER],
+        run!(cmd::create::kinds::secret),
+    ),
+    command(
+        "tls",
+        "NAME --cert=path/to/cert/file --key=path/to/key/file",
+        "Create a TLS secret",
+        &[TLS, SAVE, OUTPUT, DRY, VALIDATE, MANAGER],
+        run!(cmd::create::kinds::tls_secret),
+    ),
+];
+const SERVICES: &[Command] = &[
+    command(
+        "clusterip",
+        "NAME [--tcp=<port>:<targetPort>]",
+        "Create a ClusterIP service",
+        &[SERVICE, SAVE, OUTPUT, DRY, VALIDATE, MANAGER],
+        run!(cmd::create::kinds::service),
+    ),
+    command(
+        "externalname",
+        "NAME --external-name external.name",
+        "Create an ExternalName service",
+        &[SERVICE, SAVE, OUTPUT, DRY, VALIDATE, MANAGER],
+        run!(cmd::create::kinds::service),
+    ),
+    command(
+        "loadbalancer",
+        "NAME [--tcp=port:targetPort]",
+        "Create a LoadBalancer service",
+        &[SERVICE, SAVE, OUTPUT, DRY, VALIDATE, MANAGER],
+        run!(cmd::create::kinds::service),
+    ),
+    command(
+        "nodeport",
+        "NAME [--tcp=port:targetPort]",
+        "Create a NodePort service",
+        &[SERVICE, SAVE, OUTPUT, DRY, VALIDATE, MANAGER],
+        run!(cmd::create::kinds::service),
+    ),
+];
+const CREATES: &[Command] = &[
+    command(
+        "clusterrole",
+        "NAME --verb=verb --resource=resource.group",
+        "Create a cluster role",
+        &[ROLE, SAVE, OUTPUT, DRY, VALIDATE, MANAGER],
+        run!(cmd::create::kinds::role),
+    ),
+    command(
+        "clusterrolebinding",
+        "NAME --clusterrole=NAME [--user=username]",
+        "Create a cluster role binding for a particular cluster role",
+        &[BINDING, SAVE, OUTPUT, DRY, VALIDATE, MANAGER],
+        run!(cmd::create::kinds::binding),
+    ),
+    Command {
+        aliases: &["cm"],
+        ..command(
+            "configmap",
+            "NAME [--from-file=[key=]source] [--from-literal=key1=value1]",
+            "Create a config map from a local file, directory or literal value",
+            &[SOURCES, SAVE, OUTPUT, DRY, VALIDATE, MANAGER],
+            run!(cmd::create::kinds::config_map),
+        )
+    },
+    Command {
+        aliases: &["deploy"],
+        ..command(
+            "deployment",
+            "NAME --image=image -- [COMMAND] [args...]",
+            "Create a deployment with the specified name",
+            &[DEPLOYMENT, SAVE, OUTPUT, DRY, VALIDATE, MANAGER],
+            run!(cmd::create::kinds::deployment),
+        )
+    },
+    Command {
+        aliases: &["ns"],
+        ..command(
+            "namespace",
+            "NAME",
+            "Create a namespace with the specified name",
+            MAKING,
+            run!(cmd::create::kinds::namespace),
+        )
+    },
+    command(
+        "role",
+        "NAME --verb=verb --resource=resource.group/subresource",
+        "Create a role with single rule",
+        &[ROLE, SAVE, OUTPUT, DRY, VALIDATE, MANAGER],
+        run!(cmd::create::kinds::role),
+    ),
+    command(
+        "rolebinding",
+        "NAME --clusterrole=NAME|--role=NAME [--user=username]",
+        "Create a role binding for a particular role or cluster role",
+        &[BINDING, SAVE, OUTPUT, DRY, VALIDATE, MANAGER],
+        run!(cmd::create::kinds::binding),
+    ),
+    group("secret", "Create a secret using a specified subcommand", SECRETS),
+    Command { aliases: &["svc"], ..group("service", "Create a service using a specified subcommand", SERVICES) },
+    Command {
+        aliases: &["sa"],
+        ..command(
+            "serviceaccount",
+            "NAME",
+            "Create a service account with the specified name",
+            MAKING,
+            run!(cmd::create::kinds::service_account),
+        )
+    },
+    command(
+        "token",
+        "SERVICE_ACCOUNT_NAME",
+        "Request a service account token",
+        &[TOKEN, OUTPUT],
+        run!(cmd::create::kinds::token),
+    ),
+];
+
+const VIEW: &[Flag] = &[
+    flag("raw", "", Bool(false), "Display raw byte data and sensitive data"),
+    flag("minify", "", Bool(false), "Remove all information not used by current-context from the output"),
+    flag("flatten", "", Bool(false), "Not supported."),
+    flag("merge", "", Bool(true), "Merge the full hierarchy of kubeconfig files"),
+];
+const CONTEXTS: &[Flag] = &[
+    flag("output", "o", Text(""), "Output format. One of: (name)."),
+    flag("no-headers", "", Bool(false), "When using the default or custom-column output format, don't print headers."),
+];
+const CURRENT: &[Flag] = &[flag("current", "", Bool(false), "Modify the current context")];
+
+const CONFIG: &[Command] = &[
+    command("current-context", "", "Display the current-context", &[], run!(cmd::config::current_context)),
+    command(
+        "get-contexts",
+        "[(-o|--output=)name)]",
+        "Describe one or many contexts",
+        &[CONTEXTS],
+        run!(cmd::config::get_contexts),
+    ),
+    command(
+        "set-context",
+        "[NAME | --current] [--cluster=cluster_nickname] [--user=user_nickname] [--namespace=namespace]",
+        "Set a context entry in kubeconfig",
+        &[CURRENT],
+        run!(cmd::config::set_context),
+    ),
+    Command {
+        aliases: &["use"],
+        ..command(
+            "use-context",
+            "CONTEXT_NAME",
+            "Set the current-context in a kubeconfig file",
+            &[],
+            run!(cmd::config::use_context),
+        )
+    },
+    command(
+        "view",
+        "",
+        "Display merged kubeconfig settings or a specified kubeconfig file",
+        &[VIEW, OUTPUT],
+        run!(cmd::config::view),
+    ),
+];
+
 /// All commands.
 pub static COMMANDS: &[Command] = &[
     command(
@@ -358,7 +625,7 @@ pub static COMMANDS: &[Command] = &[
         about: "Create a resource from a file or from stdin",
         flags: &[CREATE, OUTPUT, FILES, LABELS, DRY, VALIDATE, MANAGER],
         run: Some(run!(cmd::create::run)),
-        sub: &[],
+        sub: CREATES,
     },
     command(
         "describe",
@@ -474,6 +741,21 @@ pub static COMMANDS: &[Command] = &[
         run!(cmd::info::api_resources),
     ),
     command("options", "", "Print the list of flags inherited by all commands", &[], run!(cmd::info::options)),
+    command(
+        "run",
+        "NAME --image=image [--env=\"key=value\"] [--port=port] [--dry-run=server|client] [--command] -- [COMMAND] [args...]",
+        "Run a particular image on the cluster",
+        &[RUN, SAVE, OUTPUT, DRY, MANAGER],
+        run!(cmd::create::kinds::run),
+    ),
+    command(
+        "expose",
+        "(-f FILENAME | TYPE NAME) [--port=port] [--protocol=TCP|UDP|SCTP] [--target-port=number-or-name] [--name=name] [--type=type]",
+        "Take a replication controller, service, deployment or pod and expose it as a new Kubernetes service",
+        &[EXPOSE, SAVE, OUTPUT, DRY, MANAGER],
+        run!(cmd::create::kinds::expose),
+    ),
+    group("config", "Modify kubeconfig files", CONFIG),
 ];
 
 /// All flags of a command, the global ones too; for tests.

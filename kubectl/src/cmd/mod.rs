@@ -2,6 +2,7 @@
 
 pub mod apply;
 pub mod change;
+pub mod config;
 pub mod create;
 pub mod delete;
 pub mod describe;

@@ -28,7 +28,8 @@ impl DryRun {
             "client" => Ok(Self::Client),
             "server" => Ok(Self::Server),
             "unchanged" => {
-                eprintln!("--dry-run is deprecated and can be replaced with --dry-run=client.");
+                static SAID: std::sync::Once = std::sync::Once::new();
+                SAID.call_once(|| eprintln!("--dry-run is deprecated and can be replaced with --dry-run=client."));
                 Ok(Self::Client)
             }
             other => Err(fail!("Invalid dry-run value ({other}). Must be \"none\", \"server\", or \"client\".")),

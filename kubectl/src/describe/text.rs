@@ -39,7 +39,7 @@ impl Out {
         let first = lines.first().map_or("<none>", String::as_str);
         self.line(0, &format!("{indent}{title}:\t{first}"));
         for line in lines.iter().skip(1) {
-            self.line(0, &format!("{indent}\t{line}"));
+            self.line(0, &format!("\t{line}"));
         }
     }
 

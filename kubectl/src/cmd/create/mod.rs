@@ -1,9 +1,12 @@
 //! `create` (kubectl, pkg/cmd/create).
 
+pub mod kinds;
+mod make;
+
 use http::Method;
 
-use super::apply::annotated;
-use super::write::{DryRun, Report, Write, validation};
+use crate::cmd::apply::annotated;
+use crate::cmd::write::{DryRun, Report, Write, validation};
 use crate::error::{Result, all, fail};
 use crate::files;
 use crate::line::Call;
