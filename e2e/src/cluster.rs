@@ -149,7 +149,7 @@ impl Cluster {
         let tail = |path: &PathBuf| {
             let text = std::fs::read(path).unwrap_or_default();
             let text = String::from_utf8_lossy(&text);
-            let lines: Vec<&str> = text.lines().filter(|line| !line.contains("HTTP")).collect();
+            let lines: Vec<&str> = text.lines().filter(|line| !line.contains(" INFO access: ")).collect();
             format!("--- {}\n{}\n", path.display(), lines[lines.len().saturating_sub(15)..].join("\n"))
         };
         files.iter().map(tail).collect()

@@ -26,13 +26,19 @@ pub async fn scenario(name: &str, options: Options, work: impl AsyncFnOnce(&mut 
         return;
     }
     let _turn = TURN.lock().await;
-    let mut cluster = Cluster::start(options).unwrap();
-    let done = work(&mut cluster).await;
-    if let Err(error) = &done {
-        program::say(&format!("{name}: {error:#}\n{}", cluster.logs()));
+    let failure = match Cluster::start(options) {
+        Err(error) => Some(error),
+        Ok(mut cluster) => {
+            let failure = work(&mut cluster).await.err();
+            if let Some(error) = &failure {
+                program::say(&format!("{name}: {error:#}\n{}", cluster.logs()));
+            }
+            failure
+        }
+    };
+    if let Some(error) = failure {
+        panic!("{name}: {error:#}");
     }
-    drop(cluster);
-    done.unwrap();
 }
 
 /// Options for a number of nodes.
