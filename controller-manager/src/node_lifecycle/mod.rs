@@ -76,17 +76,17 @@ impl Reconciler for NodeLifecycle {
             }
             return Ok(Action::Done);
         };
-        let (now, deadline, pods_marked) = self.feel(&node);
+        let (now, deadline, owes_marks) = self.feel(&node);
         let silent = now >= deadline;
         if silent && self.mark_silent(&node, pass).await? {
             // The change brings us back.
             return Ok(Action::Done);
         }
         self.taint(&node, pass).await?;
-        if !plan::is_ready(&node) && !pods_marked {
+        if owes_marks {
             self.mark_pods(&node).await?;
             if let Some(pulse) = self.pulses.lock().get_mut(&key.name) {
-                pulse.pods_marked = true;
+                pulse.owes_marks = false;
             }
         }
         Ok(if silent { Action::Done } else { Action::After(deadline - now) })
@@ -94,7 +94,8 @@ impl Reconciler for NodeLifecycle {
 }
 
 impl NodeLifecycle {
-    /// Takes note of the node's signs of life: now, when they have been missing too long, and whether its pods are marked.
+    /// Takes note of the node's signs of life: now, when they have been missing too long, and whether its pods are
+    /// still to be marked.
     fn feel(&self, node: &Node) -> (Instant, Instant, bool) {
         let now = Instant::now();
         let name = node.key().name;
@@ -106,8 +107,8 @@ impl NodeLifecycle {
             Pulse::first(now)
         });
         pulse.observe(renewed, plan::reported(node), now);
-        pulse.pods_marked &= !plan::is_ready(node);
-        (now, pulse.deadline(self.grace), pulse.pods_marked)
+        pulse.turn(plan::status(node, "Ready"));
+        (now, pulse.deadline(self.grace), pulse.owes_marks)
     }
 
     /// An event about a node; upstream refers to nodes by their name in place of the UID.

@@ -15,14 +15,16 @@ pub(super) struct Pulse {
     renewed: Option<Timestamp>,
     reported: Option<Timestamp>,
     heard: Instant,
-    /// Its pods have been marked as not ready since it was last ready.
-    pub(super) pods_marked: bool,
+    /// Ready when last looked at; `None` before that.
+    ready: Option<bool>,
+    /// It stopped being ready, and its pods do not say so yet.
+    pub(super) owes_marks: bool,
 }
 
 impl Pulse {
     /// Of a node seen for the first time: it counts as heard of just now.
     pub(super) fn first(now: Instant) -> Self {
-        Self { renewed: None, reported: None, heard: now, pods_marked: false }
+        Self { renewed: None, reported: None, heard: now, ready: None, owes_marks: false }
     }
 
     /// Takes note of the lease's renewal and the status' heartbeat. Neither may go backwards and count.
@@ -32,6 +34,19 @@ impl Pulse {
         }
         self.renewed = self.renewed.max(renewed);
         self.reported = self.reported.max(reported);
+    }
+
+    /// Takes note of the status of condition Ready. A node that has never been ready has no pods to mark; of one that is
+    /// first seen unreachable nobody knows whether they are.
+    pub(super) fn turn(&mut self, status: Option<&str>) {
+        let ready = status == Some("True");
+        self.owes_marks = match (self.ready, ready) {
+            (_, true) => false,
+            (Some(true), false) => true,
+            (None, false) => status == Some("Unknown"),
+            (Some(false), false) => self.owes_marks,
+        };
+        self.ready = Some(ready);
     }
 
     /// When the node's silence has lasted too long.
@@ -49,6 +64,37 @@ mod tests {
 
     fn at(seconds: i64) -> Option<Timestamp> {
         Timestamp::from_second(seconds).ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn pods_are_marked_once_each_time_their_node_stops_being_ready() {
+        // statuses one after the other → whether marks are owed; each time they are, they are made
+        let table: [(&[&str], &[bool]); 4] = [
+            (&["", "False", "True"], &[false, false, false]),
+            (&["True", "False", "Unknown", "True", "Unknown"], &[false, true, false, false, true]),
+            (&["Unknown", "Unknown", "True"], &[true, false, false]),
+            (&["False", "Unknown"], &[false, false]),
+        ];
+        for (statuses, expected) in table {
+            let mut pulse = Pulse::first(Instant::now());
+            let owed: Vec<bool> = statuses
+                .iter()
+                .map(|status| {
+                    pulse.turn(Some(*status).filter(|status| !status.is_empty()));
+                    std::mem::take(&mut pulse.owes_marks)
+                })
+                .collect();
+            assert_eq!(owed, expected, "{statuses:?}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn marks_stay_owed_until_they_are_made_or_pointless() {
+        let mut pulse = Pulse::first(Instant::now());
+        for (status, owed) in [("True", false), ("Unknown", true), ("Unknown", true), ("True", false)] {
+            pulse.turn(Some(status));
+            assert_eq!(pulse.owes_marks, owed, "{status}");
+        }
     }
 
     #[tokio::test(start_paused = true)]
