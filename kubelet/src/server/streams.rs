@@ -158,7 +158,8 @@ async fn start(
 fn only_websocket() -> String {
     let protocols = channels::PROTOCOLS.join(" or ");
     format!(
-        "this needs WebSocket ({protocols}), as kubectl has it since 1.30, and 1.29 with KUBECTL_REMOTE_COMMAND_WEBSOCKETS=true"
+        "this needs WebSocket ({protocols}), as kubectl has it since 1.30, and 1.29 with \
+         KUBECTL_REMOTE_COMMAND_WEBSOCKETS=true"
     )
 }
 
