@@ -106,10 +106,10 @@ impl FieldError {
         Self::new(path, "FieldValueNotFound", format!("Not found: {}", shown(value)))
     }
 
-    /// `Unsupported value: <value>: supported values: "A", "B"`; the list is sorted as upstream sorts it.
+    /// `Unsupported value: <value>: supported values: "A", "B"`, in the order given: upstream sorts the lists that it
+    /// keeps as sets only.
     pub fn not_supported(path: &Path, value: &Value, supported: &[&str]) -> Self {
-        let mut quoted: Vec<String> = supported.iter().map(|s| format!("{s:?}")).collect();
-        quoted.sort();
+        let quoted: Vec<String> = supported.iter().map(|s| format!("{s:?}")).collect();
         let detail = format!("supported values: {}", quoted.join(", "));
         Self::new(path, "FieldValueNotSupported", with_detail(format!("Unsupported value: {}", shown(value)), detail))
     }
@@ -184,7 +184,7 @@ mod tests {
             (FieldError::invalid(&path, &json!(-1), "bad"), "spec.containers[0].name: Invalid value: -1: bad"),
             (FieldError::duplicate(&path, &json!("a")), "spec.containers[0].name: Duplicate value: \"a\""),
             (
-                FieldError::not_supported(&path, &json!("x"), &["UDP", "TCP"]),
+                FieldError::not_supported(&path, &json!("x"), &["TCP", "UDP"]),
                 "spec.containers[0].name: Unsupported value: \"x\": supported values: \"TCP\", \"UDP\"",
             ),
             (FieldError::too_long(&path, 63), "spec.containers[0].name: Too long: may not be more than 63 bytes"),

@@ -173,7 +173,7 @@ fn combination_errors(options: &ListOptions, watch: bool) -> Vec<FieldError> {
             errors.push(FieldError::forbidden(&path, detail));
         }
         "Exact" | "NotOlderThan" => {}
-        other => errors.push(FieldError::not_supported(&path, &json!(other), &["", "Exact", "NotOlderThan"])),
+        other => errors.push(FieldError::not_supported(&path, &json!(other), &["Exact", "NotOlderThan", ""])),
     }
     errors
 }
@@ -288,7 +288,7 @@ pub fn delete_options(query: &Query, body: Option<&Value>) -> Result<(DeleteOpti
         Some("Foreground") => Some(Propagation::Foreground),
         Some(other) => {
             let path = Path::new("propagationPolicy");
-            let supported = ["Background", "Foreground", "Orphan", "nil"];
+            let supported = ["Foreground", "Background", "Orphan", "nil"];
             errors.push(FieldError::not_supported(&path, &json!(other), &supported));
             None
         }

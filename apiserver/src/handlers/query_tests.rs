@@ -54,7 +54,7 @@ fn list_options_are_checked() {
         (
             "resourceVersionMatch=x&resourceVersion=1",
             false,
-            "resourceVersionMatch: Unsupported value: \"x\": supported values: \"\", \"Exact\", \"NotOlderThan\"",
+            "resourceVersionMatch: Unsupported value: \"x\": supported values: \"Exact\", \"NotOlderThan\", \"\"",
         ),
         (
             "resourceVersionMatch=Exact&resourceVersion=1",

@@ -122,7 +122,7 @@ mod tests {
         assert_eq!(
             texts(json!({"target": {"kind": "Pod"}})),
             [
-                "target.kind: Unsupported value: \"Pod\": supported values: \"<empty>\", \"Node\"",
+                "target.kind: Unsupported value: \"Pod\": supported values: \"Node\", \"<empty>\"",
                 "target.name: Required value"
             ]
         );

@@ -111,7 +111,7 @@ fn job_spec(spec: &At<'_>, errors: &mut Errors) {
     }
     let mode = spec.get("completionMode");
     if mode.present() {
-        errors.supported(&mode, &["Indexed", "NonIndexed"]);
+        errors.supported(&mode, &["NonIndexed", "Indexed"]);
     }
     let indexed = mode.text() == "Indexed";
     if indexed && !spec.get("completions").present() {
@@ -133,7 +133,7 @@ fn job_spec(spec: &At<'_>, errors: &mut Errors) {
     let restart = template.at("spec.restartPolicy");
     match restart.text() {
         "Always" | "" => errors.required(&restart, "valid values: \"OnFailure\", \"Never\""),
-        _ => errors.supported(&restart, &["Never", "OnFailure"]),
+        _ => errors.supported(&restart, &["OnFailure", "Never"]),
     }
 }
 

@@ -120,12 +120,19 @@ impl Errors {
         self.0.push(FieldError::duplicate(&at.path, at.value));
     }
 
+    /// `Duplicate value: <text>` of a struct that upstream prints under the names it has in Go.
+    pub fn duplicate_struct(&mut self, at: &At<'_>, text: &str, detail: &str) {
+        let detail = if detail.is_empty() { String::new() } else { format!(": {detail}") };
+        let message = format!("Duplicate value: {text}{detail}");
+        self.0.push(FieldError { field: at.path.to_string(), reason: "FieldValueDuplicate", message });
+    }
+
     /// `Not found: <the value>`.
     pub fn not_found(&mut self, at: &At<'_>) {
         self.0.push(FieldError::not_found(&at.path, &json!(at.text())));
     }
 
-    /// `Unsupported value`, if it is none of `supported`; missing is unsupported too.
+    /// `Unsupported value`, if it is none of `supported`, named in upstream's order; missing is unsupported too.
     pub fn supported(&mut self, at: &At<'_>, supported: &[&str]) {
         if !supported.contains(&at.text()) {
             self.0.push(FieldError::not_supported(&at.path, &json!(at.text()), supported));

@@ -85,10 +85,13 @@ fn taints(list: &At<'_>, errors: &mut Errors) {
         errors.one_of(&effect, EFFECTS);
         let pair = (key.text(), effect.text());
         if seen.contains(&pair) {
-            errors.duplicate(&taint);
-            if let Some(error) = errors.0.last_mut() {
-                error.message += ": taints must be unique by key and effect pair";
-            }
+            let shown = format!(
+                "{{\"Key\":{:?},\"Value\":{:?},\"Effect\":{:?},\"TimeAdded\":null}}",
+                key.text(),
+                value.text(),
+                effect.text()
+            );
+            errors.duplicate_struct(&taint, &shown, "taints must be unique by key and effect pair");
         }
         seen.push(pair);
     }
@@ -148,13 +151,13 @@ mod tests {
             (
                 json!({"spec": {"taints": [{"key": "a", "effect": "x"}]}}),
                 vec![
-                    "metadata.taints[0].effect: Unsupported value: \"x\": supported values: \"NoExecute\", \"NoSchedule\", \"PreferNoSchedule\"",
+                    "metadata.taints[0].effect: Unsupported value: \"x\": supported values: \"NoSchedule\", \"PreferNoSchedule\", \"NoExecute\"",
                 ],
             ),
             (
                 json!({"spec": {"taints": [{"key": "a", "effect": "NoSchedule"}, {"key": "a", "effect": "NoSchedule"}]}}),
                 vec![
-                    "metadata.taints[1]: Duplicate value: {\"effect\":\"NoSchedule\",\"key\":\"a\"}: taints must be unique by key and effect pair",
+                    "metadata.taints[1]: Duplicate value: {\"Key\":\"a\",\"Value\":\"\",\"Effect\":\"NoSchedule\",\"TimeAdded\":null}: taints must be unique by key and effect pair",
                 ],
             ),
             (

@@ -70,7 +70,7 @@ impl Strategy for Binding {
         let role = root.get("roleRef");
         run(|errors| {
             errors.supported(&role.get("apiGroup"), &[GROUP]);
-            let kinds: &[&str] = if self.namespaced { &["ClusterRole", "Role"] } else { &["ClusterRole"] };
+            let kinds: &[&str] = if self.namespaced { &["Role", "ClusterRole"] } else { &["ClusterRole"] };
             errors.supported(&role.get("kind"), kinds);
             errors.named_required(&role.get("name"), names::path_segment);
             for one in root.get("subjects").items() {
@@ -83,7 +83,10 @@ impl Strategy for Binding {
         let (new, old) = (At::root(new).get("roleRef"), At::root(old).get("roleRef"));
         run(|errors| {
             if new.value != old.value {
-                errors.invalid(&new, "cannot change roleRef");
+                // Upstream prints the struct under the names it has in Go.
+                let text = |field| new.get(field).text();
+                let shown = json!({"APIGroup": text("apiGroup"), "Kind": text("kind"), "Name": text("name")});
+                errors.invalid_as(&new, shown, "cannot change roleRef");
             }
         })
     }
@@ -108,7 +111,7 @@ fn subject(subject: &At<'_>, namespaced: bool, errors: &mut Errors) {
             }
             errors.supported(&group, &[GROUP]);
         }
-        _ => errors.supported(&subject.get("kind"), &["Group", "ServiceAccount", "User"]),
+        _ => errors.supported(&subject.get("kind"), &["ServiceAccount", "User", "Group"]),
     }
 }
 
@@ -194,7 +197,7 @@ mod tests {
                 false,
                 json!({"roleRef": cluster_role, "subjects": [{"kind": "Robot", "name": "r"}]}),
                 vec![
-                    "subjects[0].kind: Unsupported value: \"Robot\": supported values: \"Group\", \"ServiceAccount\", \"User\"",
+                    "subjects[0].kind: Unsupported value: \"Robot\": supported values: \"ServiceAccount\", \"User\", \"Group\"",
                 ],
             ),
         ];

@@ -192,7 +192,11 @@ fn no_port_twice(ports: &At<'_>, errors: &mut Errors) {
     for port in ports.items() {
         let key = (port.get("protocol").text(), port.get("port").int().unwrap_or_default());
         if here.contains(&key) {
-            errors.0.push(FieldError::duplicate(&port.path, &json!({"port": key.1, "protocol": key.0})));
+            let shown = format!(
+                "{{\"Name\":\"\",\"Protocol\":{:?},\"AppProtocol\":null,\"Port\":{},\"TargetPort\":0,\"NodePort\":0}}",
+                key.0, key.1
+            );
+            errors.duplicate_struct(&port, &shown, "");
         }
         here.push(key);
     }

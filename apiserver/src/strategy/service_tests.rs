@@ -35,7 +35,7 @@ fn refusals() {
         ),
         (
             json!({"ports": [{"port": 80, "name": "x"}, {"port": 80, "name": "y"}]}),
-            vec!["spec.ports[1]: Duplicate value: {\"port\":80,\"protocol\":\"TCP\"}".into()],
+            vec!["spec.ports[1]: Duplicate value: {\"Name\":\"\",\"Protocol\":\"TCP\",\"AppProtocol\":null,\"Port\":80,\"TargetPort\":0,\"NodePort\":0}".into()],
         ),
         (
             json!({"ports": [{"port": 80, "protocol": "HTTP"}]}),

@@ -79,7 +79,7 @@ impl Strategy for PriorityClass {
                 errors.forbidden(&root.get("value"), detail);
             }
             if root.get("preemptionPolicy").present() {
-                errors.one_of(&root.get("preemptionPolicy"), &["Never", "PreemptLowerPriority"]);
+                errors.one_of(&root.get("preemptionPolicy"), &["PreemptLowerPriority", "Never"]);
             }
         })
     }

@@ -172,7 +172,7 @@ impl Strategy for StatefulSet {
             for field in ["whenDeleted", "whenScaled"] {
                 let at = spec.get("persistentVolumeClaimRetentionPolicy").get(field);
                 if at.present() {
-                    errors.supported(&at, &["Delete", "Retain"]);
+                    errors.supported(&at, &["Retain", "Delete"]);
                 }
             }
             errors.non_negative(&spec.get("replicas"));
@@ -295,7 +295,7 @@ fn daemon_strategy(strategy: &At<'_>, errors: &mut Errors) {
                 _ => {}
             }
         }
-        _ => errors.supported(&strategy.get("type"), &["OnDelete", "RollingUpdate"]),
+        _ => errors.supported(&strategy.get("type"), &["RollingUpdate", "OnDelete"]),
     }
 }
 

@@ -6,7 +6,7 @@ use api::{names, selector};
 use crate::strategy::check::{At, Errors};
 
 /// What a taint does.
-pub const EFFECTS: &[&str] = &["NoExecute", "NoSchedule", "PreferNoSchedule"];
+pub const EFFECTS: &[&str] = &["NoSchedule", "PreferNoSchedule", "NoExecute"];
 const REQUIRED: &str = "requiredDuringSchedulingIgnoredDuringExecution";
 const PREFERRED: &str = "preferredDuringSchedulingIgnoredDuringExecution";
 

@@ -116,7 +116,7 @@ pub fn trimmed_image(container: &At<'_>, errors: &mut Errors) {
 fn common(container: &At<'_>, scope: &Scope<'_>, errors: &mut Errors) {
     errors.named_required(&container.get("name"), names::dns1123_label);
     errors.filled(&container.get("image"));
-    errors.one_of(&container.get("terminationMessagePolicy"), &["FallbackToLogsOnError", "File"]);
+    errors.one_of(&container.get("terminationMessagePolicy"), &["File", "FallbackToLogsOnError"]);
     ports(&container.get("ports"), errors);
     env::variables(&container.get("env"), errors);
     env::sources(&container.get("envFrom"), errors);

@@ -87,7 +87,7 @@ fn containers() {
             "/spec/containers",
             container(json!({"terminationMessagePolicy": "x"})),
             &[
-                "spec.containers[0].terminationMessagePolicy: Unsupported value: \"x\": supported values: \"FallbackToLogsOnError\", \"File\"",
+                "spec.containers[0].terminationMessagePolicy: Unsupported value: \"x\": supported values: \"File\", \"FallbackToLogsOnError\"",
             ],
         ),
         (
@@ -471,13 +471,13 @@ fn the_rest_of_the_spec() {
         (
             "/spec/restartPolicy",
             json!("x"),
-            &["spec.restartPolicy: Unsupported value: \"x\": supported values: \"Always\", \"Never\", \"OnFailure\""],
+            &["spec.restartPolicy: Unsupported value: \"x\": supported values: \"Always\", \"OnFailure\", \"Never\""],
         ),
         (
             "/spec/dnsPolicy",
             json!("x"),
             &[
-                "spec.dnsPolicy: Unsupported value: \"x\": supported values: \"ClusterFirst\", \"ClusterFirstWithHostNet\", \"Default\", \"None\"",
+                "spec.dnsPolicy: Unsupported value: \"x\": supported values: \"ClusterFirstWithHostNet\", \"ClusterFirst\", \"Default\", \"None\"",
             ],
         ),
         (
@@ -572,7 +572,7 @@ fn placement() {
             "/spec/tolerations",
             json!([{"key": "a", "effect": "x"}]),
             &[
-                "spec.tolerations[0].effect: Unsupported value: \"x\": supported values: \"NoExecute\", \"NoSchedule\", \"PreferNoSchedule\"",
+                "spec.tolerations[0].effect: Unsupported value: \"x\": supported values: \"NoSchedule\", \"PreferNoSchedule\", \"NoExecute\"",
             ],
         ),
         (
