@@ -34,6 +34,24 @@ pub fn container_milli(container: &Container, list: &str, resource: &str, node: 
     }
 }
 
+/// What the pod asks of the node, in thousandths: its containers, or what its start takes if that is more, or what it says for the
+/// whole pod; and its overhead (k8s.io/component-helpers/resource, PodRequests).
+pub fn request(pod: &Pod, resource: &str) -> i128 {
+    let (mut sidecars, mut start, mut main) = (0, 0, 0);
+    for (role, container) in pod::all_containers(pod) {
+        let own = container.resources.as_ref();
+        let amount = own.and_then(|r| milli(&r.requests, resource).or_else(|| milli(&r.limits, resource))).unwrap_or(0);
+        match role {
+            pod::Role::Init => start = (sidecars + amount).max(start),
+            pod::Role::Sidecar => sidecars += amount,
+            pod::Role::Main => main += amount,
+        }
+    }
+    let spec = pod::spec(pod);
+    let whole = spec.resources.as_ref().and_then(|r| milli(&r.requests, resource));
+    whole.unwrap_or_else(|| start.max(sidecars + main)) + milli(&spec.overhead, resource).unwrap_or(0)
+}
+
 /// `Guaranteed`, `Burstable` or `BestEffort` (pkg/apis/core/v1/helper/qos).
 pub fn qos(pod: &Pod) -> &'static str {
     let (mut any, mut guaranteed) = (false, true);

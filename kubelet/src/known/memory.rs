@@ -97,6 +97,15 @@ pub struct Termination {
     pub message: String,
 }
 
+/// Why the kubelet did not take a pod on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rejection {
+    /// `status.reason`, e.g. `OutOfcpu`.
+    pub reason: String,
+    /// For people.
+    pub message: String,
+}
+
 /// The memory of one worker.
 #[derive(Debug, Clone)]
 pub struct Memory {
@@ -124,6 +133,8 @@ pub struct Memory {
     pub termination: Option<Termination>,
     /// The phase that the API has accepted, if terminal: it is never left.
     pub finished: bool,
+    /// Set if the pod was never taken on.
+    pub rejected: Option<Rejection>,
     /// When the kubelet took the pod on.
     pub start_time: Timestamp,
 }
@@ -144,6 +155,7 @@ impl Memory {
             image_ids: BTreeMap::new(),
             termination: None,
             finished: false,
+            rejected: None,
             start_time,
         }
     }

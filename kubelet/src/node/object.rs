@@ -102,13 +102,14 @@ impl Description {
         self.memory.saturating_sub(MEMORY_KEPT)
     }
 
-    /// Allocatable amounts in thousandths, for resourceFieldRef.
+    /// Allocatable amounts in thousandths, for resourceFieldRef and admission.
     pub fn allocatable_milli(&self) -> Quantities {
         let bytes = |n: u64| i128::from(n) * 1000;
         [
             ("cpu".to_string(), i128::from(self.cpu_milli)),
             ("memory".to_string(), bytes(self.allocatable_memory())),
             ("ephemeral-storage".to_string(), bytes(self.storage / 10 * 9)),
+            ("pods".to_string(), i128::from(self.max_pods) * 1000),
         ]
         .into()
     }

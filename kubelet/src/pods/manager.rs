@@ -10,9 +10,11 @@ use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use parking_lot::{Mutex, RwLock};
 
+use super::admission;
 use super::finish::remove_sandbox;
 use super::mailbox::Mailbox;
 use super::worker::{Published, Worker};
+use crate::known::memory::Rejection;
 use crate::node::Node;
 use crate::pod;
 use crate::volumes::setup;
@@ -86,13 +88,31 @@ impl Manager {
             mailbox.tell(|news| news.mirror = Some(Some(mirror)));
         }
         let (namespace, name) = (pod::namespace(&pod).to_string(), pod::name(&pod).to_string());
-        let worker = Worker::new(self.node.clone(), pod, mailbox.clone(), published.clone());
+        let rejection = self.judge(state, &pod);
+        let mut worker = Worker::new(self.node.clone(), pod, mailbox.clone(), published.clone());
+        if let Some(rejection) = rejection {
+            // From now on it takes up no room.
+            let mut failed = (**published.read()).clone();
+            failed.status.get_or_insert_default().phase = Some("Failed".into());
+            *published.write() = Arc::new(failed);
+            worker.reject(rejection);
+        }
         state.workers.insert(uid.clone(), Entry { mailbox, published, namespace, name });
         let manager = self.clone();
         self.context.spawn("pod", async move {
             worker.run().await;
             manager.ended(&uid);
         });
+    }
+
+    /// Why a new pod does not fit beside the others, if so.
+    fn judge(&self, state: &State, pod: &Pod) -> Option<Rejection> {
+        if !admission::is_judged(pod) {
+            return None;
+        }
+        let others = state.workers.values().map(|entry| entry.published.read().clone());
+        let others: Vec<_> = others.filter(|other| !pod::is_terminal(pod::status(other))).collect();
+        admission::admit(pod, &others, &self.node.allocatable).err()
     }
 
     fn ended(&self, uid: &str) {

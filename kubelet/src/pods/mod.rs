@@ -2,6 +2,7 @@
 //!
 //! | file | what it does |
 //! |---|---|
+//! | [`admission`] | pure: whether a pod fits on this node |
 //! | [`manager`] | one worker per pod; tells them what changed |
 //! | [`operations`] | what runs beside the worker: starts, stops, volumes, sandboxes |
 //! | [`messages`] | termination messages |
@@ -17,6 +18,7 @@
 //! | [`supplies`] | makes and renews volumes and tokens |
 
 mod acting;
+pub mod admission;
 pub mod finish;
 pub mod hooks;
 pub mod launch;

@@ -17,7 +17,7 @@ use super::report::Report;
 use super::supplies::Supplies;
 use crate::backoff::Backoff;
 use crate::cluster::{Interest, Severity};
-use crate::known::memory::{Memory, Probed, Retry, Step, Termination, Waiting};
+use crate::known::memory::{Memory, Probed, Rejection, Retry, Step, Termination, Waiting};
 use crate::known::observed::Observed;
 use crate::node::Node;
 use crate::objects;
@@ -67,6 +67,7 @@ impl Worker {
         let start = pod::status(&pod).start_time.as_ref().map_or_else(|| node.now(), |t| t.0);
         let mut memory = Memory::new(status::conditions::whole_second(start));
         memory.finished = pod::is_terminal(pod::status(&pod));
+        memory.rejected = status::rejection(pod::status(&pod));
         recall(&mut memory, pod::status(&pod));
         let told = mailbox.clone();
         let changed = Arc::new(move || told.tell(|news| news.objects_changed = true));
@@ -93,6 +94,13 @@ impl Worker {
         };
         worker.updated(pod);
         worker
+    }
+
+    /// The pod is not taken on: it fails before anything of it was made.
+    pub fn reject(&mut self, rejection: Rejection) {
+        self.node.cluster.event(&self.pod, None, Severity::Warning, &rejection.reason, &rejection.message);
+        self.memory.finished = true;
+        self.memory.rejected = Some(rejection);
     }
 
     /// Runs until nothing of the pod is left.

@@ -162,7 +162,7 @@ impl World {
             paths: Paths::new(dir.path()),
             name: "n1".into(),
             ips: vec!["192.168.0.1".parse().unwrap()],
-            allocatable: BTreeMap::new(),
+            allocatable: [("cpu".to_string(), 4000)].into(),
             memory: 1 << 30,
             dns: Default::default(),
         });
@@ -575,4 +575,30 @@ async fn a_changed_static_pod_replaces_the_old_one_after_its_end() {
     tokio::time::sleep(Duration::from_secs(1)).await;
     let shown = world.cluster.0.lock().objects["s-n"].clone();
     assert_eq!(phase(pod::status(&shown)), "Running");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_does_not_fit_fails_and_takes_no_room() {
+    let world = World::new();
+    let spec = json!({"containers": [{"name": "c", "image": "i", "resources": {"requests": {"cpu": "5"}}}]});
+    world.run(spec);
+    let failed = world.until("failed", |s| phase(s) == "Failed").await;
+    let message = "Node didn't have enough resource: cpu, requested: 5000, used: 0, capacity: 4000";
+    assert_eq!(failed.reason.as_deref(), Some("OutOfcpu"));
+    assert_eq!(failed.message, Some(format!("Pod was rejected: {message}")));
+    assert!(failed.container_statuses.is_none() && failed.start_time.is_some(), "{failed:?}");
+    assert_eq!(world.events(), [format!("!OutOfcpu {message}")]);
+    assert!(world.manager.pods().iter().all(|pod| pod::is_terminal(pod::status(pod))));
+
+    // A restarted kubelet finds all said, and says nothing.
+    let World { runtime, cluster, _dir, .. } = world;
+    let object = Arc::new(cluster.0.lock().objects["p"].clone());
+    let writes = cluster.0.lock().writes;
+    let world = World::on(runtime, cluster, _dir);
+    world.manager.update(object);
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(world.cluster.0.lock().writes, writes);
+    assert_eq!(world.status().and_then(|s| s.reason).as_deref(), Some("OutOfcpu"));
+    world.delete(30);
+    world.until_gone().await;
 }

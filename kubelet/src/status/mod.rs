@@ -20,10 +20,13 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{HostIP, Pod, PodIP, PodStatus};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 
-use crate::known::memory::Memory;
 use crate::known::memory::Waiting;
+use crate::known::memory::{Memory, Rejection};
 use crate::known::observed::Observed;
 use crate::pod;
+
+/// How the message of a rejected pod begins (pkg/kubelet/kubelet.go, rejectPod).
+const REJECTED: &str = "Pod was rejected: ";
 
 /// Everything that the status depends on.
 pub struct View<'a> {
@@ -47,6 +50,9 @@ pub struct View<'a> {
 
 /// The status of the pod now.
 pub fn generate(view: &View<'_>) -> PodStatus {
+    if let Some(rejection) = &view.memory.rejected {
+        return rejected(view, rejection);
+    }
     let generation = view.pod.metadata.generation;
     let init: Vec<_> = containers::init(view);
     let main: Vec<_> = containers::main(view);
@@ -81,6 +87,29 @@ pub fn generate(view: &View<'_>) -> PodStatus {
     status.container_statuses = Some(main);
     addresses(view, &mut status);
     status
+}
+
+/// Upstream's kubelet.rejectPod: nothing was ever tried, so there is nothing to say about containers.
+fn rejected(view: &View<'_>, rejection: &Rejection) -> PodStatus {
+    PodStatus {
+        phase: Some("Failed".into()),
+        reason: Some(rejection.reason.clone()),
+        message: Some(format!("{REJECTED}{}", rejection.message)),
+        conditions: view.previous.conditions.clone(),
+        qos_class: Some(crate::resources::qos(view.pod).into()),
+        observed_generation: view.pod.metadata.generation,
+        start_time: Some(Time(view.memory.start_time)),
+        nominated_node_name: view.previous.nominated_node_name.clone(),
+        resource_claim_statuses: view.previous.resource_claim_statuses.clone(),
+        ..PodStatus::default()
+    }
+}
+
+/// The rejection that a status tells of, for a restarted kubelet.
+pub fn rejection(status: &PodStatus) -> Option<Rejection> {
+    let message = status.message.as_deref()?.strip_prefix(REJECTED)?;
+    let rejection = Rejection { reason: status.reason.clone().unwrap_or_default(), message: message.into() };
+    (pod::is_terminal(status) && status.container_statuses.is_none()).then_some(rejection)
 }
 
 fn is_terminal(phase: &str) -> bool {
