@@ -66,7 +66,11 @@ pub struct Parsed {
 /// # Errors
 /// In pflag's words.
 pub fn parse(table: &[Flag], args: &[String]) -> Result<Parsed, String> {
-    let known = table.iter().map(|flag| (flag.name, flag.takes)).collect();
+    // A command's own flags come first and hide global ones of the same name.
+    let mut known = BTreeMap::new();
+    for flag in table {
+        known.entry(flag.name).or_insert(flag.takes);
+    }
     let mut parsed = Parsed { flags: Flags { known, given: BTreeMap::new() }, ..Parsed::default() };
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
@@ -105,7 +109,7 @@ fn shorthands<'a>(
     let mut letters = &arg[1..];
     while let Some(letter) = letters.chars().next() {
         let after = &letters[letter.len_utf8()..];
-        let Some(flag) = table.iter().find(|flag| flag.short.chars().next() == Some(letter)) else {
+        let Some(flag) = table.iter().find(|flag| flag.short.starts_with(letter)) else {
             let unknown = format!("unknown shorthand flag: '{letter}' in {arg}");
             return Err(if letter == 'h' { HELP.into() } else { unknown });
         };
@@ -195,6 +199,11 @@ impl Flags {
     /// The flag's text if it was given and is not empty.
     pub fn some(&self, name: &str) -> Option<&str> {
         Some(self.text(name)).filter(|text| !text.is_empty())
+    }
+
+    /// The text of a global flag that no flag of the command hides.
+    pub fn global(&self, name: &str) -> Option<&str> {
+        self.some(name).filter(|_| matches!(self.known.get(name), Some(Takes::Text(_))))
     }
 
     /// Whether the flag is set.

@@ -88,10 +88,10 @@ pub fn config(flags: &Flags) -> Result<client::Config> {
     } else {
         let context = file.contexts.iter_mut().find(|context| context.name == name);
         let Some(context) = context else { return Err(missing("context", &name)) };
-        if let Some(cluster) = flags.some("cluster") {
+        if let Some(cluster) = flags.global("cluster") {
             context.content.cluster = cluster.into();
         }
-        if let Some(user) = flags.some("user") {
+        if let Some(user) = flags.global("user") {
             context.content.user = user.into();
         }
         let context = context.content.clone();

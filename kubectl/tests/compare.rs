@@ -27,6 +27,7 @@ const EXPLAINED: &[(&str, &str)] = &[
     ("kubectl version", "each says its own version"),
     ("--dry-run$", "kubectl says in a line with time and process number that the bare flag is deprecated"),
     ("badkind", "kubectl asks for the schema in protobuf before it looks whether the kind exists"),
+    ("config view -o json", "kubectl writes the fields in the order of its Go type, we sort them"),
     ("--help", "our help is generated from the table of commands"),
 ];
 
@@ -51,7 +52,7 @@ fn words(line: &str) -> Vec<String> {
 }
 
 fn run(program: &str, line: &str) -> Said {
-    let output = Command::new(program).args(words(line)).output().unwrap();
+    let output = Command::new(program).args(words(line)).output().expect("the program can be run");
     Said {
         code: output.status.code().unwrap_or(-1),
         out: String::from_utf8_lossy(&output.stdout).into_owned(),

@@ -99,11 +99,6 @@ pub async fn get_contexts(call: Call) -> Result<()> {
     let flags = &call.session.flags;
     let mut file = kubeconfigs::load(flags)?;
     file.contexts.sort_by(|a, b| a.name.cmp(&b.name));
-    for name in &call.args {
-        if !file.contexts.iter().any(|context| context.name == *name) {
-            return Err(fail!("context {name} not found"));
-        }
-    }
     let shown = file.contexts.iter().filter(|context| call.args.is_empty() || call.args.contains(&context.name));
     if flags.text("output") == "name" {
         shown.for_each(|context| line(&context.name));
@@ -120,7 +115,11 @@ pub async fn get_contexts(call: Call) -> Result<()> {
         text.push_str(&format!("{mark}\t{}\t{}\t{}\t{namespace}\n", context.name, entry.cluster, entry.user));
     }
     say(&Tabs::table().align(&text));
-    Ok(())
+    let unknown = |name: &&String| !file.contexts.iter().any(|context| context.name == **name);
+    match call.args.iter().find(unknown) {
+        Some(name) => Err(fail!("context {name} not found")),
+        None => Ok(()),
+    }
 }
 
 /// The file that changes go to, and its content.

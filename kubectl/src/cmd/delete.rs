@@ -72,7 +72,7 @@ pub async fn run(call: Call) -> Result<()> {
             Err(error) => errors.push(error),
         }
     }
-    let wait = flags.is("wait") && delete.dry == DryRun::No && !(delete.force && !flags.given("wait"));
+    let wait = flags.is("wait") && delete.dry == DryRun::No && (!delete.force || flags.given("wait"));
     if wait {
         let limit = Duration::try_from(flags.duration("timeout")).ok().filter(|limit| !limit.is_zero());
         for (target, uid) in &waits {

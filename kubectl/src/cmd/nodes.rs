@@ -247,7 +247,8 @@ fn taint_of(text: &str) -> Result<Taint> {
     let (text, remove) = text.strip_suffix('-').map_or((text, false), |text| (text, true));
     let (pair, effect) = text.split_once(':').unwrap_or((text, ""));
     let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
-    if !["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&effect) && !(remove && effect.is_empty()) {
+    let known = ["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&effect);
+    if !(known || remove && effect.is_empty()) {
         return Err(fail!("invalid taint spec: {text}"));
     }
     Ok(Taint { key: key.into(), value: value.into(), effect: effect.into(), remove })

@@ -1,7 +1,6 @@
 //! From a word to a pod and its container, as logs, exec and attach mean them (kubectl, pkg/polymorphichelpers and
 //! pkg/cmd/util/podcmd).
 
-use http::Method;
 use serde_json::Value;
 
 use crate::error::{Result, fail};
@@ -100,12 +99,6 @@ pub fn listed(all: &[(&str, String)]) -> String {
         list => format!("{name} ({list})"),
     };
     all.iter().map(one).collect::<Vec<_>>().join(", ")
-}
-
-/// Reads a pod again.
-pub async fn again(session: &Session, pod: &Value) -> Result<Value> {
-    let path = format!("/api/v1/namespaces/{}/pods/{}", api::object::namespace(pod), api::object::name(pod));
-    session.json(Method::GET, &path, JSON, None).await
 }
 
 #[cfg(test)]

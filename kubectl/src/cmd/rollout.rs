@@ -190,7 +190,7 @@ fn told(all: &[(i64, Value)], wanted: i64) -> Result<String> {
         }
         template(&mut out, &copy);
         // This one kubectl prints without aligning its columns.
-        return Ok(out.0.trim_end_matches('\n').to_string());
+        return Ok(out.0);
     }
     let mut text = "REVISION\tCHANGE-CAUSE\n".to_string();
     for (revision, set) in all {

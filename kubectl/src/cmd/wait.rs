@@ -38,7 +38,7 @@ impl Until {
             let rest = rest.trim_matches('\'');
             let end = rest.rfind('}').map_or(rest.len(), |end| end + 1);
             let (path, value) = rest.split_at(end);
-            let (path, value) = match value.strip_prefix('=') {
+            let (path, value) = match value.trim_start_matches('\'').strip_prefix('=') {
                 Some(value) => (path, Some(value.trim_matches(['\'', '"']).to_string())),
                 None => match path.split_once('=').filter(|_| !path.ends_with('}')) {
                     Some((path, value)) => (path, Some(value.to_string())),

@@ -47,10 +47,12 @@ pub fn deployment(object: &Value, sets: &[Value]) -> Out {
             out.line(1, &format!("{} \t{}\t{}", part("/type"), part("/status"), part("/reason")));
         }
     }
+    let mut sets: Vec<&Value> = sets.iter().collect();
+    sets.sort_by_key(|set| (api::object::creation_timestamp(set).unwrap_or_default(), api::object::name(set)));
     let revision = api::object::annotation(object, REVISION).unwrap_or_default();
     let is_new = |set: &&Value| api::object::annotation(set, REVISION).unwrap_or_default() == revision;
-    out.field(0, "OldReplicaSets", &self::sets(sets.iter().filter(|set| !is_new(set))));
-    out.field(0, "NewReplicaSet", &self::sets(sets.iter().filter(is_new)));
+    out.field(0, "OldReplicaSets", &self::sets(sets.iter().copied().filter(|set| !is_new(set))));
+    out.field(0, "NewReplicaSet", &self::sets(sets.iter().copied().filter(is_new)));
     out
 }
 

@@ -58,6 +58,9 @@ pub async fn service_account(call: Call) -> Result<()> {
 
 /// Runs `create deployment`.
 pub async fn deployment(call: Call) -> Result<()> {
+    if call.session.flags.list("image").is_empty() {
+        return Err(fail!("required flag(s) \"image\" not set"));
+    }
     let before = call.dash.unwrap_or(call.args.len());
     let (names, command) = call.args.split_at(before.min(call.args.len()));
     let [name] = names else { return Err(call.usage(&format!("exactly one NAME is required, got {}", names.len()))) };
@@ -157,6 +160,6 @@ pub async fn expose(call: Call) -> Result<()> {
     }
     let found = locate::one(&call.session, &call.args, "").await?;
     let name = call.session.flags.some("name").unwrap_or(&found.name).to_string();
-    let object = make::exposed(&found.object, &name, &call.session.flags)?;
+    let object = make::exposed(&found.object, &name, &place(&call.session)?, &call.session.flags)?;
     submit(&call, object, "", "exposed").await
 }

@@ -297,7 +297,7 @@ pub fn service(name: &str, namespace: &str, kind: &str, flags: &Flags) -> Result
 }
 
 /// The Service of `expose`, for an object that has pods.
-pub fn exposed(object: &Value, name: &str, flags: &Flags) -> Result<Value> {
+pub fn exposed(object: &Value, name: &str, namespace: &str, flags: &Flags) -> Result<Value> {
     let kind = api::object::kind(object);
     let selector = match (kind, flags.some("selector")) {
         (_, Some(text)) => pairs_of(&[text.to_string()])?,
@@ -348,7 +348,7 @@ pub fn exposed(object: &Value, name: &str, flags: &Flags) -> Result<Value> {
             }
         }
     }
-    let mut meta = metadata(name, api::object::namespace(object));
+    let mut meta = metadata(name, namespace);
     if object["metadata"]["labels"].is_object() {
         meta["labels"] = object["metadata"]["labels"].clone();
     }
