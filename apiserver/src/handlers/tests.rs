@@ -7,6 +7,7 @@ mod encodings;
 mod paging;
 mod patches;
 mod pods;
+mod validation;
 mod watches;
 
 use std::sync::Arc;

@@ -174,4 +174,29 @@ mod tests {
             assert!(!TABLE[..index].iter().any(|(g, p, _)| (g, p) == (group, plural)), "{group}/{plural} twice");
         }
     }
+
+    #[test]
+    fn the_example_manifests_are_valid() {
+        let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests/examples");
+        let mut count = 0;
+        for file in std::fs::read_dir(examples).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_none_or(|extension| extension != "yaml") {
+                continue;
+            }
+            for mut object in api::yaml::read_documents(&std::fs::read_to_string(&path).unwrap()).unwrap() {
+                let found = api::kinds::by_api_version(api::object::api_version(&object), api::object::kind(&object));
+                let Some((kind, served)) = found else { continue };
+                if kind.version != served.version {
+                    continue;
+                }
+                api::object::metadata_mut(&mut object).insert("uid".into(), serde_json::json!("u"));
+                defaults::apply(kind, &mut object);
+                of(kind).default(&mut object);
+                assert_eq!(validate(kind, &object), Vec::new(), "{}: {}", path.display(), kind.kind);
+                count += 1;
+            }
+        }
+        assert!(count > 0, "no examples in {examples}");
+    }
 }
