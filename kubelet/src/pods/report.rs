@@ -21,6 +21,8 @@ pub struct Report {
     retry: Option<Timestamp>,
     /// When the first status was made.
     born: Option<Timestamp>,
+    /// The version of the object that was last compared with what was sent, or that the last write built on.
+    compared: Option<String>,
 }
 
 /// How long the first status of a pod waits while it says no more than Pending: most pods run by then, and one write does.
@@ -40,7 +42,7 @@ pub struct Write {
 impl Default for Report {
     fn default() -> Self {
         let backoff = Backoff::new(Duration::from_millis(200), Duration::from_secs(10));
-        Self { last: None, sent: None, in_flight: None, backoff, retry: None, born: None }
+        Self { last: None, sent: None, in_flight: None, backoff, retry: None, born: None, compared: None }
     }
 }
 
@@ -72,9 +74,13 @@ impl Report {
     /// The write that is due for `object`, the pod or its mirror; marks it as being made. `Err` says when to ask again.
     pub fn next(&mut self, object: Option<&Arc<Pod>>, now: Timestamp) -> Result<Write, Option<Timestamp>> {
         let (Some(object), Some(last), None) = (object, &self.last, &self.in_flight) else { return Err(None) };
-        if self.sent.as_ref() == Some(last) {
+        // Somebody else may have changed what is ours to say (the node controller marks pods of silent nodes): each new
+        // version of the object is compared once. The version that our own write built on is not news.
+        let version = object.metadata.resource_version.as_ref();
+        if self.sent.as_ref() == Some(last) && self.compared.as_ref() == version {
             return Err(None);
         }
+        self.compared = version.cloned();
         if let Some(retry) = self.retry.filter(|retry| now < *retry) {
             return Err(Some(retry));
         }
@@ -139,6 +145,25 @@ mod tests {
 
     fn status(phase: &str) -> PodStatus {
         PodStatus { phase: Some(phase.into()), ..PodStatus::default() }
+    }
+
+    fn versioned(version: &str, ready: &str) -> Arc<Pod> {
+        let conditions = json!([{"type": "Ready", "status": ready}]);
+        let mut pod = (*object(json!({"phase": "Running", "conditions": conditions}))).clone();
+        pod.metadata.resource_version = Some(version.into());
+        Arc::new(pod)
+    }
+
+    #[test]
+    fn what_somebody_else_changed_is_said_again() {
+        let now = Timestamp::UNIX_EPOCH;
+        let mut report = Report::default();
+        report.set(pod::status(&versioned("1", "True")).clone());
+        report.next(Some(&versioned("1", "False")), now).unwrap();
+        report.written();
+        assert_eq!(report.next(Some(&versioned("1", "False")), now), Err(None), "our own write is under way to us");
+        assert_eq!(report.next(Some(&versioned("2", "True")), now), Err(None), "it came");
+        report.next(Some(&versioned("3", "False")), now).expect("somebody else changed it");
     }
 
     #[test]
