@@ -41,8 +41,7 @@ pub struct Running {
 /// Unusable files or flags, a taken port, a damaged store.
 pub async fn start(options: Options, context: &Context) -> anyhow::Result<Running> {
     let address = SocketAddr::new(options.bind_address, options.secure_port);
-    let listener = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
-    let address = listener.local_addr()?;
+    let (address, listeners) = listeners(address).await?;
 
     // The caches outlive the connections, the store the caches: what is under way when the server stops is answered.
     let (below, caches) = (Context::new(), Context::new());
@@ -66,11 +65,6 @@ pub async fn start(options: Options, context: &Context) -> anyhow::Result<Runnin
     });
     stop_in_order(context, [connections, caches, below]);
     context.spawn("compaction", compact(storage));
-    for inherited in inherited_listeners()? {
-        listen::serve(front.clone(), inherited, tls.clone(), options.max_connections);
-    }
-    listen::serve(front.clone(), listener, tls, options.max_connections);
-
     let facts = Facts {
         advertise,
         port: address.port(),
@@ -79,6 +73,10 @@ pub async fn start(options: Options, context: &Context) -> anyhow::Result<Runnin
     };
     bootstrap::run(&registry, &facts).await.context("the first objects cannot be written")?;
     front.health.set_bootstrapped();
+    // Not sooner: components that connected meanwhile would be refused by rules that are not there yet, and try later.
+    for listener in listeners {
+        listen::serve(front.clone(), listener, tls.clone(), options.max_connections);
+    }
     tracing::info!(%address, "serving");
     Ok(Running { address, registry, front })
 }
@@ -120,6 +118,19 @@ pub async fn run(options: Options, context: Context) -> anyhow::Result<()> {
         tracing::warn!("some requests did not end in time");
     }
     Ok(())
+}
+
+/// The sockets to serve, opened first of all: a taken port is told at once, and whoever connects from now on waits. The
+/// socket for `address` may be among those that we were given.
+async fn listeners(address: SocketAddr) -> anyhow::Result<(SocketAddr, Vec<TcpListener>)> {
+    let mut listeners = inherited_listeners()?;
+    if listeners.iter().any(|listener| listener.local_addr().is_ok_and(|given| given == address)) {
+        return Ok((address, listeners));
+    }
+    let own = TcpListener::bind(address).await.with_context(|| format!("cannot listen on {address}"))?;
+    let address = own.local_addr()?;
+    listeners.push(own);
+    Ok((address, listeners))
 }
 
 /// Sockets that whoever started us has opened (systemd's LISTEN_FDS): the same server, reached another way, e.g. from the

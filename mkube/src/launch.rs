@@ -1,9 +1,9 @@
 //! `mkube __in-namespace`: the last steps before a component's own code, in a process that has only one thread. Opens the
 //! host's listener, moves into the component's network namespace, ties the process's life to its supervisor's, and becomes
-//! the component.
+//! the component. A socket that the supervisor keeps comes as standard input and is passed on like the host's listener.
 
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::Command;
@@ -16,6 +16,10 @@ use crate::net::namespace;
 
 /// The hidden subcommand's name.
 pub const NAME: &str = "__in-namespace";
+/// Says that standard input is a listener.
+const KEPT: &str = "kept";
+/// The first inherited socket, by systemd's protocol; the others follow.
+const FIRST_SOCKET: i32 = 3;
 
 /// Where and how to start a component.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +28,9 @@ pub struct Launch {
     pub namespace: Option<String>,
     /// Address on the host that the component gets as its first inherited socket (systemd's LISTEN_FDS protocol).
     pub listen: Option<SocketAddr>,
+    /// Address inside the namespace on which the supervisor listens as long as it lives; the component inherits that socket
+    /// too. Whoever connects while the component starts (again) waits instead of being refused and trying later.
+    pub kept: Option<SocketAddr>,
     /// What to become, as arguments to this executable.
     pub arguments: Vec<String>,
 }
@@ -35,6 +42,7 @@ impl Launch {
         command.arg(NAME).arg(std::process::id().to_string());
         command.arg(self.namespace.as_deref().unwrap_or("-"));
         command.arg(self.listen.map_or_else(|| "-".to_string(), |address| address.to_string()));
+        command.arg(if self.kept.is_some() { KEPT } else { "-" });
         command.args(&self.arguments);
         command
     }
@@ -45,8 +53,8 @@ impl Launch {
 /// # Errors
 /// When the namespace or the listener is not to be had, or the supervisor is gone already.
 pub fn run(arguments: &[String]) -> anyhow::Result<std::convert::Infallible> {
-    let [supervisor, namespace, listen, component @ ..] = arguments else {
-        bail!("usage: mkube {NAME} SUPERVISOR NAMESPACE LISTEN COMPONENT [ARGUMENT]...");
+    let [supervisor, namespace, listen, kept, component @ ..] = arguments else {
+        bail!("usage: mkube {NAME} SUPERVISOR NAMESPACE LISTEN KEPT COMPONENT [ARGUMENT]...");
     };
     // The signal is lost if the supervisor died before it was asked for: then it is not the parent any more.
     set_parent_process_death_signal(Some(Signal::KILL)).context("parent death signal")?;
@@ -55,14 +63,21 @@ pub fn run(arguments: &[String]) -> anyhow::Result<std::convert::Infallible> {
 
     let mut command = Command::new("/proc/self/exe");
     command.arg0("mkube").args(component);
-    let listener = match listen.as_str() {
-        "-" => None,
-        address => Some(TcpListener::bind(address).with_context(|| format!("listening on {address}"))?),
-    };
-    if let Some(listener) = &listener {
-        ensure!(listener.as_raw_fd() == 3, "descriptor 3 is taken");
-        rustix::io::fcntl_setfd(listener, FdFlags::empty()).context("passing the listener on")?;
-        command.env("LISTEN_FDS", "1").env("LISTEN_PID", std::process::id().to_string());
+    let mut sockets: Vec<OwnedFd> = Vec::new();
+    if listen != "-" {
+        sockets.push(TcpListener::bind(listen).with_context(|| format!("listening on {listen}"))?.into());
+    }
+    if kept == KEPT {
+        sockets.push(rustix::io::dup(std::io::stdin()).context("the kept socket")?);
+        let null = std::fs::File::open("/dev/null").context("opening /dev/null")?;
+        rustix::stdio::dup2_stdin(null).context("standard input")?;
+    }
+    for (number, socket) in (FIRST_SOCKET..).zip(&sockets) {
+        ensure!(socket.as_raw_fd() == number, "descriptor {number} is taken");
+        rustix::io::fcntl_setfd(socket, FdFlags::empty()).context("passing the socket on")?;
+    }
+    if !sockets.is_empty() {
+        command.env("LISTEN_FDS", sockets.len().to_string()).env("LISTEN_PID", std::process::id().to_string());
     }
     if namespace != "-" {
         namespace::enter(&namespace::path(namespace)).with_context(|| format!("network namespace {namespace}"))?;

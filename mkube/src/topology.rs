@@ -15,36 +15,42 @@ use crate::layout::Cluster;
 use crate::net::cidr::{FIRST_NODE, HOST, MASTER};
 use crate::net::{self, namespace};
 
-/// Makes what is missing.
+/// Makes the switch, and connects the host to it, where that is missing.
 ///
 /// # Errors
 /// Netlink's; without root.
-pub fn make(cluster: &Cluster) -> anyhow::Result<()> {
-    let ranges = &cluster.ranges;
-    let address = |last: u8| ranges.node_address(last).map_err(anyhow::Error::msg);
+pub fn make_switch(cluster: &Cluster) -> anyhow::Result<()> {
     let switch = cluster.namespace("switch");
     if !namespace::exists(&switch) {
         namespace::create(&switch)?;
         net::in_namespace(&switch, |handle| async move { net::make_bridge(&handle).await })?;
     }
-    connect_host(cluster, &switch)?;
-    let members =
-        std::iter::once(("master".to_string(), MASTER)).chain(cluster.node_names().into_iter().zip(FIRST_NODE..));
-    for (member, last) in members {
-        let name = cluster.namespace(&member);
-        if namespace::exists(&name) {
-            continue;
-        }
-        namespace::create(&name)?;
-        let target = name.clone();
-        net::in_namespace(&switch, |handle| async move { net::plug(&handle, &member, &target).await })?;
-        let (own, host) = (address(last)?, address(HOST)?);
-        net::in_namespace(&name, move |handle| async move {
-            net::address(&handle, "eth0", own).await?;
-            net::route(&handle, "0.0.0.0/0", host).await
-        })?;
+    connect_host(cluster, &switch)
+}
+
+/// Who is on the switch besides the host, and the last byte of their address: the master first.
+pub fn members(cluster: &Cluster) -> impl Iterator<Item = (String, u8)> {
+    std::iter::once(("master".to_string(), MASTER)).chain(cluster.node_names().into_iter().zip(FIRST_NODE..))
+}
+
+/// Connects a member to the switch, if it is not yet.
+///
+/// # Errors
+/// As [`make_switch`].
+pub fn connect(cluster: &Cluster, member: &str, last: u8) -> anyhow::Result<()> {
+    let address = |last: u8| cluster.ranges.node_address(last).map_err(anyhow::Error::msg);
+    let name = cluster.namespace(member);
+    if namespace::exists(&name) {
+        return Ok(());
     }
-    Ok(())
+    namespace::create(&name)?;
+    let (member, target, switch) = (member.to_string(), name.clone(), cluster.namespace("switch"));
+    net::in_namespace(&switch, |handle| async move { net::plug(&handle, &member, &target).await })?;
+    let (own, host) = (address(last)?, address(HOST)?);
+    net::in_namespace(&name, move |handle| async move {
+        net::address(&handle, "eth0", own).await?;
+        net::route(&handle, "0.0.0.0/0", host).await
+    })
 }
 
 fn connect_host(cluster: &Cluster, switch: &str) -> anyhow::Result<()> {

@@ -86,5 +86,6 @@ pub fn on_thread<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send 
 fn enter_new() -> io::Result<()> {
     // SAFETY: `unshare` is unsafe for what threads share (file descriptors, memory); a new network namespace shares
     // nothing, and only this short-lived thread moves into it.
-    Ok(unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET)? })
+    unsafe { rustix::thread::unshare_unsafe(UnshareFlags::NEWNET) }?;
+    Ok(())
 }

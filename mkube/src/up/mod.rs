@@ -112,7 +112,7 @@ fn detach(options: &Options) -> anyhow::Result<()> {
     let status = child.wait().context("waiting")?;
     let text = std::fs::read(&log).unwrap_or_default();
     let text = String::from_utf8_lossy(&text[usize::try_from(length)?.min(text.len())..]).into_owned();
-    let last = text.lines().filter(|line| !line.trim().is_empty()).last().unwrap_or("no reason given");
+    let last = text.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("no reason given");
     bail!("{} ({status}; see {})", last.trim_start_matches("error: "), log.display())
 }
 
@@ -169,23 +169,17 @@ fn free_port(port: u16) -> anyhow::Result<u16> {
 async fn live(options: &Options, layout: Layout, cluster: Cluster, lock: Lock, begun: Instant) -> anyhow::Result<()> {
     base::logging::init("info", base::logging::Format::Text);
     let context = Context::until_signal()?;
+    let layout = Arc::new(layout);
     let mut say = Progress::new(begun);
     say.line(&format!("cluster {} in {}", cluster.id, layout.root().display()));
     for node in cluster.node_names() {
         std::fs::create_dir_all(layout.manifests(&node)).context("making the node's directories")?;
     }
     certificates::make(&layout, &cluster)?;
-    topology::make(&cluster)?;
+    start(options, &layout, &cluster, &context).await?;
     let ranges = &cluster.ranges;
     say.step(&format!("network ready: nodes {}, pods {}, services {}", ranges.nodes, ranges.pods, ranges.services));
 
-    let executable = Arc::new(std::env::current_exe().context("own executable")?);
-    let layout = Arc::new(layout);
-    for mut unit in units::plan(&layout, &cluster).map_err(anyhow::Error::msg)? {
-        unit.extend(&options.component_arg);
-        let kept = supervise::keep(unit, layout.clone(), executable.clone(), context.clone());
-        context.spawn_graceful("unit", kept);
-    }
     let outcome = tokio::select! {
         outcome = announce(options, &layout, &cluster, &mut say) => outcome,
         () = context.stopped() => Ok(()),
@@ -200,6 +194,27 @@ async fn live(options: &Options, layout: Layout, cluster: Cluster, lock: Lock, b
     let removed = down::remove_remains(&layout, &cluster);
     drop(lock);
     outcome.and(removed)
+}
+
+/// Connects the members of the cluster and starts what runs on them. The master comes first: the API server starts while
+/// the nodes are being connected.
+async fn start(options: &Options, layout: &Arc<Layout>, cluster: &Cluster, context: &Context) -> anyhow::Result<()> {
+    topology::make_switch(cluster)?;
+    let executable = Arc::new(std::env::current_exe().context("own executable")?);
+    let mut units = units::plan(layout, cluster).map_err(anyhow::Error::msg)?.into_iter().peekable();
+    for (member, address) in topology::members(cluster) {
+        topology::connect(cluster, &member, address)?;
+        let namespace = cluster.namespace(&member);
+        while let Some(mut unit) = units.next_if(|unit| unit.launch.namespace.as_ref() == Some(&namespace)) {
+            unit.extend(&options.component_arg);
+            let socket = supervise::socket(&unit)?;
+            let kept = supervise::keep(unit, socket, layout.clone(), executable.clone(), context.clone());
+            context.spawn_graceful("unit", kept);
+        }
+        // What was spawned starts now: connecting the next member blocks this thread.
+        tokio::task::yield_now().await;
+    }
+    Ok(())
 }
 
 /// Waits until everything is ready, and says so.

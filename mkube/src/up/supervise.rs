@@ -1,6 +1,9 @@
 //! Keeps the units running: starts them, logs what they say into files, starts again what ends, later each time.
 
 use std::fs::OpenOptions;
+use std::io::ErrorKind;
+use std::net::TcpListener;
+use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
@@ -15,6 +18,7 @@ use base::Context;
 
 use super::units::Unit;
 use crate::layout::Layout;
+use crate::net::namespace;
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(10);
@@ -24,11 +28,17 @@ const PROVEN: Duration = Duration::from_secs(30);
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Runs `unit` until `context` stops, then ends it.
-pub async fn keep(unit: Unit, layout: Arc<Layout>, executable: Arc<PathBuf>, context: Context) {
+pub async fn keep(
+    unit: Unit,
+    socket: Option<TcpListener>,
+    layout: Arc<Layout>,
+    executable: Arc<PathBuf>,
+    context: Context,
+) {
     let mut wait = FIRST_WAIT;
     while !context.is_stopped() {
         let begun = Instant::now();
-        match start(&unit, &layout, &executable) {
+        match start(&unit, socket.as_ref(), &layout, &executable) {
             Ok(mut child) => {
                 let ended = tokio::select! {
                     status = child.wait() => Some(status),
@@ -53,11 +63,38 @@ pub async fn keep(unit: Unit, layout: Arc<Layout>, executable: Arc<PathBuf>, con
     }
 }
 
-fn start(unit: &Unit, layout: &Layout, executable: &PathBuf) -> anyhow::Result<Child> {
+/// Opens the socket that outlives the unit's restarts, if it wants one.
+///
+/// # Errors
+/// When the address is not to be had.
+pub fn socket(unit: &Unit) -> anyhow::Result<Option<TcpListener>> {
+    let (Some(address), Some(name)) = (unit.launch.kept, &unit.launch.namespace) else { return Ok(None) };
+    let path = namespace::path(name);
+    let open = move || {
+        namespace::enter(&path)?;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match TcpListener::bind(address) {
+                // Of a supervisor that was killed a moment ago: its children are about to go.
+                Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
+                    std::thread::sleep(FIRST_WAIT / 10);
+                }
+                bound => return bound,
+            }
+        }
+    };
+    namespace::on_thread(open).map(Some).with_context(|| format!("listening on {address} in namespace {name}"))
+}
+
+fn start(unit: &Unit, socket: Option<&TcpListener>, layout: &Layout, executable: &PathBuf) -> anyhow::Result<Child> {
     let path = layout.log(&unit.name);
     let log = OpenOptions::new().create(true).append(true).open(&path).context("opening the log")?;
     let mut command = Command::from(unit.launch.command(executable));
-    command.stdin(Stdio::null()).stdout(log.try_clone().context("log")?).stderr(log);
+    let input = match socket {
+        Some(socket) => Stdio::from(OwnedFd::from(socket.try_clone().context("the kept socket")?)),
+        None => Stdio::null(),
+    };
+    command.stdin(input).stdout(log.try_clone().context("log")?).stderr(log);
     let child = command.spawn().context("starting")?;
     if let Some(pid) = child.id() {
         base::files::write_atomic(&layout.pid(&unit.name), pid.to_string().as_bytes(), 0o600).context("PID file")?;

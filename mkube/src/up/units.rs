@@ -48,7 +48,7 @@ pub fn plan(layout: &Layout, cluster: &Cluster) -> Result<Vec<Unit>, String> {
         let address = cluster.ranges.node_address(FIRST_NODE + number)?.to_string();
         let on_node = |component: &str, arguments: Vec<String>| Unit {
             name: node_unit(component, &node),
-            launch: Launch { namespace: Some(cluster.namespace(&node)), listen: None, arguments },
+            launch: Launch { namespace: Some(cluster.namespace(&node)), listen: None, kept: None, arguments },
         };
         units.push(on_node("kubelet", kubelet(layout, cluster, &node, &address)));
         units.push(on_node("kube-proxy", kube_proxy(layout, cluster, &node)));
@@ -57,7 +57,7 @@ pub fn plan(layout: &Layout, cluster: &Cluster) -> Result<Vec<Unit>, String> {
 }
 
 fn master(cluster: &Cluster, name: &str, arguments: Vec<String>) -> Unit {
-    let launch = Launch { namespace: Some(cluster.namespace("master")), listen: None, arguments };
+    let launch = Launch { namespace: Some(cluster.namespace("master")), listen: None, kept: None, arguments };
     Unit { name: name.into(), launch }
 }
 
@@ -84,6 +84,7 @@ fn apiserver(layout: &Layout, cluster: &Cluster) -> Result<Unit, String> {
     );
     let mut unit = master(cluster, "apiserver", arguments);
     unit.launch.listen = Some(SocketAddr::from(([127, 0, 0, 1], cluster.port)));
+    unit.launch.kept = Some(SocketAddr::from(([0, 0, 0, 0], API_PORT)));
     Ok(unit)
 }
 
@@ -149,10 +150,22 @@ mod tests {
 
     #[test]
     fn more_arguments_reach_their_component_only() {
-        let launch = Launch { namespace: None, listen: None, arguments: vec!["kubelet".into(), "--a=1".into()] };
+        let launch =
+            Launch { namespace: None, listen: None, kept: None, arguments: vec!["kubelet".into(), "--a=1".into()] };
         let mut unit = Unit { name: "kubelet-node-1".into(), launch };
         unit.extend(&[("kubelet".into(), "--b=2".into()), ("scheduler".into(), "--c=3".into())]);
         assert_eq!(unit.launch.arguments, ["kubelet", "--a=1", "--b=2"]);
+    }
+
+    #[test]
+    fn only_the_api_server_has_sockets_that_others_may_wait_at() {
+        let ranges = Ranges::choose(&[]).unwrap();
+        let cluster = Cluster { id: "abc123".into(), nodes: 2, runtime: "process".into(), port: 7000, ranges };
+        let units = plan(&Layout::new(Path::new("/d")).unwrap(), &cluster).unwrap();
+        let kept: Vec<_> = units.iter().filter_map(|unit| Some((unit.name.as_str(), unit.launch.kept?))).collect();
+        assert_eq!(kept, [("apiserver", "0.0.0.0:6443".parse().unwrap())]);
+        let arguments: Vec<_> = units[0].launch.command(&"mkube".into()).get_args().map(ToOwned::to_owned).collect();
+        assert_eq!(arguments[3..6], ["127.0.0.1:7000", "kept", "apiserver"]);
     }
 
     #[test]
