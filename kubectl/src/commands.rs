@@ -595,6 +595,8 @@ const CONFIG: &[Command] = &[
     ),
 ];
 
+const EXPLAIN: &[Flag] = &[flag("recursive", "", Bool(false), "Not supported.")];
+
 /// All commands.
 pub static COMMANDS: &[Command] = &[
     Command {
@@ -621,6 +623,13 @@ pub static COMMANDS: &[Command] = &[
         run!(cmd::create::kinds::run),
     ),
     group("set", "Set specific features on objects", SET),
+    command(
+        "explain",
+        "TYPE [--recursive=FALSE|TRUE]",
+        "Get documentation for a resource",
+        &[EXPLAIN],
+        run!(cmd::explain::run),
+    ),
     command(
         "get",
         "[TYPE[.VERSION][.GROUP] [NAME | -l label] | TYPE/NAME ...]",

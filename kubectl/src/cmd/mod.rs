@@ -7,6 +7,7 @@ pub mod create;
 pub mod delete;
 pub mod describe;
 pub mod exec;
+pub mod explain;
 pub mod get;
 pub mod info;
 pub mod logs;
