@@ -1,5 +1,6 @@
 //! [`Cluster`] over the real API server. Config maps and secrets are followed one by one, only those that pods refer to
-//! and only as long as they do: that is all that the node authorizer lets a kubelet see.
+//! and a minute longer, so that a pod that follows another need not ask again: that is all that the node authorizer lets a
+//! kubelet see.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Weak};
@@ -22,6 +23,9 @@ use crate::pod;
 
 /// How long a start waits for an object to be read for the first time.
 const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long an object is followed after the last pod that refers to it.
+const LINGER: Duration = Duration::from_secs(60);
 
 /// The API server.
 pub struct ApiCluster {
@@ -113,8 +117,22 @@ impl Follower {
 
 struct PodInterest {
     followers: Vec<Arc<Follower>>,
+    context: Context,
     /// Kept alive here: followers hold it weakly.
     _changed: OnChange,
+}
+
+impl Drop for PodInterest {
+    fn drop(&mut self) {
+        // One sleeping task per pod that went within the last minute.
+        let followers = std::mem::take(&mut self.followers);
+        if !followers.is_empty() && tokio::runtime::Handle::try_current().is_ok() {
+            self.context.spawn("linger", async move {
+                tokio::time::sleep(LINGER).await;
+                drop(followers);
+            });
+        }
+    }
 }
 
 impl Interest for PodInterest {
@@ -154,10 +172,13 @@ impl Cluster for ApiCluster {
                 objects.insert(key, Arc::downgrade(&follower));
                 follower
             });
-            follower.listeners.lock().push(Arc::downgrade(&changed));
+            let mut listeners = follower.listeners.lock();
+            listeners.retain(|listener| listener.strong_count() > 0);
+            listeners.push(Arc::downgrade(&changed));
+            drop(listeners);
             follower
         });
-        Box::new(PodInterest { followers: followers.collect(), _changed: changed })
+        Box::new(PodInterest { followers: followers.collect(), context: self.context.clone(), _changed: changed })
     }
 
     fn services(&self) -> BoxFuture<'_, Result<Vec<Arc<Service>>, String>> {
@@ -222,5 +243,39 @@ impl Cluster for ApiCluster {
             Severity::Warning => Type::Warning,
         };
         self.recorder.event(&object, kind, reason, message);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether the object is still followed.
+    fn followed(cluster: &ApiCluster) -> bool {
+        cluster.followed.objects.lock().values().any(|follower| follower.strong_count() > 0)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_object_is_followed_a_minute_longer() {
+        // Nobody listens there: what matters is who is asked for, not the answer.
+        let config = client::Config { server: "http://127.0.0.1:9".into(), ..client::Config::default() };
+        let (context, client) = (Context::new(), Client::new(&config).unwrap());
+        let services = Caches::new(client.clone(), context.child()).of::<Service>();
+        let cluster = ApiCluster::new(client, context.clone(), services, Recorder::discard());
+        let references = BTreeSet::from([Reference::ConfigMap("c".into())]);
+        let follow = || cluster.follow("ns", references.clone(), Arc::new(|| ()));
+        let (one, two) = (follow(), follow());
+        assert_eq!(cluster.followed.objects.lock().len(), 1, "shared");
+        drop(one);
+        drop(two);
+        tokio::time::sleep(LINGER / 2).await;
+        assert!(followed(&cluster));
+        let three = follow();
+        tokio::time::sleep(LINGER * 2).await;
+        assert!(followed(&cluster), "taken up again before its time was over");
+        drop(three);
+        tokio::time::sleep(LINGER + Duration::from_secs(1)).await;
+        assert!(!followed(&cluster));
+        context.stop();
     }
 }
