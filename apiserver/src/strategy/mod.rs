@@ -10,7 +10,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `check` | the tools of validation |
-//! | `batch`, `config`, `endpoints`, `event`, `namespace`, `node`, `pod`, `rbac`, `service`, `small`, `workloads` | the kinds |
+//! | `batch`, `claim`, `config`, `endpoints`, `event`, `namespace`, `node`, `pod`, `rbac`, `service`, `small`, `workloads` | the kinds |
 //! | [`defaults`] | what fields get when they are missing: rows by kind |
 //! | [`generic`] | what holds for every kind: status isolation, generation |
 //! | [`meta`] | validation of metadata, in upstream's words |
@@ -21,6 +21,7 @@
 
 mod batch;
 mod check;
+mod claim;
 mod config;
 pub mod defaults;
 mod endpoints;
@@ -123,6 +124,7 @@ static TABLE: &[(&str, &str, &dyn Strategy)] = &[
     ("", "limitranges", &small::LimitRange),
     ("", "namespaces", &namespace::Namespace),
     ("", "nodes", &node::Node),
+    ("", "persistentvolumeclaims", &claim::Claim),
     ("", "pods", &pod::Pod),
     ("", "podtemplates", &workloads::PodTemplate),
     ("", "replicationcontrollers", &workloads::ReplicationController),

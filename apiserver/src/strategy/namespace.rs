@@ -23,6 +23,9 @@ impl Strategy for Namespace {
         if !name.is_empty() {
             object::set_label(object, NAME_LABEL, &name);
         }
+        if object::text(object, "/status/phase").is_empty() {
+            object::set(object, "/status/phase", json!("Active"));
+        }
     }
 
     fn prepare_create(&self, _cx: &Cx<'_>, object: &mut Value) {

@@ -86,7 +86,6 @@ mod tests {
                 json!({"spec": {"rules": [{"http": {"paths": [{"path": "/", "backend": {}}]}}]}}),
                 vec!["spec.rules[0].http.paths[0].pathType: Required value"],
             ),
-            ("", "persistentvolumeclaims", json!({"spec": {}}), vec![]),
         ];
         for (group, plural, object, expected) in table {
             let found = texts(group, plural, &object);
