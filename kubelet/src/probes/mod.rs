@@ -4,8 +4,10 @@
 //! |---|---|
 //! | [`machine`] | pure: thresholds |
 //! | [`http`] | HTTP GET in upstream's words |
+//! | [`grpc`] | gRPC health checks |
 //! | [`prober`] | one task per probe |
 
+pub mod grpc;
 pub mod http;
 pub mod machine;
 pub mod prober;

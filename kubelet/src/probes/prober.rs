@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{Container, Pod, Probe};
 use tokio::task::AbortHandle;
 
 use super::ProbeKind;
+use super::grpc;
 use super::http;
 use super::machine::Machine;
 use crate::cluster::Severity;
@@ -147,12 +148,13 @@ impl Task {
                 Err(_) => Err(failed(format!("dial tcp {host}:{port}: i/o timeout"))),
             };
         }
-        let what = if probe.grpc.is_some() {
-            "gRPC probes are not supported by this kubelet"
-        } else {
-            "missing probe handler"
-        };
-        Err(unknown(what.into()))
+        if let Some(action) = &probe.grpc {
+            let ip = self.ip.ok_or_else(|| unknown("the pod has no address yet".into()))?;
+            let port = u16::try_from(action.port).map_err(|_| unknown(format!("invalid port {}", action.port)))?;
+            let service = action.service.as_deref().unwrap_or_default();
+            return grpc::check((ip, port).into(), service, timeout).await.map_err(failed);
+        }
+        Err(unknown("missing probe handler".into()))
     }
 
     async fn exec(&self, command: &[String], timeout: Duration) -> Result<(), Unhealthy> {
