@@ -193,7 +193,7 @@ fn compare(a: Option<&Value>, b: Option<&Value>) -> std::cmp::Ordering {
         (Some(Value::String(a)), Some(Value::String(b))) => {
             match (api::quantity::Quantity::parse(a), api::quantity::Quantity::parse(b)) {
                 (Ok(a), Ok(b)) => a.cmp(&b),
-                _ => natural(a, b),
+                _ => a.cmp(b),
             }
         }
         (Some(Value::Number(a)), Some(Value::Number(b))) => {
@@ -205,34 +205,6 @@ fn compare(a: Option<&Value>, b: Option<&Value>) -> std::cmp::Ordering {
         (_, None) => std::cmp::Ordering::Greater,
         (Some(a), Some(b)) => output::go(a).cmp(&output::go(b)),
     }
-}
-
-/// Texts with numbers in them: `node-2` before `node-10` (package fvbommel/sortorder, which kubectl sorts with).
-fn natural(a: &str, b: &str) -> std::cmp::Ordering {
-    let (a, b) = (a.as_bytes(), b.as_bytes());
-    let (mut i, mut j) = (0, 0);
-    while i < a.len() && j < b.len() {
-        if a[i].is_ascii_digit() && b[j].is_ascii_digit() {
-            let number = |text: &[u8], at: &mut usize| {
-                let from = *at;
-                while *at < text.len() && text[*at].is_ascii_digit() {
-                    *at += 1;
-                }
-                let digits = &text[from..*at];
-                let zeros = digits.iter().take_while(|digit| **digit == b'0').count();
-                (digits.len() - zeros, digits[zeros..].to_vec(), zeros)
-            };
-            let order = number(a, &mut i).cmp(&number(b, &mut j));
-            if order.is_ne() {
-                return order;
-            }
-        } else if a[i] == b[j] {
-            (i, j) = (i + 1, j + 1);
-        } else {
-            return a[i].cmp(&b[j]);
-        }
-    }
-    a.len().cmp(&b.len())
 }
 
 /// What changes, printed as it comes.
@@ -381,7 +353,7 @@ mod tests {
             .iter()
             .map(|(name, size, count)| json!({"metadata": {"name": name}, "size": size, "count": count}))
             .collect();
-        for (path, expected) in [(".metadata.name", "a b9 b10"), ("{.size}", "a b9 b10"), ("count", "a b10 b9")] {
+        for (path, expected) in [(".metadata.name", "a b10 b9"), ("{.size}", "a b9 b10"), ("count", "a b10 b9")] {
             sort_by(&mut items, path, |item| item).unwrap();
             let names: Vec<&str> = items.iter().map(api::object::name).collect();
             assert_eq!(names.join(" "), expected, "{path}");

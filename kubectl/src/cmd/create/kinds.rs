@@ -142,8 +142,11 @@ pub async fn token(call: Call) -> Result<()> {
 
 /// Runs `run`.
 pub async fn run(call: Call) -> Result<()> {
-    let Some((name, words)) = call.args.split_first() else { return Err(call.usage("NAME is required for run")) };
     let flags = &call.session.flags;
+    if flags.some("image").is_none() {
+        return Err(fail!("required flag(s) \"image\" not set"));
+    }
+    let Some((name, words)) = call.args.split_first() else { return Err(call.usage("NAME is required for run")) };
     for unsupported in ["rm", "attach"] {
         if flags.is(unsupported) {
             return Err(fail!("--{unsupported} is not supported by mkubectl yet; use attach and delete"));
