@@ -85,7 +85,10 @@ async fn main() -> anyhow::Result<()> {
     })?;
     let dir = tempfile::tempdir().context("temporary directory")?;
     let mut table = Table::default();
-    let outcome = measure(&arguments, &program, dir.path(), &mut table).await;
+    let outcome = tokio::select! {
+        outcome = measure(&arguments, &program, dir.path(), &mut table) => outcome,
+        _ = tokio::signal::ctrl_c() => Err(anyhow::anyhow!("interrupted")),
+    };
     table.print();
     outcome
 }
