@@ -1,7 +1,7 @@
 //! Scenarios on real clusters, one after the other: each needs the machine's two cores for itself. They need root, and say
 //! so loudly where they have to skip something.
 //!
-//! `MKUBE_E2E_FULL=1` and `MKUBE_FAULT_ROUNDS=20` make the long proofs of them; `MKUBE_E2E_KEEP=1` keeps the directories.
+//! `MKUBE_FAULT_ROUNDS=20` makes the long proof of the faults; `MKUBE_E2E_KEEP=1` keeps the directories.
 
 mod accounts;
 mod clusters;

@@ -35,6 +35,12 @@ impl Ranges {
         Some(Self { pods: pods.to_string(), services: services.to_string(), nodes: nodes.to_string() })
     }
 
+    /// Whether one of the ranges overlaps one of `taken`.
+    pub fn overlap(&self, taken: &[Range]) -> bool {
+        let own = [&self.pods, &self.services, &self.nodes].map(|text| text.parse::<Range>());
+        own.iter().flatten().any(|range| taken.iter().any(|other| overlap(*range, *other)))
+    }
+
     /// The `last`th address of the nodes' range.
     ///
     /// # Errors
@@ -77,6 +83,8 @@ mod tests {
             assert_eq!(Ranges::choose(&ranges(&[taken])).unwrap().pods, "10.73.0.0/16", "{taken}");
         }
         assert_eq!(Ranges::choose(&ranges(&["10.0.0.0/8"])), None);
+        assert!(first.overlap(&ranges(&["10.136.7.0/24"])));
+        assert!(!first.overlap(&ranges(&["0.0.0.0/0", "10.73.0.0/16"])));
     }
 
     #[test]

@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail, ensure};
 
 use base::Context;
+use kube_proxy::rules::Range;
 
 use crate::down;
 use crate::layout::{Cluster, Layout, Lock};
@@ -79,7 +80,10 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     let layout = Layout::new(&options.data_dir)?;
     layout.create()?;
     let lock = layout.lock()?;
+    let turn = take_turn()?;
     let cluster = found_or_new(&layout, options)?;
+    topology::make_switch(&cluster)?;
+    drop(turn);
     // One thread: the supervisor's death is heard by its children through the thread that started them.
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(live(options, layout, cluster, lock, begun))
@@ -116,9 +120,19 @@ fn detach(options: &Options) -> anyhow::Result<()> {
     bail!("{} ({status}; see {})", last.trim_start_matches("error: "), log.display())
 }
 
+/// One `up` at a time on this machine chooses address ranges, until its routes tell the next one what is taken.
+fn take_turn() -> anyhow::Result<std::fs::File> {
+    let path = "/run/mkube.lock";
+    let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(path);
+    let file = file.with_context(|| format!("opening {path}"))?;
+    rustix::fs::flock(&file, rustix::fs::FlockOperation::LockExclusive).with_context(|| format!("locking {path}"))?;
+    Ok(file)
+}
+
 fn found_or_new(layout: &Layout, options: &Options) -> anyhow::Result<Cluster> {
     let cluster = match layout.cluster()? {
         Some(mut cluster) => {
+            ranges_still_free(layout, &cluster)?;
             if let Some(nodes) = options.nodes {
                 ensure!(
                     nodes >= cluster.nodes,
@@ -149,10 +163,30 @@ fn found_or_new(layout: &Layout, options: &Options) -> anyhow::Result<Cluster> {
     Ok(cluster)
 }
 
+/// A cluster keeps its addresses for life: while it was down, another one may have taken them.
+fn ranges_still_free(layout: &Layout, cluster: &Cluster) -> anyhow::Result<()> {
+    let device = cluster.host_device();
+    let connected = namespace::on_thread(move || {
+        Ok(net::with_netlink(|handle| async move { Ok(net::has_link(&handle, &device).await) }))
+    })??;
+    ensure!(
+        connected || !cluster.ranges.overlap(&taken_ranges()?),
+        "the address ranges of the cluster in {} are in use on this machine ({}, {}, {}): end the cluster that has them",
+        layout.root().display(),
+        cluster.ranges.pods,
+        cluster.ranges.services,
+        cluster.ranges.nodes
+    );
+    Ok(())
+}
+
+fn taken_ranges() -> anyhow::Result<Vec<Range>> {
+    namespace::on_thread(|| Ok(net::with_netlink(|handle| async move { net::routed_ranges(&handle).await })))?
+}
+
 fn free_ranges() -> anyhow::Result<Ranges> {
-    let taken =
-        namespace::on_thread(|| Ok(net::with_netlink(|handle| async move { net::routed_ranges(&handle).await })))?;
-    Ranges::choose(&taken?).context("no free address ranges below 10.0.0.0/8: are there 50 clusters on this machine?")
+    Ranges::choose(&taken_ranges()?)
+        .context("no free address ranges below 10.0.0.0/8: are there 50 clusters on this machine?")
 }
 
 fn free_port(port: u16) -> anyhow::Result<u16> {
@@ -199,7 +233,6 @@ async fn live(options: &Options, layout: Layout, cluster: Cluster, lock: Lock, b
 /// Connects the members of the cluster and starts what runs on them. The master comes first: the API server starts while
 /// the nodes are being connected.
 async fn start(options: &Options, layout: &Arc<Layout>, cluster: &Cluster, context: &Context) -> anyhow::Result<()> {
-    topology::make_switch(cluster)?;
     let executable = Arc::new(std::env::current_exe().context("own executable")?);
     let mut units = units::plan(layout, cluster).map_err(anyhow::Error::msg)?.into_iter().peekable();
     for (member, address) in topology::members(cluster) {
