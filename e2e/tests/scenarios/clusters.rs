@@ -13,7 +13,9 @@ use crate::{PATIENCE, nodes, scenario};
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_clusters_live_beside_each_other_and_one_comes_back() {
     scenario("two clusters", nodes(1), async |one| {
-        let mut other = Cluster::start(nodes(1))?;
+        let (mut other, third) = two_at_once()?;
+        ensure!(other.facts().ranges != third.facts().ranges, "both took {:?}", third.facts().ranges);
+        drop(third);
         ensure!(one.facts().id != other.facts().id && one.facts().ranges.pods != other.facts().ranges.pods);
         for (cluster, greeting) in [(&*one, "from one"), (&other, "from the other")] {
             let client = cluster.client()?;
@@ -30,6 +32,17 @@ async fn two_clusters_live_beside_each_other_and_one_comes_back() {
         comes_back(one).await
     })
     .await;
+}
+
+/// Two that choose their address ranges at the same moment.
+fn two_at_once() -> anyhow::Result<(Cluster, Cluster)> {
+    let start = || Cluster::start(nodes(1));
+    std::thread::scope(|scope| {
+        let both = [scope.spawn(start), scope.spawn(start)];
+        let [one, other] =
+            both.map(|thread| thread.join().map_err(|_| anyhow::anyhow!("the harness panicked")).flatten());
+        Ok((one?, other?))
+    })
 }
 
 async fn answers(cluster: &Cluster, greeting: &str) -> anyhow::Result<()> {
