@@ -23,6 +23,7 @@ mod batch;
 mod check;
 mod claim;
 mod config;
+mod csr;
 pub mod defaults;
 mod endpoints;
 mod event;
@@ -139,6 +140,7 @@ static TABLE: &[(&str, &str, &dyn Strategy)] = &[
     ("apps", "statefulsets", &workloads::StatefulSet),
     ("batch", "cronjobs", &batch::CronJob),
     ("batch", "jobs", &batch::Job),
+    ("certificates.k8s.io", "certificatesigningrequests", &csr::SigningRequest),
     ("coordination.k8s.io", "leases", &small::Lease),
     ("discovery.k8s.io", "endpointslices", &endpoints::EndpointSlice),
     ("policy", "poddisruptionbudgets", &small::PodDisruptionBudget),
