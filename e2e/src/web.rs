@@ -116,8 +116,15 @@ fn note(seen: &mut Seen, done: Result<anyhow::Result<String>, tokio::task::JoinE
 mod tests {
     use super::*;
     use tokio::net::TcpListener;
+    use tokio::sync::watch;
 
     async fn server(answer: &'static str) -> SocketAddr {
+        counting_server(answer).await.0
+    }
+
+    /// A server, and how many requests it has answered.
+    async fn counting_server(answer: &'static str) -> (SocketAddr, watch::Receiver<u64>) {
+        let (count, answered) = watch::channel(0);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {
@@ -125,9 +132,10 @@ mod tests {
                 let mut head = [0; 256];
                 let _ = stream.read(&mut head).await;
                 let _ = stream.write_all(answer.as_bytes()).await;
+                count.send_modify(|count| *count += 1);
             }
         });
-        address
+        (address, answered)
     }
 
     #[tokio::test]
@@ -142,10 +150,11 @@ mod tests {
 
     #[tokio::test]
     async fn load_counts_what_it_saw() {
-        let load = Load::start(server("HTTP/1.1 200 OK\r\n\r\npod-1").await, 100);
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        let (address, mut answered) = counting_server("HTTP/1.1 200 OK\r\n\r\npod-1").await;
+        let load = Load::start(address, 100);
+        answered.wait_for(|count| *count >= 3).await.unwrap();
         let seen = load.end().await.unwrap();
-        assert!(seen.answered > 0 && seen.failures.is_empty(), "{seen:?}");
+        assert!(seen.answered >= 3 && seen.failures.is_empty(), "{seen:?}");
         assert_eq!(seen.pods["pod-1"], seen.answered);
     }
 }

@@ -126,6 +126,7 @@ pub async fn stop(
         && !matches!(error, runtime::Error::NotFound(_))
     {
         tracing::warn!(error = %describe(&error), container = %name, "container cannot be stopped");
+        // The worker looks again and finds it running: this paces its next try.
         tokio::time::sleep(Duration::from_secs(1)).await;
     }
     Done::Stopped(id)
