@@ -1,7 +1,7 @@
 //! Compiles the .proto files in Rust alone (protox), so that nobody needs an installed protoc.
 
 /// Files that hold messages only.
-const MESSAGES: &[&str] = &["proto/log.proto"];
+const MESSAGES: &[&str] = &["proto/log.proto", "proto/raft.proto"];
 /// Files that hold gRPC services too.
 const SERVICES: &[&str] = &["proto/etcd_rpc.proto", "proto/etcd_lock.proto", "proto/etcd_election.proto"];
 

@@ -1,10 +1,24 @@
-//! Generated protobuf code: the store's log entries and the etcd v3 API; later the raft transport and CRI.
+//! Generated protobuf code: the store's log entries, what its members say to each other, the etcd v3 API; later CRI.
+
+/// The modules stand as the packages do, because raft's messages name the log's by their path.
+#[allow(missing_docs, clippy::all, clippy::pedantic)]
+mod mkube {
+    pub mod log {
+        pub mod v1 {
+            include!(concat!(env!("OUT_DIR"), "/mkube.log.v1.rs"));
+        }
+    }
+    pub mod raft {
+        pub mod v1 {
+            include!(concat!(env!("OUT_DIR"), "/mkube.raft.v1.rs"));
+        }
+    }
+}
 
 /// The store's log and snapshots (`proto/log.proto`).
-#[allow(missing_docs, clippy::all, clippy::pedantic)]
-pub mod log {
-    include!(concat!(env!("OUT_DIR"), "/mkube.log.v1.rs"));
-}
+pub use mkube::log::v1 as log;
+/// What members say to each other (`proto/raft.proto`).
+pub use mkube::raft::v1 as raft;
 
 /// The etcd v3 API (`proto/etcd_*.proto`), under the package names that are part of its paths.
 #[allow(missing_docs, clippy::all, clippy::pedantic)]

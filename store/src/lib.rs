@@ -28,6 +28,7 @@ mod kv;
 mod log;
 mod marks;
 mod options;
+pub mod raft;
 mod request;
 mod shared;
 mod snapshot;

@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
-use proto::log::Entry;
+use proto::log::{Entry, EntryKind};
 
 use crate::disk::{Disk, DiskFile};
 use frame::{FileKind, FrameBuilder, HEADER, file_header};
@@ -84,7 +84,12 @@ impl Log {
         self.frame.begin(first);
         let mut index = first;
         for request in requests {
-            self.frame.push(&Entry { term: self.term, index, request: request.clone() });
+            self.frame.push(&Entry {
+                term: self.term,
+                index,
+                request: request.clone(),
+                kind: EntryKind::Request.into(),
+            });
             index += 1;
         }
         let (bytes, chain) = self.frame.finish(self.chain);

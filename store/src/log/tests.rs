@@ -250,7 +250,7 @@ fn a_write_that_fails_leaves_the_log_usable() {
 fn verdicts_on_what_follows_the_last_frame() {
     let mut builder = FrameBuilder::default();
     builder.begin(7);
-    builder.push(&proto::log::Entry { term: 1, index: 7, request: vec![b'x'; 2000].into() });
+    builder.push(&proto::log::Entry { term: 1, index: 7, request: vec![b'x'; 2000].into(), kind: 0 });
     let frame = builder.finish(0).0.to_vec();
     let zeroed = |from: usize, to: usize| {
         let mut frame = frame.clone();
