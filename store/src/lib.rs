@@ -19,6 +19,7 @@
 //! | `shared` | what the writer, the readers and the watches share |
 //! | `watch` | watches as places in the history |
 //! | `span` | which keys a request means |
+//! | `random` | a seeded generator |
 //! | `turn` | gets the writer its turn on a busy machine |
 //! | [`testing`] | the suite for every implementation of the contract |
 //! | [`disk`] | what is asked of a file system; the real one, and one that fails by seed |
@@ -29,6 +30,7 @@ mod log;
 mod marks;
 mod options;
 pub mod raft;
+mod random;
 mod request;
 mod shared;
 mod snapshot;

@@ -4,7 +4,15 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `mod.rs` | what goes in and out |
+//! | `mod` | what goes in and out |
+//! | `core` | what a member remembers; ticks, messages, [`Ready`] |
+//! | `election` | who campaigns when, who votes for whom |
+//! | `follower` | the log made the leader's; snapshots |
+//! | `leader` | proposals, replication, commitment, transfer, membership changes |
+//! | `progress` | what a leader knows of one other member |
+//! | `membership` | who votes, and what a quorum is |
+//! | `reads` | linearizable reads, many in a round |
+//! | `status` | what a member tells about itself |
 //!
 //! # What a driver does
 //! ```text
@@ -30,21 +38,26 @@
 //! 1  persisted(#5)              ready: apply_to 8          a leader applies what is durable in its own log, too
 //! ```
 
-// The calls, as they will stand in core.rs (`log` is `&dyn LogView`):
-//   Raft::new(Config, HardState, Membership, applied: u64, log) -> Raft
-//   tick(log)   step(log, Message) -> Result<(), Violation>   ready(log) -> Ready
-//   propose(impl IntoIterator<Item = Bytes>) -> Result<first index, Refusal>
-//   propose_membership(&MembershipChange) -> Result<index, Refusal>     (checked against the membership)
-//   apply_membership(&MembershipChange) -> Result<&Membership, ChangeError>     (when its entry is applied; Err: no effect)
-//   read_index(context: u64) -> Result<(), Refusal>
-//   transfer_leadership(to: u64) -> Result<(), Refusal>   campaign(log)
-//   persisted(log, number: u64)   applied(index: u64)
-//   snapshot_sent(peer, index)   snapshot_failed(peer)   unreachable(peer)
-//   status() -> Status   membership() -> &Membership   standing() -> Standing
+mod core;
+mod election;
+mod follower;
+mod leader;
+mod membership;
+mod progress;
+mod reads;
+mod status;
+#[cfg(test)]
+mod tests;
+
 pub use proto::log::membership_change::Kind as ChangeKind;
 pub use proto::log::{Entry, EntryKind, HardState, Membership, MembershipChange};
 pub use proto::raft::message::Body;
 pub use proto::raft::{Message, Snapshot};
+
+pub use self::core::Raft;
+pub use membership::{changed, foundation};
+pub use progress::State;
+pub use status::{PeerStatus, Status};
 
 /// How a member behaves. Ticks are the driver's unit of time.
 #[derive(Debug, Clone)]
@@ -229,4 +242,19 @@ pub enum Violation {
     /// The message contradicts itself; it was ignored.
     #[error("malformed message: {0}")]
     Malformed(&'static str),
+}
+
+/// Faults that tests plant, to see that they are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// A vote is not made durable.
+    ForgetVote,
+    /// An entry counts as committed once the leader has it.
+    CommitWithoutQuorum,
+    /// Entries of older terms are committed by counting.
+    CountOldTerms,
+    /// What depends on the disk is said before it is durable.
+    AckBeforePersist,
+    /// Reads are confirmed without asking a quorum.
+    ReadWithoutQuorum,
 }
