@@ -184,7 +184,8 @@ pub struct WatchOptions {
 /// What a watch says. Events come in revision order, each exactly once, those of one revision in one signal.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Signal {
-    /// The watch is in place; events follow from the revision after this one, or from `from`. Always the first signal.
+    /// The watch is in place and in step with [`Kv::local_revision`]; events follow from the revision after this one, or
+    /// from `from`. The first signal, unless the history that was asked for has to be fetched: then that comes before.
     Started(Revision),
     /// Everything that one revision did to the watched range.
     Events(Revision, Vec<Event>),
@@ -239,13 +240,16 @@ pub trait Kv: Send + Sync + 'static {
     /// Forgets everything before `upto` that a read at or after `upto` cannot see.
     fn compact(&self, upto: Revision) -> BoxFuture<'_, Result<(), Error>>;
 
-    /// The store's revision.
+    /// The store's revision. When it is answered, [`Kv::local_revision`] is at least that.
     fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>>;
 
     /// The last revision that this process has seen applied; no round trip. Every watch of this process that has said
     /// [`Signal::Started`] yields all its events up to this revision without waiting: when, after this was read, a poll
-    /// finds nothing, the reader knows everything up to here.
+    /// finds nothing, the reader knows everything up to here. With a remote store it may lag behind what is acknowledged.
     fn local_revision(&self) -> Revision;
+
+    /// Whether nobody but this process writes to the store, so that what was acknowledged here is all there is.
+    fn is_private(&self) -> bool;
 }
 
 /// The first key after all keys that start with `prefix`; `None` if there is none (a prefix of 0xff bytes only, or empty).

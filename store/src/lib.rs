@@ -21,6 +21,7 @@
 //! | `span` | which keys a request means |
 //! | `random` | a seeded generator |
 //! | `turn` | gets the writer its turn on a busy machine |
+//! | [`remote`] | the contract over etcd's v3 API |
 //! | [`testing`] | the suite for every implementation of the contract |
 //! | [`disk`] | what is asked of a file system; the real one, and one that fails by seed |
 
@@ -31,6 +32,7 @@ mod marks;
 mod options;
 pub mod raft;
 mod random;
+pub mod remote;
 mod request;
 mod shared;
 mod snapshot;

@@ -211,4 +211,8 @@ impl Kv for Store {
     fn local_revision(&self) -> Revision {
         self.core.published()
     }
+
+    fn is_private(&self) -> bool {
+        true
+    }
 }

@@ -109,15 +109,19 @@ impl Cache {
         self.written.fetch_max(revision, Ordering::AcqRel);
     }
 
-    /// Waits until the cache has seen every write of this kind that was acknowledged before.
+    /// Waits until the cache has seen every write of this kind that was acknowledged before, by this server or another one.
     pub(super) async fn own_writes(&self) -> Result<(), Status> {
-        self.reach(self.written.load(Ordering::Acquire)).await
+        if self.shared.kv.is_private() {
+            self.reach(self.written.load(Ordering::Acquire)).await
+        } else {
+            self.present().await
+        }
     }
 
     /// Waits until the cache is as recent as the store was at the call.
     pub(super) async fn present(&self) -> Result<(), Status> {
-        let written = self.written.load(Ordering::Acquire);
-        self.reach(written.max(self.shared.kv.local_revision())).await
+        let revision = self.shared.kv.revision().await.map_err(errors::from_store)?;
+        self.reach(revision).await
     }
 
     /// Waits until the cache is fresh enough to list from or to begin a watch.

@@ -26,6 +26,7 @@ fn an_empty_store(kv: Arc<dyn Kv>) -> BoxFuture<'static, ()> {
         assert_eq!((page.kvs.len(), page.count, page.more, page.revision), (0, 0, false, 1));
         assert_eq!(delete(&*kv, "a").await.expect("delete").revision, 1, "deleting nothing changes nothing");
         assert_eq!(put(&*kv, "a", "1").await.expect("put").revision, 2);
+        assert_eq!(kv.revision().await, Ok(2));
         assert_eq!(kv.local_revision(), 2);
     }
     .boxed()

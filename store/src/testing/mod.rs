@@ -5,6 +5,7 @@
 //! at once with [`run`].
 
 mod basic;
+pub mod etcd;
 mod txn;
 mod watch;
 
@@ -86,6 +87,28 @@ pub fn text(page: &Page) -> String {
         format!("{}={}@{}", String::from_utf8_lossy(&kv.key), String::from_utf8_lossy(&kv.value), kv.mod_revision)
     };
     page.kvs.iter().map(word).collect::<Vec<_>>().join(" ")
+}
+
+/// Signals of a watch until it is in step: its events, if any, and the revision that it started at. Panics on an error.
+pub async fn started(stream: &mut BoxStream<'static, Result<Signal, Error>>) -> (Vec<Signal>, Revision) {
+    let mut before = Vec::new();
+    loop {
+        match next(stream).await {
+            Ok(Signal::Started(revision)) => return (before, revision),
+            Ok(signal) => before.push(signal),
+            Err(error) => panic!("the watch did not start: {error}"),
+        }
+    }
+}
+
+/// The next events of a watch, which may have to start first.
+pub async fn next_events(stream: &mut BoxStream<'static, Result<Signal, Error>>) -> Result<Signal, Error> {
+    loop {
+        match next(stream).await {
+            Ok(Signal::Started(_)) => {}
+            other => return other,
+        }
+    }
 }
 
 /// The next signal of a watch; panics if none comes.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::StreamExt;
 use futures::future::{BoxFuture, FutureExt};
 
-use super::{Check, delete_op, everything, next, prefix, put, put_op, single};
+use super::{Check, delete_op, everything, next, next_events, prefix, put, put_op, single, started};
 use crate::kv::{Error, Event, EventKind, Kv, Op, Range, Signal, Txn, WatchOptions};
 
 pub(super) const CHECKS: &[(&str, Check)] = &[
@@ -85,13 +85,12 @@ fn history_then_live(kv: Arc<dyn Kv>) -> BoxFuture<'static, ()> {
             put(&*kv, format!("k{}", at % 3), at.to_string()).await.expect("put");
         }
         let mut watch = kv.watch(prefix("k", 0), from(5));
-        assert_eq!(next(&mut watch).await, Ok(Signal::Started(300)));
         put(&*kv, "k1", "301").await.expect("put");
         for at in 5..=301u64 {
             let key = if at == 301 { 1 } else { at % 3 };
             let before = if at == 301 { 298 } else { at - 3 };
             let was = if before < 2 { "none".to_owned() } else { before.to_string() };
-            expect(next(&mut watch).await, at, &[&format!("+k{key}={at}@{at} was {was}")]);
+            expect(next_events(&mut watch).await, at, &[&format!("+k{key}={at}@{at} was {was}")]);
         }
     }
     .boxed()
@@ -108,17 +107,15 @@ fn compacted_watches(kv: Arc<dyn Kv>) -> BoxFuture<'static, ()> {
         kv.compact(5).await.expect("compact");
         assert_eq!(next(&mut kv.watch(single("k", 0), from(4))).await, Err(Error::Compacted(5)));
         let mut watch = kv.watch(single("k", 0), from(5));
-        assert_eq!(next(&mut watch).await, Ok(Signal::Started(6)));
-        match next(&mut watch).await {
+        match next_events(&mut watch).await {
             Ok(Signal::Events(5, events)) => assert_eq!(events[0].kv.value, "5"),
             other => panic!("{other:?}"),
         }
-        expect(next(&mut watch).await, 6, &["+k=6@6 was 5"]);
+        expect(next_events(&mut watch).await, 6, &["+k=6@6 was 5"]);
         // One that compaction overtook before it read says so, unless it has read ahead: then nothing is missing.
-        assert_eq!(next(&mut slow).await, Ok(Signal::Started(6)));
         let mut expected = 3;
         loop {
-            match next(&mut slow).await {
+            match next_events(&mut slow).await {
                 Err(error) => {
                     assert_eq!(error, Error::Compacted(5));
                     break;
@@ -186,19 +183,24 @@ fn watches_begun_under_load(kv: Arc<dyn Kv>) -> BoxFuture<'static, ()> {
         let reader = |step: u64| {
             let kv = &kv;
             async move {
-                while kv.local_revision() < step * 10 {
+                while kv.revision().await.expect("revision") < step * 10 {
                     tokio::task::yield_now().await;
                 }
                 let options = from(if step.is_multiple_of(2) { 0 } else { step * 5 + 2 });
                 let mut watch =
                     kv.watch(Range { key: "w/".into(), end: Some("w0".into()), ..Range::default() }, options);
-                let Ok(Signal::Started(started)) = next(&mut watch).await else { panic!("no start") };
+                let (mut history, started) = started(&mut watch).await;
                 let first = if options.from == 0 { started + 1 } else { options.from };
+                history.reverse();
                 // Revision r holds write number r - 2; every fourth is ours.
                 let mut expected =
                     (first..=WRITES + 1).filter(|revision| (revision - 2).is_multiple_of(4)).chain([WRITES + 2]);
                 loop {
-                    let Ok(Signal::Events(at, _)) = next(&mut watch).await else { panic!("no events") };
+                    let signal = match history.pop() {
+                        Some(signal) => signal,
+                        None => next(&mut watch).await.expect("signal"),
+                    };
+                    let Signal::Events(at, _) = signal else { panic!("{signal:?}") };
                     assert_eq!(Some(at), expected.next(), "watch {step} from {first}");
                     if at == WRITES + 2 {
                         break;
@@ -219,13 +221,13 @@ fn a_poll_that_finds_nothing_is_up_to_date(kv: Arc<dyn Kv>) -> BoxFuture<'static
         }
         let mut old = kv.watch(prefix("w/", 0), from(2));
         let mut new = kv.watch(prefix("w/", 0), from(0));
-        assert!(matches!(next(&mut old).await, Ok(Signal::Started(_))));
-        assert!(matches!(next(&mut new).await, Ok(Signal::Started(_))));
-        let mut seen = (0, 0);
+        let mut seen = (started(&mut old).await.0.len() as u32, 0);
+        assert_eq!(started(&mut new).await.0, []);
         for round in 0..300u64 {
             let written =
                 put(&*kv, if round.is_multiple_of(3) { "w/a" } else { "x" }, "v").await.expect("put").revision;
-            assert!(kv.local_revision() >= written, "a write that is answered is published");
+            assert!(kv.revision().await.expect("revision") >= written);
+            assert!(kv.local_revision() >= written, "a revision that is answered is published");
             while let Some(signal) = old.next().now_or_never() {
                 seen.0 += u32::from(matches!(signal, Some(Ok(Signal::Events(..)))));
             }

@@ -78,6 +78,10 @@ impl Kv for Flaky {
     fn local_revision(&self) -> Revision {
         self.inner.local_revision()
     }
+
+    fn is_private(&self) -> bool {
+        true
+    }
 }
 
 fn storage(kv: &Arc<Flaky>, options: Options) -> (Arc<Storage>, Context) {
