@@ -24,7 +24,7 @@ use proto::log::{Item, SnapshotHead};
 
 use crate::disk::{Disk, DiskFile};
 use crate::kv::KeyValue;
-use crate::log::frame::{FileKind, FrameBuilder, HEADER, file_header};
+use crate::log::frame::{FileHeader, FileKind, FrameBuilder, HEADER, file_header};
 use crate::log::reader::{Found, Reader};
 use crate::options::OpenError;
 use crate::shared::Core;
@@ -111,7 +111,7 @@ pub(crate) fn write(core: &Core, disk: &dyn Disk, dir: &Path, head: &SnapshotHea
         ordinal: 0,
         frame: FrameBuilder::default(),
     };
-    output.file.write_at(0, &file_header(FileKind::Snapshot, 0, 0))?;
+    output.file.write_at(0, &file_header(FileKind::Snapshot, FileHeader::default()))?;
     output.write([*head].into_iter())?;
     let mut resume = None;
     loop {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::BoxStream;
+use proto::log::{Entry, Identity};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch as flag};
 
 use crate::kv::{Error, Kv, Page, Range, Revision, Signal, Txn, TxnReply, WatchOptions};
@@ -70,7 +71,7 @@ impl Store {
         let (lock, state, log) = recover(&options)?;
         tracing::info!(
             dir = %options.dir.display(), revision = state.revision(), index = log.next_index() - 1,
-            term = log.term(), live_bytes = state.live_bytes(), took = ?started.elapsed(), "opened the store"
+            term = log.last_term(), live_bytes = state.live_bytes(), took = ?started.elapsed(), "opened the store"
         );
         let core = Arc::new(Core::new(state, options.progress_interval));
         let (sender, inbox) = mpsc::unbounded_channel();
@@ -82,7 +83,8 @@ impl Store {
             reports: sender.downgrade(),
             thread: None,
         };
-        let writer = Writer { core: Arc::clone(&core), log, inbox, trim, fatal: options.fatal };
+        let term = log.hard_state().term + 1;
+        let writer = Writer { core: Arc::clone(&core), log, term, inbox, trim, fatal: options.fatal };
         let thread = std::thread::Builder::new().name("store-log".into());
         let run = move || {
             if options.prompt
@@ -158,14 +160,20 @@ fn recover(options: &Options) -> Result<(Box<dyn Any + Send>, State, Log), OpenE
         }
     }
     let (mut state, head) = snapshot::load(disk, dir)?;
-    let log = log::open(options, (head.index, head.term), &mut |entry| {
-        // Copied out of its group, so that one surviving key does not hold the group's memory.
-        if let Some(request) = request::decode(bytes::Bytes::copy_from_slice(&entry.request))? {
+    let mut apply = |entry: Entry| {
+        if let Some(request) = request::decode(entry.request)? {
             // What failed then fails now, and changed nothing both times.
             let _ = state.apply(entry.index, request);
         }
         Ok(())
-    })?;
+    };
+    let recovered = log::open(options, (head.index, head.term), Identity::default(), &mut apply)?;
+    let log = recovered.log;
+    let rest = log.entries(recovered.applied + 1, u64::MAX, u64::MAX);
+    let rest = rest.map_err(|error| OpenError::io(dir, "read the log", std::io::Error::other(error)))?;
+    for entry in rest {
+        apply(entry).map_err(|what| OpenError::io(dir, "apply the log", std::io::Error::other(what)))?;
+    }
     while state.sweep(usize::MAX) {}
     Ok((lock, state, log))
 }

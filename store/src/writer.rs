@@ -12,6 +12,7 @@ use std::sync::atomic::Ordering;
 use std::thread::JoinHandle;
 
 use bytes::Bytes;
+use proto::log::{Entry, EntryKind, HardState};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
 use crate::disk::Disk;
@@ -53,6 +54,8 @@ pub(crate) struct Proposal {
 pub(crate) struct Writer {
     pub(crate) core: Arc<Core>,
     pub(crate) log: Log,
+    /// Each start is an election that the one member wins.
+    pub(crate) term: u64,
     pub(crate) inbox: mpsc::UnboundedReceiver<Message>,
     pub(crate) trim: Trim,
     pub(crate) fatal: Arc<dyn Fn(&str) + Send + Sync>,
@@ -127,7 +130,7 @@ impl Writer {
             return;
         }
         let Some(report) = self.trim.reports.upgrade() else { return };
-        head.term = self.log.term();
+        head.term = self.log.term_of(head.index).unwrap_or_default();
         self.core.state.write().pin(head.revision);
         let (core, disk, dir) = (Arc::clone(&self.core), Arc::clone(&self.trim.disk), self.trim.dir.clone());
         let work = move || {
@@ -157,8 +160,20 @@ impl Writer {
 
     /// Writes a group; `false` if the log must not go on.
     fn write(&mut self, group: Vec<Proposal>) -> bool {
-        let first = match self.log.append(group.iter().map(|proposal| &proposal.request)) {
-            Ok(first) => first,
+        let first = self.log.next_index();
+        let entry = |(index, proposal): (u64, &Proposal)| Entry {
+            term: self.term,
+            index,
+            request: proposal.request.clone(),
+            kind: EntryKind::Request.into(),
+        };
+        let entries: Vec<_> = (first..).zip(&group).map(entry).collect();
+        // What was synced before is committed; the group itself is by the time that it is synced.
+        let mark = HardState { term: self.term, vote: self.log.identity().member, commit: first - 1 };
+        let bytes = group.iter().map(|proposal| proposal.request.len() as u64 + 64).sum();
+        let room = self.log.make_room(bytes).map_err(AppendError::Refused);
+        match room.and_then(|()| self.log.append(&entries, mark)) {
+            Ok(()) => self.log.release(first + entries.len() as u64 - 1, 0),
             Err(AppendError::Refused(error)) => {
                 tracing::error!(%error, "the store cannot write to its log");
                 let refusal = match error.kind() {
@@ -176,7 +191,7 @@ impl Writer {
                 (self.fatal)(&text);
                 return false;
             }
-        };
+        }
         let before = self.core.state.read().revision();
         let mut outcomes = Vec::with_capacity(group.len());
         let mut index = first;

@@ -56,6 +56,8 @@ struct Node {
     seen: Vec<u8>,
     durable: Vec<u8>,
     pending: Vec<Change>,
+    /// Bytes that have their place on the disk, whatever is written.
+    allocated: u64,
 }
 
 #[derive(Clone)]
@@ -133,7 +135,7 @@ impl MemoryDisk {
     pub fn plant(&self, path: &Path, content: Vec<u8>) {
         let mut inner = self.inner.lock();
         if let Some(node) = inner.seen.get(path).copied() {
-            inner.nodes[node] = Node { seen: content.clone(), durable: content, pending: Vec::new() };
+            inner.nodes[node] = Node { seen: content.clone(), durable: content, pending: Vec::new(), allocated: 0 };
         }
     }
 
@@ -144,7 +146,7 @@ impl MemoryDisk {
         for (path, node) in &inner.seen {
             let content = inner.nodes[*node].seen.clone();
             other.seen.insert(path.clone(), other.nodes.len());
-            other.nodes.push(Node { seen: content.clone(), durable: content, pending: Vec::new() });
+            other.nodes.push(Node { seen: content.clone(), durable: content, pending: Vec::new(), allocated: 0 });
         }
         other.durable = other.seen.clone();
         Self { inner: Arc::new(Mutex::new(other)), life: 0 }
@@ -308,8 +310,11 @@ impl DiskFile for MemoryFile {
 
     fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.with(|inner| {
-            let fits = inner.space.map_or(data.len(), |space| data.len().min(space as usize));
-            inner.space = inner.space.map(|space| space - fits as u64);
+            let allocated = inner.nodes[self.node].allocated;
+            let free = allocated.saturating_sub(offset).min(data.len() as u64);
+            let room = inner.space.map_or(u64::MAX, |space| space + free);
+            let fits = data.len().min(usize::try_from(room).unwrap_or(usize::MAX));
+            inner.space = inner.space.map(|space| space - (fits as u64).saturating_sub(free));
             let node = &mut inner.nodes[self.node];
             put(&mut node.seen, offset as usize, &data[..fits]);
             node.pending.push(Change::Write(offset, data[..fits].to_vec()));
@@ -317,10 +322,26 @@ impl DiskFile for MemoryFile {
         })
     }
 
+    fn allocate(&mut self, size: u64) -> io::Result<()> {
+        self.with(|inner| {
+            let node = &mut inner.nodes[self.node];
+            let have = node.allocated.max(node.seen.len() as u64);
+            let cost = size.saturating_sub(have);
+            match &mut inner.space {
+                Some(space) if *space < cost => return Err(io::ErrorKind::StorageFull.into()),
+                Some(space) => *space -= cost,
+                None => {}
+            }
+            node.allocated = have.max(size);
+            Ok(())
+        })
+    }
+
     fn set_size(&mut self, size: u64) -> io::Result<()> {
         self.with(|inner| {
             let node = &mut inner.nodes[self.node];
             node.seen.resize(size as usize, 0);
+            node.allocated = node.allocated.min(size);
             node.pending.push(Change::Size(size));
             Ok(())
         })

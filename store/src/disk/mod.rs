@@ -95,6 +95,13 @@ pub trait DiskFile: Send {
     /// Any I/O error.
     fn set_size(&mut self, size: u64) -> io::Result<()>;
 
+    /// Finds the first `size` bytes of the file their place on the disk, so that writing them later cannot fail for want of
+    /// room; the size stays. A file system that cannot do this succeeds, and promises nothing.
+    ///
+    /// # Errors
+    /// Any I/O error, `StorageFull` among them.
+    fn allocate(&mut self, size: u64) -> io::Result<()>;
+
     /// Makes content and size durable (`fdatasync`).
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::Path;
 
-use rustix::fs::{FlockOperation, flock};
+use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
 use rustix::io::Errno;
 
 use super::{Disk, DiskFile};
@@ -80,6 +80,13 @@ impl DiskFile for RealFile {
         self.0.set_len(size)
     }
 
+    fn allocate(&mut self, size: u64) -> io::Result<()> {
+        match fallocate(&self.0, FallocateFlags::KEEP_SIZE, 0, size) {
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            result => Ok(result?),
+        }
+    }
+
     fn sync(&mut self) -> io::Result<()> {
         self.0.sync_data()
     }
@@ -106,6 +113,7 @@ mod tests {
         let mut file = disk.open(&sub.join("x")).unwrap();
         assert_eq!(read_all(&*file).unwrap(), b"\0\0\0def");
         file.set_size(4).unwrap();
+        file.allocate(5000).unwrap();
         assert_eq!(read_all(&*file).unwrap(), b"\0\0\0d");
 
         let held = disk.lock(&sub.join("LOCK")).unwrap();

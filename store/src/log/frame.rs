@@ -5,19 +5,24 @@
 //! So at most the last frame of the last file can be torn, which is what lets [`judge`] tell a tear from damage.
 //!
 //! ```text
-//! file   "MKUBELOG" | version 1 | chain u32 | first index u64 | crc u32 | 0 u32
+//! file   "MKUBELOG" | version 2 | chain u32 | first index u64 | number u32 (top bit: fresh) | crc u32
 //! frame  "MKFR" | payload length u32 | payload crc u32 | chain u32 | first index u64 | count u32 | header crc u32
-//!        payload: count × (varint length, Entry)                                        | zeros up to a multiple of 8
+//!        payload: count × (varint length, Entry), then perhaps (varint length, HardState) | zeros up to a multiple of 8
 //! ```
 //! `chain` is the header crc of the frame before (in the file before, for a file header), so that a lost, repeated or
 //! swapped frame is seen. The header has its own crc, so that a flipped bit in a length is not taken for a short file.
+//! A frame whose first index is not beyond the last entry replaces the entries from there on (raft's conflicting suffix);
+//! one without entries only says what the member's hard state (term, vote, commit) is now. The first frame of a file holds a
+//! `SegmentHead` instead: what is needed of the files before, which may go. A *fresh* file goes on behind a snapshot
+//! that another member sent, or behind nothing: not behind the file before it.
 //!
 //! Worked example: two groups, of entries 1-3 (payload of 100 bytes) and 4 (50 bytes):
 //! ```text
 //! 0    file header, first index 1, chain 0
-//! 32   frame: first 1, count 3, length 100, chain 0       header crc A; payload at 64, ends at 164, zeros up to 168
-//! 168  frame: first 4, count 1, length 50, chain A        payload at 200, ends at 250, zeros up to 256
-//! 256  end of file, or zeros
+//! 32   frame: first 1, count 0, length 40, chain 0        header crc A; payload (the head) at 64, ends at 104
+//! 104  frame: first 1, count 3, length 100, chain A       header crc B; payload at 136, ends at 236, zeros up to 240
+//! 240  frame: first 4, count 1, length 50, chain B        payload at 272, ends at 322, zeros up to 328
+//! 328  end of file, or zeros
 //! ```
 
 use crate::disk::SECTOR;
@@ -25,7 +30,7 @@ use crate::disk::SECTOR;
 /// Size of a file header and of a frame header.
 pub(crate) const HEADER: usize = 32;
 const FRAME_MAGIC: &[u8; 4] = b"MKFR";
-const VERSION: u32 = 1;
+const FRESH: u32 = 1 << 31;
 
 /// What a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +44,14 @@ impl FileKind {
         match self {
             Self::Log => b"MKUBELOG",
             Self::Snapshot => b"MKUBESNP",
+        }
+    }
+
+    /// Of the format that this program writes; it reads no other.
+    fn version(self) -> u32 {
+        match self {
+            Self::Log => 2,
+            Self::Snapshot => 1,
         }
     }
 }
@@ -61,30 +74,58 @@ impl FrameHeader {
     }
 }
 
-/// The header of a file whose first entry is `first` and follows the frame with header crc `chain`.
-pub(crate) fn file_header(kind: FileKind, first: u64, chain: u32) -> [u8; HEADER] {
+/// What the header of a file says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct FileHeader {
+    /// Which file of the log it is, counted from 1; 0 for a snapshot.
+    pub(crate) number: u32,
+    /// Whether it follows no other file.
+    pub(crate) fresh: bool,
+    /// Its first entry.
+    pub(crate) first: u64,
+    /// The header crc of the frame before.
+    pub(crate) chain: u32,
+}
+
+/// The bytes of a file header.
+pub(crate) fn file_header(kind: FileKind, head: FileHeader) -> [u8; HEADER] {
     let mut header = [0; HEADER];
     header[..8].copy_from_slice(kind.magic());
-    header[8..12].copy_from_slice(&VERSION.to_le_bytes());
-    header[12..16].copy_from_slice(&chain.to_le_bytes());
-    header[16..24].copy_from_slice(&first.to_le_bytes());
-    let crc = crc32c::crc32c(&header[..24]);
-    header[24..28].copy_from_slice(&crc.to_le_bytes());
+    header[8..12].copy_from_slice(&kind.version().to_le_bytes());
+    header[12..16].copy_from_slice(&head.chain.to_le_bytes());
+    header[16..24].copy_from_slice(&head.first.to_le_bytes());
+    let number = head.number | if head.fresh { FRESH } else { 0 };
+    header[24..28].copy_from_slice(&number.to_le_bytes());
+    let crc = crc32c::crc32c(&header[..28]);
+    header[28..32].copy_from_slice(&crc.to_le_bytes());
     header
 }
 
-/// Reads a file header: its first index and chain, or what is wrong with it.
-pub(crate) fn read_file_header(kind: FileKind, header: &[u8]) -> Result<(u64, u32), String> {
+/// Reads a file header, or says what is wrong with it.
+pub(crate) fn read_file_header(kind: FileKind, header: &[u8]) -> Result<FileHeader, String> {
     if header.len() < HEADER {
         return Err("the file header is cut short".into());
     }
-    if &header[..8] != kind.magic() || word(header, 24) != crc32c::crc32c(&header[..24]) {
+    if &header[..8] != kind.magic() {
+        return Err("the file does not begin as one of the store's".into());
+    }
+    // Before the checksum: another version may have it elsewhere.
+    match word(header, 8) {
+        version if version == kind.version() => {}
+        other => {
+            return Err(format!("the file has format version {other}, this program reads version {}", kind.version()));
+        }
+    }
+    if word(header, 28) != crc32c::crc32c(&header[..28]) {
         return Err("the file header's checksum is wrong".into());
     }
-    match word(header, 8) {
-        VERSION => Ok((long(header, 16), word(header, 12))),
-        other => Err(format!("the file has format version {other}, this program reads version {VERSION}")),
-    }
+    let number = word(header, 24);
+    Ok(FileHeader {
+        number: number & !FRESH,
+        fresh: number & FRESH != 0,
+        first: long(header, 16),
+        chain: word(header, 12),
+    })
 }
 
 /// Builds frames in a buffer that is used again.
@@ -109,11 +150,16 @@ impl FrameBuilder {
 
     /// Adds an entry.
     pub(crate) fn push(&mut self, entry: &impl prost::Message) {
-        let length = entry.encoded_len();
+        self.push_extra(entry);
+        self.count += 1;
+    }
+
+    /// Adds what is not an entry, behind the entries.
+    pub(crate) fn push_extra(&mut self, message: &impl prost::Message) {
+        let length = message.encoded_len();
         prost::encoding::encode_varint(length as u64, &mut self.bytes);
         self.bytes.reserve(length);
-        entry.encode_raw(&mut self.bytes);
-        self.count += 1;
+        message.encode_raw(&mut self.bytes);
     }
 
     /// Ends the frame: its bytes and its header crc, the next frame's chain.
@@ -167,8 +213,10 @@ pub(crate) fn judge(rest: &[u8], at: u64, expected: u64) -> Verdict {
     if rest.iter().all(|byte| *byte == 0) {
         return Verdict::End;
     }
-    if let Some(next) = next_good_frame(rest, expected) {
-        return Verdict::Damaged { what: "a checksum is wrong, and good entries follow", next: Some(next) };
+    if let Some(next) = next_good_frame(rest) {
+        // One that replaces entries says nothing about how far the bad one went.
+        let next = Some(next).filter(|next| *next > expected);
+        return Verdict::Damaged { what: "a checksum is wrong, and good entries follow", next };
     }
     if rest.len() < HEADER {
         return Verdict::Torn;
@@ -198,11 +246,11 @@ pub(crate) fn judge(rest: &[u8], at: u64, expected: u64) -> Verdict {
 }
 
 /// The first index of the first good frame after the one at the beginning of `rest`.
-fn next_good_frame(rest: &[u8], expected: u64) -> Option<u64> {
+fn next_good_frame(rest: &[u8]) -> Option<u64> {
     (8..rest.len()).step_by(8).find_map(|at| {
         let header = read_frame_header(&rest[at..])?;
         let payload = rest.get(at + HEADER..at + HEADER + header.length)?;
-        (header.first > expected && crc32c::crc32c(payload) == header.payload_crc).then_some(header.first)
+        (crc32c::crc32c(payload) == header.payload_crc).then_some(header.first)
     })
 }
 

@@ -1,56 +1,78 @@
-//! The raft log on disk: numbered entries in segment files, appended in groups, read back at start.
+//! The raft log on disk: numbered entries in segment files, appended in groups, read back at start and for followers that
+//! are behind; with the member's hard state (term, vote, commit) in the same stream, so that one sync makes both durable.
 //!
 //! Files of a store directory:
 //! ```text
 //! LOCK                            held while a store is open
 //! snapshot-00000000000000004711   the state right after entry 4711 (at most one; see `snapshot`)
-//! log-00000000000000004100        entries from 4100 on: kept, because it holds 4712
-//! log-00000000000000009000        entries from 9000 on: the one that is appended to
+//! log-00000007-00000000000000004100   the seventh file, entries from 4100 on: kept, because it holds 4712
+//! log-00000008-00000000000000009000   the eighth, entries from 9000 on: the one that is appended to
 //! *.tmp                           files that were being made when the process died: removed at start
 //! ```
 //! What must be kept: an entry is acknowledged only after [`Log::append`] returned; entries of one frame survive
-//! together or not at all; no gap in the indices ever goes unnoticed.
+//! together or not at all; no gap in the indices ever goes unnoticed; what is committed is never replaced.
+//!
+//! Room on the disk is reserved ahead of what is written, so that a full disk is noticed before an entry is promised
+//! ([`Log::make_room`]), and what raft itself must write (a vote, say) still fits.
 
 pub(crate) mod frame;
+mod index;
+mod read;
 pub(crate) mod reader;
 mod recover;
+mod tail;
 
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
-use proto::log::{Entry, EntryKind};
+use proto::log::{Entry, HardState, Identity, SegmentHead};
 
 use crate::disk::{Disk, DiskFile};
-use frame::{FileKind, FrameBuilder, HEADER, file_header};
+use frame::{FileHeader, FileKind, FrameBuilder, HEADER, file_header};
+use index::{Index, Place};
 pub(crate) use recover::open;
+use tail::Tail;
 
 /// The open log.
 pub(crate) struct Log {
     disk: Arc<dyn Disk>,
     dir: PathBuf,
     segment_bytes: u64,
-    /// Term of the entries that this process appends.
-    term: u64,
-    /// Index of the next entry.
-    next: u64,
+    identity: Identity,
+    /// As the log has it.
+    hard: HardState,
+    index: Index,
+    tail: Tail,
     /// Header crc of the last frame.
     chain: u32,
     current: Segment,
     file: Box<dyn DiskFile>,
+    /// Bytes of the current file that have their place on the disk.
+    reserved: u64,
     /// Segments before the current one, oldest first.
     sealed: Vec<Segment>,
     frame: FrameBuilder,
 }
 
 /// One file of the log.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) struct Segment {
-    path: PathBuf,
+    /// Counts the files, from 1.
+    number: u32,
     /// Index of its first entry.
     first: u64,
     bytes: u64,
+}
+
+/// A segment that was made but is not yet appended to.
+pub(crate) struct Made {
+    file: Box<dyn DiskFile>,
+    segment: Segment,
+    chain: u32,
+    reserved: u64,
+    hard: HardState,
+    base_term: u64,
 }
 
 /// Why an append failed.
@@ -67,35 +89,59 @@ pub(crate) enum AppendError {
 impl Log {
     /// Index of the next entry.
     pub(crate) fn next_index(&self) -> u64 {
-        self.next
+        self.index.next()
     }
 
-    /// The term of new entries.
-    pub(crate) fn term(&self) -> u64 {
-        self.term
+    /// The first entry that can be read.
+    #[allow(dead_code)] // Until a member uses it.
+    pub(crate) fn first_index(&self) -> u64 {
+        self.index.first()
     }
 
-    /// Writes requests as the next entries, in one frame, and makes them durable. Returns the first one's index.
-    pub(crate) fn append<'a>(&mut self, requests: impl Iterator<Item = &'a Bytes>) -> Result<u64, AppendError> {
+    /// The term of an entry, or of the one before the first; `None` for what is not known (any more, or yet).
+    pub(crate) fn term_of(&self, index: u64) -> Option<u64> {
+        self.index.term(index)
+    }
+
+    /// The term of the last entry.
+    pub(crate) fn last_term(&self) -> u64 {
+        self.index.last_term()
+    }
+
+    /// Whose log it is.
+    pub(crate) fn identity(&self) -> Identity {
+        self.identity
+    }
+
+    /// The hard state as it is durable.
+    pub(crate) fn hard_state(&self) -> HardState {
+        self.hard
+    }
+
+    /// Writes entries and the hard state in one frame, and makes them durable. Entries follow one another; those from the first
+    /// one's index on that the log has are replaced. Nothing is written when there are no entries and the hard state is known.
+    pub(crate) fn append(&mut self, entries: &[Entry], hard: HardState) -> Result<(), AppendError> {
+        if entries.is_empty() && hard == self.hard {
+            return Ok(());
+        }
+        let first = entries.first().map_or(self.index.next(), |entry| entry.index);
+        if first > self.index.next() || first <= self.hard.commit && !entries.is_empty() {
+            let text = format!("entry {first} cannot follow {}, {} committed", self.index.next() - 1, self.hard.commit);
+            return Err(AppendError::Unknown(io::Error::other(text)));
+        }
         if self.current.bytes >= self.segment_bytes {
             self.rotate()?;
         }
-        let first = self.next;
         self.frame.begin(first);
-        let mut index = first;
-        for request in requests {
-            self.frame.push(&Entry {
-                term: self.term,
-                index,
-                request: request.clone(),
-                kind: EntryKind::Request.into(),
-            });
-            index += 1;
+        entries.iter().for_each(|entry| self.frame.push(entry));
+        if hard != self.hard {
+            self.frame.push_extra(&hard);
         }
         let (bytes, chain) = self.frame.finish(self.chain);
         let at = self.current.bytes;
         if let Err(error) = self.file.write_at(at, bytes) {
             // A part may stand in the file: take it away, or the next frame would begin behind rubbish.
+            self.reserved = at;
             return Err(match self.file.set_size(at) {
                 Ok(()) => AppendError::Refused(error),
                 Err(error) => AppendError::Unknown(error),
@@ -105,58 +151,171 @@ impl Log {
         self.file.sync().map_err(AppendError::Unknown)?;
         self.current.bytes = at + bytes.len() as u64;
         self.chain = chain;
-        self.next = index;
-        Ok(first)
+        self.hard = hard;
+        let place = Place { segment: self.current.number, offset: at };
+        if !entries.is_empty() {
+            self.index.add(first, entries.iter().map(|entry| entry.term), place);
+            self.tail.add(entries);
+        }
+        Ok(())
+    }
+
+    /// Makes sure that `bytes` more, and what raft itself may have to write, find their place on the disk. To be asked
+    /// before entries are promised; a failure changes nothing, and may be gone the next time.
+    pub(crate) fn make_room(&mut self, bytes: u64) -> io::Result<()> {
+        let step = reserve_step(self.segment_bytes);
+        let wanted = self.current.bytes + bytes + step / 4;
+        if wanted > self.reserved {
+            let reserved = wanted + step;
+            match self.file.allocate(reserved) {
+                Err(error) if is_full(&error) => return Err(error),
+                // Whatever else is wrong, the write itself will meet it.
+                _ => self.reserved = reserved,
+            }
+        }
+        Ok(())
     }
 
     fn rotate(&mut self) -> Result<(), AppendError> {
-        let (file, segment) = create_segment(&*self.disk, &self.dir, self.next, self.chain).map_err(|error| {
-            // What a full disk says before anything was synced can be tried again; a failed sync cannot.
-            match error.kind() {
-                io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => AppendError::Refused(error),
-                _ => AppendError::Unknown(error),
+        let (number, first) = (self.current.number + 1, self.index.next());
+        let head = FileHeader { number, fresh: false, first, chain: self.chain };
+        match self.make(head, self.hard, self.index.last_term()) {
+            Ok(made) => {
+                self.file = made.file;
+                self.sealed.push(std::mem::replace(&mut self.current, made.segment));
+                (self.chain, self.reserved) = (made.chain, made.reserved);
+                Ok(())
             }
-        })?;
-        self.file = file;
-        self.sealed.push(std::mem::replace(&mut self.current, segment));
-        Ok(())
+            // What is reserved in this file can still be used.
+            Err(AppendError::Refused(error)) => {
+                tracing::warn!(%error, "no room for the log's next file");
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn make(&self, head: FileHeader, hard: HardState, base_term: u64) -> Result<Made, AppendError> {
+        let segment_head = SegmentHead { identity: Some(self.identity), hard: Some(hard), base_term };
+        make_segment(&*self.disk, &self.dir, head, &segment_head, self.segment_bytes)
+    }
+
+    /// Makes the file with which the log will go on behind a snapshot at `index` of term `term` that another member
+    /// sent. It counts once that snapshot is durable; then [`Log::restart`] follows.
+    #[allow(dead_code)] // Until a member uses it.
+    pub(crate) fn prepare_restart(&self, index: u64, term: u64, hard: HardState) -> Result<Made, AppendError> {
+        let head = FileHeader { number: self.current.number + 1, fresh: true, first: index + 1, chain: 0 };
+        self.make(head, hard, term)
+    }
+
+    /// Takes back [`Log::prepare_restart`].
+    #[allow(dead_code)] // Until a member takes snapshots of others.
+    pub(crate) fn abandon(&self, made: &Made) -> io::Result<()> {
+        self.disk.remove(&segment_path(&self.dir, &made.segment))?;
+        self.disk.sync_dir(&self.dir)
+    }
+
+    /// Goes on in the file that was made; everything before it is forgotten.
+    #[allow(dead_code)] // Until a member uses it.
+    pub(crate) fn restart(&mut self, made: Made) -> io::Result<()> {
+        let old = std::mem::replace(&mut self.current, made.segment);
+        self.sealed.push(old);
+        (self.file, self.chain, self.reserved, self.hard) = (made.file, made.chain, made.reserved, made.hard);
+        self.index = Index::new(self.current.first, made.base_term);
+        self.tail = Tail::new(self.current.first);
+        for segment in std::mem::take(&mut self.sealed) {
+            self.disk.remove(&segment_path(&self.dir, &segment))?;
+        }
+        self.disk.sync_dir(&self.dir)
+    }
+
+    /// Lets go of entries up to `applied` in memory, but for about `keep` bytes of the newest.
+    pub(crate) fn release(&mut self, applied: u64, keep: u64) {
+        self.tail.release(applied, keep);
     }
 
     /// How many bytes the segments hold that a snapshot at `index` makes superfluous.
     pub(crate) fn superfluous(&self, index: u64) -> u64 {
-        let ends = self.sealed.iter().skip(1).map(|segment| segment.first).chain([self.current.first]);
-        self.sealed.iter().zip(ends).filter(|(_, end)| *end <= index + 1).map(|(segment, _)| segment.bytes).sum()
+        let count = self.covered(index);
+        self.sealed[..count].iter().map(|segment| segment.bytes).sum()
+    }
+
+    /// How many sealed segments a snapshot at `index` makes superfluous: all before the last that begins at or before
+    /// the entry after it.
+    fn covered(&self, index: u64) -> usize {
+        let all = self.sealed.iter().chain([&self.current]);
+        all.enumerate().filter(|(_, segment)| segment.first <= index + 1).map(|(at, _)| at).last().unwrap_or(0)
     }
 
     /// Removes the segments that a durable snapshot at `index` makes superfluous.
     pub(crate) fn trim(&mut self, index: u64) -> io::Result<()> {
-        while let Some(oldest) = self.sealed.first() {
-            let end = self.sealed.get(1).unwrap_or(&self.current).first;
-            if end > index + 1 {
-                break;
-            }
-            self.disk.remove(&oldest.path)?;
+        for _ in 0..self.covered(index) {
+            self.disk.remove(&segment_path(&self.dir, &self.sealed[0]))?;
             self.sealed.remove(0);
         }
+        let oldest = self.sealed.first().unwrap_or(&self.current);
+        self.index.forget(oldest.first);
         self.disk.sync_dir(&self.dir)
     }
 }
 
-/// The path of the segment that begins with `first`.
-fn segment_path(dir: &Path, first: u64) -> PathBuf {
-    dir.join(format!("log-{first:020}"))
+/// Whether an error only means that there is no room (now).
+pub(crate) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// How much is reserved at a time.
+fn reserve_step(segment_bytes: u64) -> u64 {
+    (segment_bytes / 4).min(4 << 20)
+}
+
+fn segment_path(dir: &Path, segment: &Segment) -> PathBuf {
+    dir.join(format!("log-{:08}-{:020}", segment.number, segment.first))
 }
 
 /// Makes a segment under another name first, so that one that is seen is complete.
-fn create_segment(disk: &dyn Disk, dir: &Path, first: u64, chain: u32) -> io::Result<(Box<dyn DiskFile>, Segment)> {
-    let path = segment_path(dir, first);
+fn make_segment(
+    disk: &dyn Disk,
+    dir: &Path,
+    head: FileHeader,
+    segment_head: &SegmentHead,
+    segment_bytes: u64,
+) -> Result<Made, AppendError> {
+    let mut segment = Segment { number: head.number, first: head.first, bytes: 0 };
+    let path = segment_path(dir, &segment);
     let temporary = path.with_extension("tmp");
-    let mut file = disk.create(&temporary)?;
-    file.write_at(0, &file_header(FileKind::Log, first, chain))?;
-    file.sync()?;
-    disk.rename(&temporary, &path)?;
-    disk.sync_dir(dir)?;
-    Ok((file, Segment { path, first, bytes: HEADER as u64 }))
+    let mut frame = FrameBuilder::default();
+    frame.begin(head.first);
+    frame.push_extra(segment_head);
+    let (bytes, chain) = frame.finish(head.chain);
+    segment.bytes = (HEADER + bytes.len()) as u64;
+    let reserved = segment.bytes + reserve_step(segment_bytes);
+    let write = || {
+        let mut file = disk.create(&temporary)?;
+        file.allocate(reserved)?;
+        file.write_at(0, &file_header(FileKind::Log, head))?;
+        file.write_at(HEADER as u64, bytes)?;
+        Ok(file)
+    };
+    let mut file = write().map_err(|error| {
+        // Left for the next start to remove if this fails too.
+        let _ = disk.remove(&temporary);
+        AppendError::Refused(error)
+    })?;
+    let publish = |file: &mut Box<dyn DiskFile>| {
+        file.sync()?;
+        disk.rename(&temporary, &path)?;
+        disk.sync_dir(dir)
+    };
+    publish(&mut file).map_err(AppendError::Unknown)?;
+    Ok(Made {
+        file,
+        segment,
+        chain,
+        reserved,
+        hard: segment_head.hard.unwrap_or_default(),
+        base_term: segment_head.base_term,
+    })
 }
 
 #[cfg(test)]

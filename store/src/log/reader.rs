@@ -5,7 +5,7 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use super::frame::{FileKind, FrameHeader, HEADER, Verdict, judge, read_file_header, read_frame_header};
+use super::frame::{FileHeader, FileKind, FrameHeader, HEADER, Verdict, judge, read_file_header, read_frame_header};
 use crate::disk::DiskFile;
 use crate::options::OpenError;
 
@@ -24,6 +24,10 @@ pub(crate) struct Reader<'a> {
     pub(crate) chain: u32,
     /// Index that should come next.
     pub(crate) expected: u64,
+    /// Whether frames may replace what came before.
+    kind: FileKind,
+    /// Whether the next frame is the first one read, of which nothing is known.
+    resumed: bool,
 }
 
 /// What [`Reader::next`] found.
@@ -37,12 +41,32 @@ pub(crate) enum Found {
 impl<'a> Reader<'a> {
     /// Begins to read: checks the file header.
     pub(crate) fn open(kind: FileKind, path: &'a Path, file: &'a dyn DiskFile) -> Result<Self, OpenError> {
+        Self::with_header(kind, path, file).map(|(reader, _)| reader)
+    }
+
+    /// The same, with what the header says.
+    pub(crate) fn with_header(
+        kind: FileKind,
+        path: &'a Path,
+        file: &'a dyn DiskFile,
+    ) -> Result<(Self, FileHeader), OpenError> {
+        let mut reader = Self::new(kind, path, file)?;
+        let bytes = reader.bytes(HEADER)?.to_vec();
+        let header = read_file_header(kind, &bytes).map_err(|what| reader.damaged(what, None))?;
+        (reader.expected, reader.chain, reader.at) = (header.first, header.chain, HEADER as u64);
+        Ok((reader, header))
+    }
+
+    /// Begins to read a log file at a frame that is known to be good and to hold the entry `index`.
+    pub(crate) fn resume(path: &'a Path, file: &'a dyn DiskFile, at: u64, index: u64) -> Result<Self, OpenError> {
+        let reader = Self::new(FileKind::Log, path, file)?;
+        Ok(Self { at, expected: index, resumed: true, ..reader })
+    }
+
+    fn new(kind: FileKind, path: &'a Path, file: &'a dyn DiskFile) -> Result<Self, OpenError> {
         let size = file.size().map_err(|error| OpenError::io(path, "get the size", error))?;
-        let mut reader = Self { path, file, size, at: 0, window: Vec::new(), window_at: 0, chain: 0, expected: 0 };
-        let header = reader.bytes(HEADER)?.to_vec();
-        let (first, chain) = read_file_header(kind, &header).map_err(|what| reader.damaged(what, None))?;
-        (reader.expected, reader.chain, reader.at) = (first, chain, HEADER as u64);
-        Ok(reader)
+        let (window, window_at) = (Vec::new(), 0);
+        Ok(Self { path, file, size, at: 0, window, window_at, chain: 0, expected: 0, kind, resumed: false })
     }
 
     /// The next frame. A frame that does not follow the one before is damage; so is a bad one that cannot be torn.
@@ -54,12 +78,17 @@ impl<'a> Reader<'a> {
             return self.end();
         }
         let payload = Bytes::copy_from_slice(payload);
-        if header.first != self.expected || header.chain != self.chain {
+        let follows = match self.kind {
+            FileKind::Log => header.first <= self.expected,
+            FileKind::Snapshot => header.first == self.expected,
+        };
+        if !self.resumed && (!follows || header.chain != self.chain) {
             let next = (header.first > self.expected).then_some(header.first);
             return Err(self.damaged("a frame does not follow the one before it".into(), next));
         }
+        self.resumed = false;
         self.chain = header.crc;
-        self.expected += u64::from(header.count);
+        self.expected = header.first + u64::from(header.count);
         self.at += header.span() as u64;
         Ok(Found::Frame(header, payload))
     }

@@ -1,12 +1,15 @@
 //! Damage planted at every byte of a log, files cut at every length, files lost: what is read back is either all that was
 //! acknowledged, or (for a tear) all but the last group, or a refusal that names what is lost.
 
+mod replace;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use proto::log::{Entry, HardState, Identity};
 
-use super::frame::{FrameBuilder, HEADER, Verdict, judge};
+use super::frame::{FrameBuilder, Verdict, judge};
 use super::{Log, open};
 use crate::disk::{Disk, MemoryDisk};
 use crate::options::{OpenError, Options};
@@ -22,37 +25,71 @@ fn request(index: u64, size: usize) -> Bytes {
     vec![b'a' + (index % 26) as u8; size].into()
 }
 
-/// Opens the log behind entry `done`: it and the entries it gave.
+fn entry(index: u64, term: u64, size: usize) -> Entry {
+    Entry { term, index, request: request(index, size), kind: 0 }
+}
+
+fn hard(term: u64, commit: u64) -> HardState {
+    HardState { term, vote: 9, commit }
+}
+
+fn identity() -> Identity {
+    Identity { cluster: 7, member: 8, nonce: 9 }
+}
+
+/// The whole log: what is committed and what is not.
+fn all(log: &Log, from: u64) -> Vec<Entry> {
+    log.entries(from, u64::MAX, u64::MAX).unwrap()
+}
+
+/// Opens the log behind entry `done` of term 1: it and its entries after that.
 fn read_behind(disk: &MemoryDisk, segment_bytes: u64, done: u64) -> Result<(Log, Vec<(u64, Bytes)>), OpenError> {
-    let mut entries = Vec::new();
-    let log = open(&options(disk, segment_bytes), (done, 0), &mut |entry| {
-        entries.push((entry.index, entry.request));
+    let mut applied = Vec::new();
+    let options = options(disk, segment_bytes);
+    let recovered = open(&options, (done, u64::from(done > 0)), identity(), &mut |entry| {
+        applied.push(entry);
         Ok(())
     })?;
-    Ok((log, entries))
+    assert_eq!(recovered.applied, applied.last().map_or(done, |entry| entry.index));
+    let log = recovered.log;
+    assert!(log.hard_state().commit <= recovered.applied.max(done));
+    applied.extend(all(&log, recovered.applied + 1));
+    assert_eq!(applied, all(&log, done + 1), "what was applied is what can be read");
+    Ok((log, applied.into_iter().map(|entry| (entry.index, entry.request)).collect()))
 }
 
 fn read(disk: &MemoryDisk) -> Result<Vec<(u64, Bytes)>, OpenError> {
     read_behind(disk, 1 << 20, 0).map(|(_, entries)| entries)
 }
 
+/// Appends the request as the next entry, of the last entry's term.
+fn push(log: &mut Log, request: &Bytes) -> Result<u64, super::AppendError> {
+    let (index, term) = (log.next_index(), log.last_term().max(1));
+    let entry = Entry { term, index, request: request.clone(), kind: 0 };
+    log.append(&[entry], hard(term, index - 1)).map(|()| index)
+}
+
 /// A log of [`GROUPS`]: its disk, what it holds, and where each frame begins, with the end behind the last.
 fn sample(segment_bytes: u64) -> (MemoryDisk, Vec<(u64, Bytes)>, Vec<usize>) {
     let disk = MemoryDisk::new();
     let (mut log, _) = read_behind(&disk, segment_bytes, 0).unwrap();
-    let (mut entries, mut frames) = (Vec::new(), vec![HEADER]);
+    let (mut entries, mut frames) = (Vec::new(), vec![log.current.bytes as usize]);
     for group in GROUPS {
         let first = entries.len() as u64 + 1;
-        let requests: Vec<_> = (first..).zip(*group).map(|(index, size)| (index, request(index, *size))).collect();
-        assert_eq!(log.append(requests.iter().map(|(_, request)| request)).unwrap(), first);
-        entries.extend(requests);
+        let group: Vec<_> = (first..).zip(*group).map(|(index, size)| entry(index, 1, *size)).collect();
+        log.append(&group, hard(1, first - 1)).unwrap();
+        entries.extend(group.into_iter().map(|entry| (entry.index, entry.request)));
         frames.push(log.current.bytes as usize);
     }
     (disk, entries, frames)
 }
 
 fn first_log() -> PathBuf {
-    super::segment_path(Path::new("/store"), 1)
+    path(1, 1)
+}
+
+fn path(number: u32, first: u64) -> PathBuf {
+    super::segment_path(Path::new("/store"), &super::Segment { number, first, bytes: 0 })
 }
 
 /// The first entry of the group that begins at `frames[at]`.
@@ -64,12 +101,12 @@ fn first_of(group: usize) -> u64 {
 fn entries_come_back_across_segments_and_terms() {
     for segment_bytes in [1, 200, 1000, 1 << 20] {
         let (disk, mut entries, _) = sample(segment_bytes);
-        for round in 1..4 {
+        for _ in 1..4 {
             let (mut log, found) = read_behind(&disk, segment_bytes, 0).unwrap();
             assert_eq!(found, entries, "segments of {segment_bytes}");
-            assert_eq!((log.next_index(), log.term()), (entries.len() as u64 + 1, 1 + round));
+            assert_eq!((log.next_index(), log.identity()), (entries.len() as u64 + 1, identity()));
             let extra = request(log.next_index(), 20);
-            log.append([&extra].into_iter()).unwrap();
+            push(&mut log, &extra).unwrap();
             entries.push((entries.len() as u64 + 1, extra));
         }
     }
@@ -90,15 +127,14 @@ fn a_flipped_bit_anywhere_is_refused_by_index() {
                 // Bytes that mean nothing (padding).
                 (Ok(found), _) => {
                     assert_eq!(found, entries, "byte {at} bit {bit}");
-                    let padding = (28..32).contains(&at) || whole[at] == 0;
-                    assert!(padding, "byte {at} bit {bit} was not noticed");
+                    assert!(whole[at] == 0, "byte {at} bit {bit} was not noticed");
                 }
                 (Err(OpenError::Damaged { first, last, .. }), Some(group)) => {
                     let next = group + 1;
                     let expected_last = (next < GROUPS.len()).then(|| first_of(next) - 1);
                     assert_eq!((first, last), (first_of(group), expected_last), "byte {at} bit {bit}");
                 }
-                (Err(OpenError::Damaged { .. }), None) => assert!(at < HEADER),
+                (Err(OpenError::Damaged { .. }), None) => assert!(at < frames[0]),
                 (Err(error), _) => panic!("byte {at} bit {bit}: {error}"),
             }
         }
@@ -112,7 +148,8 @@ fn a_file_cut_anywhere_loses_the_last_group_only() {
     for length in 0..=whole.len() {
         let copy = disk.copy();
         copy.plant(&first_log(), whole[..length].to_vec());
-        if length < HEADER {
+        if length < frames[0] {
+            // Files are complete before they have their name.
             assert!(matches!(read(&copy), Err(OpenError::Damaged { .. })), "{length}");
             continue;
         }
@@ -122,7 +159,7 @@ fn a_file_cut_anywhere_loses_the_last_group_only() {
         // What was cut stays cut, and the log goes on behind it.
         let (mut log, _) = read_behind(&copy, 1 << 20, 0).unwrap();
         let extra = request(0, 40);
-        assert_eq!(log.append([&extra].into_iter()).unwrap() as usize, kept + 1);
+        assert_eq!(push(&mut log, &extra).unwrap() as usize, kept + 1);
         assert_eq!(read(&copy).unwrap().last(), Some(&(kept as u64 + 1, extra)));
     }
 }
@@ -168,7 +205,7 @@ fn lost_swapped_and_repeated_parts_are_refused() {
     let (disk, _, frames) = sample(1 << 20);
     let whole = disk.content(&first_log()).unwrap();
     let part = |group: usize| &whole[frames[group]..frames[group + 1]];
-    let head = &whole[..HEADER];
+    let head = &whole[..frames[0]];
     // (what, frames in the file, first and last index that cannot be read)
     let table: &[(&str, &[usize], u64, Option<u64>)] = &[
         ("a frame is missing", &[0, 2, 3], first_of(1), Some(first_of(2) - 1)),
@@ -191,7 +228,8 @@ fn lost_swapped_and_repeated_parts_are_refused() {
 fn lost_files_are_refused_unless_a_snapshot_covers_them() {
     // One group per file.
     let (disk, entries, _) = sample(1);
-    let path = |group: usize| super::segment_path(Path::new("/store"), first_of(group));
+    // Each file is full with one group, the first one before it.
+    let path = |group: usize| path(group as u32 + 2, first_of(group));
     let without = |group: usize| {
         let copy = disk.copy();
         copy.remove(&path(group)).unwrap();
@@ -236,13 +274,14 @@ fn trimming_removes_whole_files_only() {
 #[test]
 fn a_write_that_fails_leaves_the_log_usable() {
     let disk = MemoryDisk::new();
-    let (mut log, _) = read_behind(&disk, 1 << 20, 0).unwrap();
+    // So small that little is reserved.
+    let (mut log, _) = read_behind(&disk, 4000, 0).unwrap();
     let (one, two) = (request(1, 3000), request(2, 20));
-    log.append([&one].into_iter()).unwrap();
+    push(&mut log, &one).unwrap();
     disk.fill_after(1000);
-    assert!(matches!(log.append([&one].into_iter()), Err(super::AppendError::Refused(_))));
+    assert!(matches!(push(&mut log, &one), Err(super::AppendError::Refused(_))));
     disk.free_space();
-    assert_eq!(log.append([&two].into_iter()).unwrap(), 2);
+    assert_eq!(push(&mut log, &two).unwrap(), 2);
     assert_eq!(read(&disk).unwrap(), [(1, one), (2, two)]);
 }
 
