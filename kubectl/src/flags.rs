@@ -36,11 +36,18 @@ pub struct Flag {
     pub takes: Takes,
     /// One sentence for the help.
     pub about: &'static str,
+    /// Whether it is only known to be refused; `about` says why.
+    pub refused: bool,
 }
 
 /// Shorthand for a table row.
 pub const fn flag(name: &'static str, short: &'static str, takes: Takes, about: &'static str) -> Flag {
-    Flag { name, short, takes, about }
+    Flag { name, short, takes, about, refused: false }
+}
+
+/// A flag that kubectl has and we have not, and why or what to do instead.
+pub const fn refused(name: &'static str, short: &'static str, takes: Takes, why: &'static str) -> Flag {
+    Flag { name, short, takes, about: why, refused: true }
 }
 
 /// The flags given on a command line.
@@ -94,7 +101,10 @@ pub fn parse(table: &[Flag], args: &[String]) -> Result<Parsed, String> {
             parsed.args.push(arg.clone());
         }
     }
-    Ok(parsed)
+    match table.iter().find(|flag| flag.refused && parsed.flags.given(flag.name)) {
+        Some(flag) => Err(format!("--{} is not supported by mkubectl: {}", flag.name, flag.about)),
+        None => Ok(parsed),
+    }
 }
 
 /// The error that asks for the command's help.
@@ -185,6 +195,11 @@ impl Flags {
         self.given.contains_key(name)
     }
 
+    /// Whether the command has such a flag.
+    pub fn knows(&self, name: &str) -> bool {
+        self.known.contains_key(name)
+    }
+
     /// The flag's text, or its default.
     pub fn text(&self, name: &str) -> &str {
         if let Some(value) = self.given.get(name).and_then(|values| values.last()) {
@@ -248,6 +263,7 @@ mod tests {
         flag("filename", "f", Takes::List, ""),
         flag("from-literal", "", Takes::Array, ""),
         flag("dry-run", "", Takes::Optional("none", "unchanged"), ""),
+        refused("kustomize", "k", Takes::Text(""), "there is none"),
     ];
 
     fn run(line: &str) -> Result<Parsed, String> {
@@ -289,6 +305,7 @@ mod tests {
                 "-i=x",
                 "invalid argument \"x\" for \"-i, --stdin\" flag: strconv.ParseBool: parsing \"x\": invalid syntax",
             ),
+            ("-k x", "--kustomize is not supported by mkubectl: there is none"),
             ("--timeout=5", "invalid argument \"5\" for \"--timeout\" flag: time: missing unit in duration \"5\""),
         ] {
             assert_eq!(run(line).unwrap_err(), error, "{line}");

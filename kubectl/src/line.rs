@@ -1,50 +1,26 @@
 //! From words to a command: finds it in the table, reads its flags, runs it, says what went wrong (cobra's rules and words).
 
-use crate::commands::{COMMANDS, Command, GLOBAL};
-use crate::error::{Error, fail};
-use crate::flags::{self, Flag, HELP, Takes};
+use std::rc::Rc;
+
+use crate::command::{Call, Command, Group};
+use crate::common::GLOBAL;
+use crate::error::fail;
+use crate::flags::{self, Flag, HELP};
+use crate::help;
 use crate::session::{Session, say};
 
-/// A command with everything it was given.
-pub struct Call {
-    /// Flags and connection.
-    pub session: Session,
-    /// The words.
-    pub args: Vec<String>,
-    /// How many words came before `--`.
-    pub dash: Option<usize>,
-    /// `kubectl create deployment`.
-    pub path: String,
-}
-
-impl Call {
-    /// A wrong use of the command.
-    pub fn usage(&self, message: &str) -> Error {
-        fail!("{message}\nSee '{} -h' for help and examples", self.path)
-    }
-
-    /// The only word, or kubectl's complaint.
-    pub fn exactly_one_name(&self) -> Result<&str, Error> {
-        match self.args.as_slice() {
-            [name] => Ok(name),
-            other => Err(self.usage(&format!("exactly one NAME is required, got {}", other.len()))),
-        }
-    }
-}
-
 /// Runs a command line without the program's name; returns the exit code.
-pub async fn run(words: &[String]) -> i32 {
-    let (chain, rest) = find(words);
+pub async fn run(words: &[String], table: &'static [Group]) -> i32 {
+    let (chain, rest) = find(words, table);
     let Some(command) = chain.last() else {
-        return root(&rest);
+        return root(&rest, table);
     };
     let path = chain.iter().fold("kubectl".to_string(), |path, command| path + " " + command.name);
-    let mut table: Vec<Flag> = command.flags.iter().flat_map(|group| group.iter().copied()).collect();
-    table.extend(GLOBAL);
-    let parsed = match flags::parse(&table, &rest) {
+    let known: Vec<Flag> = command.all_flags().chain(GLOBAL).copied().collect();
+    let parsed = match flags::parse(&known, &rest) {
         Ok(parsed) => parsed,
         Err(error) if error == HELP => {
-            say(&help(command, &path));
+            say(&help::command(command, &path));
             return 0;
         }
         Err(error) => {
@@ -57,11 +33,20 @@ pub async fn run(words: &[String]) -> i32 {
             eprintln!("error: unknown command {word:?}\nSee '{path} -h' for help and examples");
             return 1;
         }
-        say(&help(command, &path));
+        say(&help::command(command, &path));
         return 0;
     };
-    let call = Call { session: Session::new(parsed.flags), args: parsed.args, dash: parsed.dash, path };
-    match run(call).await {
+    let session = Rc::new(Session::new(parsed.flags));
+    let call = Call { session: session.clone(), args: parsed.args, dash: parsed.dash, path, table };
+    let mut result = run(call).await;
+    if session.flags.is("warnings-as-errors") && result.is_ok() {
+        result = match session.warnings() {
+            0 => Ok(()),
+            1 => Err(fail!("1 warning received")),
+            count => Err(fail!("{count} warnings received")),
+        };
+    }
+    match result {
         Ok(()) => 0,
         Err(error) => {
             let text = error.shown();
@@ -74,10 +59,10 @@ pub async fn run(words: &[String]) -> i32 {
 }
 
 /// Without a known command.
-fn root(rest: &[String]) -> i32 {
+fn root(rest: &[String], table: &'static [Group]) -> i32 {
     match rest.iter().find(|word| !word.starts_with('-') || word.as_str() == "-") {
         Some(word) => {
-            eprintln!("error: unknown command {word:?} for \"kubectl\"{}", suggestions(word));
+            eprintln!("error: unknown command {word:?} for \"kubectl\"{}", suggestions(word, table));
             1
         }
         None => match rest.iter().find(|word| !["-h", "--help"].contains(&word.as_str())) {
@@ -86,7 +71,7 @@ fn root(rest: &[String]) -> i32 {
                 1
             }
             _ => {
-                say(&overview());
+                say(&help::overview(table));
                 0
             }
         },
@@ -94,13 +79,17 @@ fn root(rest: &[String]) -> i32 {
 }
 
 /// cobra's "Did you mean this?".
-fn suggestions(word: &str) -> String {
+fn suggestions(word: &str, table: &'static [Group]) -> String {
     let near = |name: &str| distance(word, name) <= 2 || name.to_lowercase().starts_with(&word.to_lowercase());
-    let names: Vec<&str> = COMMANDS.iter().map(|command| command.name).filter(|name| near(name)).collect();
+    let names: Vec<&str> = all(table).map(|command| command.name).filter(|name| near(name)).collect();
     match names.is_empty() {
         true => String::new(),
         false => format!("\n\nDid you mean this?\n\t{}", names.join("\n\t")),
     }
+}
+
+fn all(table: &'static [Group]) -> impl Iterator<Item = &'static Command> {
+    table.iter().flat_map(|group| group.commands)
 }
 
 /// Levenshtein's distance.
@@ -120,10 +109,10 @@ fn distance(a: &str, b: &str) -> usize {
 }
 
 /// The commands that the first words name, and all other words.
-fn find(words: &[String]) -> (Vec<&'static Command>, Vec<String>) {
+fn find(words: &[String], table: &'static [Group]) -> (Vec<&'static Command>, Vec<String>) {
     let mut chain: Vec<&'static Command> = Vec::new();
     let mut rest = Vec::new();
-    let mut level = COMMANDS;
+    let mut level: Vec<&'static Command> = all(table).collect();
     let mut words = words.iter();
     while let Some(word) = words.next() {
         if word == "--" {
@@ -139,10 +128,10 @@ fn find(words: &[String]) -> (Vec<&'static Command>, Vec<String>) {
             }
             continue;
         }
-        match level.iter().find(|command| command.name == word || command.aliases.contains(&word.as_str())) {
+        match level.iter().find(|command| command.is(word)) {
             Some(command) => {
                 chain.push(command);
-                level = command.sub;
+                level = command.sub.iter().collect();
             }
             None => {
                 rest.push(word.clone());
@@ -156,7 +145,7 @@ fn find(words: &[String]) -> (Vec<&'static Command>, Vec<String>) {
 
 /// Whether the word after a flag is its value.
 fn takes_next(word: &str, command: Option<&Command>) -> bool {
-    let own = command.into_iter().flat_map(|command| command.flags.iter().flat_map(|group| group.iter()));
+    let own = command.into_iter().flat_map(Command::all_flags);
     let find = |wanted: &dyn Fn(&Flag) -> bool| own.clone().chain(GLOBAL).find(|flag| wanted(flag)).copied();
     let flag = match word.strip_prefix("--") {
         Some(long) if long.contains('=') => return false,
@@ -167,56 +156,14 @@ fn takes_next(word: &str, command: Option<&Command>) -> bool {
     flag.is_some_and(|flag| flags::bare(flag.takes).is_none())
 }
 
-/// The help of one command.
-fn help(command: &Command, path: &str) -> String {
-    let mut text = format!("{}\n", command.about);
-    if !command.sub.is_empty() {
-        text.push_str("\nAvailable Commands:\n");
-        for sub in command.sub {
-            text.push_str(&format!("  {:<15} {}\n", sub.name, sub.about));
-        }
-    }
-    let rows: Vec<&Flag> = command.flags.iter().flat_map(|group| group.iter()).collect();
-    if !rows.is_empty() {
-        text.push_str("\nOptions:\n");
-        for flag in rows {
-            text.push_str(&option(flag));
-        }
-    }
-    text.push_str(&format!("\nUsage:\n  {path} {}\n\n", command.usage));
-    text.push_str("Use \"kubectl options\" for a list of global command-line options (applies to all commands).\n");
-    text
-}
-
-/// One flag in a help text.
-pub fn option(flag: &Flag) -> String {
-    let short = if flag.short.is_empty() { "    ".to_string() } else { format!("-{}, ", flag.short) };
-    let default = match flag.takes {
-        Takes::Bool(default) => default.to_string(),
-        Takes::Text(default) | Takes::Optional(default, _) => format!("'{default}'"),
-        Takes::Int(default) => default.to_string(),
-        Takes::Duration(default) => default.to_string(),
-        Takes::List | Takes::Array => "[]".into(),
-    };
-    format!("    {short}--{}={default}:\n        {}\n\n", flag.name, flag.about)
-}
-
-fn overview() -> String {
-    let mut text = "kubectl controls the Kubernetes cluster manager.\n\nCommands:\n".to_string();
-    for command in COMMANDS {
-        text.push_str(&format!("  {:<15} {}\n", command.name, command.about));
-    }
-    text.push_str("\nUsage:\n  kubectl [flags] [options]\n\nUse \"kubectl <command> --help\" for more information about a given command.\nUse \"kubectl options\" for a list of global command-line options (applies to all commands).\n");
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::commands::TABLE;
 
     fn split(line: &str) -> (String, String) {
         let words: Vec<String> = line.split_whitespace().map(str::to_string).collect();
-        let (chain, rest) = find(&words);
+        let (chain, rest) = find(&words, TABLE);
         (chain.iter().map(|command| command.name).collect::<Vec<_>>().join(" "), rest.join(" "))
     }
 
@@ -237,8 +184,8 @@ mod tests {
 
     #[test]
     fn near_words_are_suggested() {
-        assert_eq!(suggestions("gett"), "\n\nDid you mean this?\n\tset\n\tget");
-        assert_eq!(suggestions("foobar"), "");
+        assert_eq!(suggestions("gett", TABLE), "\n\nDid you mean this?\n\tset\n\tget");
+        assert_eq!(suggestions("foobar", TABLE), "");
         assert_eq!(distance("kitten", "sitting"), 3);
     }
 }

@@ -4,7 +4,7 @@
 use http::Method;
 use serde_json::{Value, json};
 
-use crate::error::{Error, Result, fail};
+use crate::error::{Error, Result, all, fail};
 use crate::files;
 use crate::resources::{ResourceRef, Resources};
 use crate::session::{JSON, Session, with_query};
@@ -18,6 +18,22 @@ pub struct Target {
     pub namespace: String,
     /// Its name; `None` for a collection.
     pub name: Option<String>,
+}
+
+impl Target {
+    /// Its path.
+    pub fn path(&self) -> String {
+        match &self.name {
+            Some(name) => self.resource.path(&self.namespace, name),
+            None => self.resource.collection(&self.namespace),
+        }
+    }
+
+    /// What is said when waiting for it took too long.
+    pub fn late(&self) -> Error {
+        let name = self.name.as_deref().unwrap_or_default();
+        fail!("timed out waiting for the condition on {}/{name}", self.resource.plural)
+    }
 }
 
 /// An object and where it came from.
@@ -39,6 +55,11 @@ impl Found {
     /// Its path.
     pub fn path(&self) -> String {
         self.resource.path(&self.namespace, &self.name)
+    }
+
+    /// The same without its content.
+    pub fn target(&self) -> Target {
+        Target { resource: self.resource.clone(), namespace: self.namespace.clone(), name: Some(self.name.clone()) }
     }
 
     /// `deployment.apps/x`.
@@ -85,6 +106,19 @@ impl Options {
     fn selects(&self) -> bool {
         !self.labels.is_empty() || !self.fields.is_empty()
     }
+}
+
+/// What builders of objects say when nothing is named.
+pub const NOTHING_NAMED: &str = "You must provide one or more resources by argument or filename.\nExample resource specifications include:\n   '-f rsrc.yaml'\n   '--filename=rsrc.json'\n   '<resource> <name>'\n   '<resource>'";
+
+/// Does something with each object; goes on after failures.
+pub async fn each<T>(items: Vec<T>, mut errors: Vec<Error>, mut one: impl AsyncFnMut(T) -> Result<()>) -> Result<()> {
+    for item in items {
+        if let Err(error) = one(item).await {
+            errors.push(error);
+        }
+    }
+    all(errors)
 }
 
 /// What the words mean.
@@ -159,8 +193,16 @@ pub async fn fetch(
     accept: &str,
     more: &[(&str, &str)],
 ) -> Result<Vec<Value>> {
-    if let Some(name) = &target.name {
-        let path = with_query(&target.resource.path(&target.namespace, name), more);
+    let subresource = session.flags.text("subresource");
+    if !subresource.is_empty() && target.name.is_none() {
+        return Err(fail!("subresource cannot be used when bulk resources are specified"));
+    }
+    if target.name.is_some() {
+        let mut path = target.path();
+        if !subresource.is_empty() {
+            path = format!("{path}/{subresource}");
+        }
+        let path = with_query(&path, more);
         return Ok(vec![session.json(Method::GET, &path, accept, None).await?]);
     }
     let limit = session.flags.text("chunk-size").parse().unwrap_or(session.flags.int("chunk-size"));
@@ -196,17 +238,20 @@ fn unlisted(error: Error, resource: &ResourceRef, options: &Options) -> Error {
     error.before(&format!("Unable to find {what:?} that match label selector {labels:?}, field selector {fields:?}: "))
 }
 
+/// The objects to change: read from the server, or with `--local` from the files alone.
+pub async fn chosen(session: &Session, words: &[String]) -> Result<(Vec<Found>, Vec<Error>)> {
+    if !session.flags.is("local") {
+        return live(session, words, &Options::of(session)).await;
+    }
+    if !words.is_empty() {
+        return Err(fail!("cannot specify --local and server resources"));
+    }
+    Ok((local(session).await?, Vec::new()))
+}
+
 /// The objects that arguments and `-f` mean, read from the server.
 pub async fn live(session: &Session, words: &[String], options: &Options) -> Result<(Vec<Found>, Vec<Error>)> {
-    let namespace = session.namespace()?;
-    let mut targets = Vec::new();
-    let filenames = session.flags.list("filename");
-    if !filenames.is_empty() {
-        for found in local(session).await? {
-            targets.push(Target { resource: found.resource, namespace: found.namespace, name: Some(found.name) });
-        }
-    }
-    targets.extend(self::targets(words, session.resources().await?, &namespace, options)?);
+    let targets = of_both(session, words, options).await?;
     let (mut all, mut errors) = (Vec::new(), Vec::new());
     for target in &targets {
         match fetch(session, target, options, JSON, &[]).await {
@@ -215,6 +260,21 @@ pub async fn live(session: &Session, words: &[String], options: &Options) -> Res
         }
     }
     Ok((all, errors))
+}
+
+/// What arguments and `-f` mean together.
+pub async fn of_both(session: &Session, words: &[String], options: &Options) -> Result<Vec<Target>> {
+    let mut targets = Vec::new();
+    if !session.flags.list("filename").is_empty() {
+        targets.extend(local(session).await?.iter().map(Found::target));
+        if !words.is_empty() {
+            return Err(fail!(
+                "when paths, URLs, or stdin is provided as input, you may not specify a resource by arguments as well"
+            ));
+        }
+    }
+    targets.extend(self::targets(words, session.resources().await?, &session.namespace()?, options)?);
+    Ok(targets)
 }
 
 /// One object by words that must mean exactly one kind of thing: `pod x`, `deploy/x`, or `x` of a default type.
@@ -249,15 +309,32 @@ pub fn unlist(resource: &ResourceRef, mut page: Value) -> Vec<Found> {
     items.into_iter().map(complete).collect()
 }
 
-/// What the files of `-f` hold, with namespaces filled in; errors of single documents end it.
+/// What the files of `-f` hold, with namespaces filled in; the first wrong document ends it.
 pub async fn local(session: &Session) -> Result<Vec<Found>> {
-    let documents = files::read(session.flags.list("filename"), session.flags.is("recursive")).await?;
-    let resources = session.resources().await?;
-    let mut all = Vec::new();
-    for document in documents {
-        all.push(identify(document, resources, &session.namespace()?, session.namespace_given())?);
+    let (all, mut errors) = local_each(session).await?;
+    match errors.is_empty() {
+        true => Ok(all),
+        false => Err(errors.remove(0)),
     }
-    Ok(all)
+}
+
+/// What the files of `-f` hold, document by document: one that is wrong does not keep the others out.
+pub async fn local_each(session: &Session) -> Result<(Vec<Found>, Vec<Error>)> {
+    let documents = files::read(session.flags.list("filename"), session.flags.is("recursive")).await?;
+    let (mut all, mut errors) = (Vec::new(), Vec::new());
+    for document in documents {
+        match identify(document, session.resources().await?, &session.namespace()?, session.namespace_given()) {
+            Ok(found) => all.push(found),
+            Err(error) => errors.push(error),
+        }
+    }
+    // A selector beside files chooses among their documents.
+    let selector = session.flags.text("selector");
+    if !selector.is_empty() {
+        let selector = api::selector::LabelSelector::parse(selector).map_err(|error| fail!("{error}"))?;
+        all.retain(|found: &Found| selector.matches_map(api::object::labels(&found.object)));
+    }
+    Ok((all, errors))
 }
 
 /// Finds the resource of a document and where it belongs.

@@ -1,15 +1,14 @@
 //! What the server serves, and which of it a word on the command line means (`po`, `deploy`, `pods.v1.`, `deployments.apps`,
-//! `Service`). Asks for the aggregated discovery and, where a server does not know it, for the older documents.
+//! `Service`). Pure: `session` asks for the documents.
 
 use std::rc::Rc;
 
-use http::Method;
 use serde_json::Value;
 
 use crate::error::{Result, fail};
-use crate::session::Session;
 
-const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
+/// What to accept of a server that may aggregate its discovery.
+pub const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList,application/json;g=apidiscovery.k8s.io;v=v2beta1;as=APIGroupDiscoveryList,application/json";
 
 /// One served resource.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -102,20 +101,6 @@ pub struct Resources {
 }
 
 impl Resources {
-    /// Asks the server.
-    pub async fn discover(session: &Session) -> Result<Self> {
-        let mut all = Vec::new();
-        for path in ["/api", "/apis"] {
-            let document = session.json(Method::GET, path, AGGREGATED, None).await?;
-            if document["kind"] == "APIGroupDiscoveryList" {
-                aggregated(&document, &mut all);
-            } else {
-                older(session, path, &document, &mut all).await?;
-            }
-        }
-        Ok(Self { all })
-    }
-
     /// The resource that a word means.
     pub fn find(&self, word: &str) -> Result<ResourceRef> {
         let lower = word.to_lowercase();
@@ -168,7 +153,7 @@ fn items<'a>(value: &'a Value, key: &str) -> impl Iterator<Item = &'a Value> {
 }
 
 /// Reads an APIGroupDiscoveryList.
-fn aggregated(document: &Value, all: &mut Vec<ResourceRef>) {
+pub fn aggregated(document: &Value, all: &mut Vec<ResourceRef>) {
     for group in items(document, "items") {
         let name = text(&group["metadata"], "name");
         for version in items(group, "versions") {
@@ -190,24 +175,19 @@ fn aggregated(document: &Value, all: &mut Vec<ResourceRef>) {
     }
 }
 
-/// Reads the documents that servers have always served.
-async fn older(session: &Session, path: &str, document: &Value, all: &mut Vec<ResourceRef>) -> Result<()> {
-    let mut versions: Vec<(String, String)> = Vec::new();
-    if path == "/api" {
-        versions.extend(texts(&document["versions"]).into_iter().map(|version| (String::new(), version)));
-    }
-    for group in items(document, "groups") {
-        versions.extend(items(group, "versions").map(|version| (text(group, "name"), text(version, "version"))));
-    }
-    for (group, version) in versions {
-        let path = if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
-        let list = session.get(&path).await?;
-        all.extend(resource_list(&list, &group, &version));
-    }
-    Ok(())
+/// The group versions that the older documents `/api` and `/apis` name, preferred ones first.
+pub fn group_versions(document: &Value) -> Vec<(String, String)> {
+    let core = texts(&document["versions"]).into_iter().map(|version| (String::new(), version));
+    let groups = items(document, "groups");
+    core.chain(
+        groups
+            .flat_map(|group| items(group, "versions").map(|version| (text(group, "name"), text(version, "version")))),
+    )
+    .collect()
 }
 
-fn resource_list(list: &Value, group: &str, version: &str) -> Vec<ResourceRef> {
+/// Reads an APIResourceList.
+pub fn resource_list(list: &Value, group: &str, version: &str) -> Vec<ResourceRef> {
     let names: Vec<String> = items(list, "resources").map(|resource| text(resource, "name")).collect();
     let whole = items(list, "resources").filter(|resource| !text(resource, "name").contains('/'));
     let read = whole.map(|resource| {

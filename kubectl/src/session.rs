@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::error::{Error, Result, fail};
 use crate::flags::Flags;
 use crate::kubeconfigs;
-use crate::resources::Resources;
+use crate::resources::{self, Resources};
 
 /// JSON, plainly.
 pub const JSON: &str = "application/json";
@@ -67,7 +67,30 @@ impl Session {
 
     /// What the server serves; asked for once.
     pub async fn resources(&self) -> Result<&Resources> {
-        self.resources.get_or_try_init(|| Resources::discover(self)).await
+        self.resources.get_or_try_init(|| self.discover()).await
+    }
+
+    /// Asks for the aggregated discovery and, where a server does not know it, for the older documents.
+    async fn discover(&self) -> Result<Resources> {
+        let mut all = Vec::new();
+        for path in ["/api", "/apis"] {
+            let document = self.json(Method::GET, path, resources::AGGREGATED, None).await?;
+            if document["kind"] == "APIGroupDiscoveryList" {
+                resources::aggregated(&document, &mut all);
+                continue;
+            }
+            for (group, version) in resources::group_versions(&document) {
+                let path =
+                    if group.is_empty() { format!("/api/{version}") } else { format!("/apis/{group}/{version}") };
+                all.extend(resources::resource_list(&self.get(&path).await?, &group, &version));
+            }
+        }
+        Ok(Resources { all })
+    }
+
+    /// How many different warnings the server sent.
+    pub fn warnings(&self) -> usize {
+        self.warned.borrow().len()
     }
 
     /// The namespace in question.
@@ -119,6 +142,17 @@ impl Session {
         self.warn(&answer);
         check(answer.status(), answer.body()).map_err(Error::from)?;
         Ok(answer)
+    }
+
+    /// `--raw` of the commands that send a file: sends it as it is; the answer's text.
+    pub async fn send_file(&self, method: Method, path: &str, usage: impl Fn(&str) -> Error) -> Result<String> {
+        let [file] = self.flags.list("filename") else {
+            return Err(usage("--raw can only use a single local file or stdin"));
+        };
+        let text =
+            if file == "-" { std::io::read_to_string(std::io::stdin())? } else { std::fs::read_to_string(file)? };
+        let answer = self.send(method, path, "*/*", Some((JSON, text.into()))).await?;
+        Ok(String::from_utf8_lossy(answer.body()).into_owned())
     }
 
     /// The future within `--request-timeout`.

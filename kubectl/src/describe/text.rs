@@ -53,7 +53,7 @@ impl Out {
     pub fn annotations(&mut self, indent: &str, annotations: Option<&Map<String, Value>>) {
         let mut lines = Vec::new();
         for (key, value) in annotations.into_iter().flatten() {
-            if key == crate::cmd::apply::LAST_APPLIED {
+            if key == crate::applied::LAST_APPLIED {
                 continue;
             }
             let value = go(value);

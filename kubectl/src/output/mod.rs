@@ -1,6 +1,7 @@
 //! What `-o` makes of objects (cli-runtime, pkg/genericclioptions/print_flags.go and pkg/printers).
 
 pub mod columns;
+pub mod sort;
 pub mod tab;
 pub mod table;
 
