@@ -9,7 +9,7 @@ use futures::stream::BoxStream;
 pub type Revision = u64;
 
 /// One key at one revision.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct KeyValue {
     /// The key.
     pub key: Bytes,
@@ -62,6 +62,9 @@ pub struct Page {
 pub struct Compare {
     /// The key.
     pub key: Bytes,
+    /// First key after the range; `None` = just `key`. Of a range, every key must satisfy the condition; a range without
+    /// keys is judged as a missing key is.
+    pub end: Option<Bytes>,
     /// What of it.
     pub target: Target,
     /// How the actual value must stand to the target.
@@ -110,6 +113,16 @@ pub enum Op {
         /// The lease that it lives by; 0 = none.
         lease: i64,
     },
+    /// Writes a key that must exist ([`Error::NoKey`] otherwise), keeping part of what stands there: etcd's `ignore_value`
+    /// and `ignore_lease`. Answered as a put.
+    Update {
+        /// The key.
+        key: Bytes,
+        /// Its new value; `None` = as it is.
+        value: Option<Bytes>,
+        /// The lease that it lives by; `None` = as it is.
+        lease: Option<i64>,
+    },
     /// Deletes the keys of a range.
     Delete {
         /// First key.
@@ -117,6 +130,8 @@ pub enum Op {
         /// First key after the range; `None` = just `key`.
         end: Option<Bytes>,
     },
+    /// A transaction within. All compares, of every depth, look at what was before the outermost transaction.
+    Txn(Txn),
 }
 
 /// If all compares hold, `then`, else `otherwise`; atomic, one revision.
@@ -146,10 +161,12 @@ pub struct TxnReply {
 pub enum OpReply {
     /// To [`Op::Range`].
     Range(Page),
-    /// To [`Op::Put`]: what stood there before.
+    /// To [`Op::Put`] and [`Op::Update`]: what stood there before.
     Put(Option<KeyValue>),
     /// To [`Op::Delete`]: what was deleted.
     Delete(Vec<KeyValue>),
+    /// To [`Op::Txn`].
+    Txn(TxnReply),
 }
 
 /// What happened to a key.
@@ -208,12 +225,24 @@ pub enum Error {
     /// Empty key.
     #[error("key is not provided")]
     EmptyKey,
-    /// Too many steps, or too many bytes.
+    /// A key that must exist does not.
+    #[error("key not found")]
+    NoKey,
+    /// Too many compares or steps.
+    #[error("too many operations in txn request")]
+    TooManyOps,
+    /// Too many bytes.
     #[error("request is too large")]
     TooLarge,
     /// The lease does not exist.
     #[error("requested lease not found")]
     NoLease,
+    /// The lease's ID is taken.
+    #[error("lease already exists")]
+    LeaseExists,
+    /// The lease would live for centuries.
+    #[error("too large lease TTL")]
+    TtlTooLarge,
     /// No space: only reads, deletes and compactions go through.
     #[error("mvcc: database space exceeded")]
     NoSpace,
@@ -223,6 +252,9 @@ pub enum Error {
     /// The disk or the data are damaged.
     #[error("corrupt: {0}")]
     Corrupt(String),
+    /// Members were found to differ (alarm CORRUPT): nothing is answered until an operator has looked.
+    #[error("corrupt cluster")]
+    CorruptCluster,
 }
 
 /// A store. All methods are linearizable unless said otherwise; a write is durable when it is answered.

@@ -9,9 +9,12 @@
 //! | module | what it is |
 //! |---|---|
 //! | `kv` | the contract |
-//! | `store` | opens a directory and answers the contract |
+//! | `store` | opens a directory and answers the contract; leases, alarms and hashes beside it |
 //! | `writer` | the thread that logs, applies and announces, in groups |
-//! | `request` | requests as bytes, and what makes one acceptable |
+//! | `check` | what makes a transaction acceptable |
+//! | `request` | requests as bytes |
+//! | `lessor` | when leases expire |
+//! | `quota` | how much a store may hold |
 //! | `log` | entries in checksummed files; recovery; tears told from damage |
 //! | `state` | keys with history: a deterministic function of the log |
 //! | `snapshot` | the state as a file, so that old log files can go |
@@ -25,11 +28,14 @@
 //! | [`testing`] | the suite for every implementation of the contract |
 //! | [`disk`] | what is asked of a file system; the real one, and one that fails by seed |
 
+mod check;
 pub mod disk;
 mod kv;
+mod lessor;
 mod log;
 mod marks;
 mod options;
+mod quota;
 pub mod raft;
 mod random;
 pub mod remote;
@@ -49,4 +55,5 @@ pub use kv::{
     TxnReply, WatchOptions, prefix_end,
 };
 pub use options::{OpenError, Options};
-pub use store::Store;
+pub use state::HashKv;
+pub use store::{LeaseInfo, Store};

@@ -18,6 +18,9 @@ pub struct Options {
     pub max_request_bytes: usize,
     /// Most compares, and most steps in a branch, of a transaction (etcd's `--max-txn-ops`).
     pub max_txn_ops: usize,
+    /// Bytes that keys and values may take with their history (etcd's `--quota-backend-bytes`; 0: the default, 2 GiB or two
+    /// fifths of the memory that the process may use, whichever is less).
+    pub quota_bytes: u64,
     /// A log file is closed, and the next one begun, at this size.
     pub segment_bytes: u64,
     /// Compaction trims the log once it is longer than this and than four times the live state.
@@ -39,6 +42,7 @@ impl Options {
             disk: Arc::new(RealDisk),
             max_request_bytes: 3 << 19,
             max_txn_ops: 128,
+            quota_bytes: 0,
             segment_bytes: 64 << 20,
             trim_bytes: 64 << 20,
             progress_interval: Duration::from_secs(5),

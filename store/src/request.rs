@@ -1,101 +1,90 @@
-//! Requests as the log stores them, and what makes one acceptable at all.
+//! Requests as the log stores them.
 //!
 //! A request is encoded once, in the caller's task; the log writes those bytes, and the state keeps its keys and values
 //! as parts of the same bytes. So one put costs one allocation for key, value and envelope, and nothing that the caller
 //! holds (a request body, say) is kept alive. A transaction of several puts gives each its own copy instead: otherwise
 //! one surviving key would hold the values of all.
 
-use std::collections::HashSet;
-
 use bytes::Bytes;
 use prost::Message;
 use proto::log;
 
-use crate::kv::{Compare, Error, Op, Order, Range, Revision, Target, Txn};
-use crate::span::Span;
+use crate::kv::{Compare, Op, Order, Range, Revision, Target, Txn};
 
 /// What an entry asks for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Request {
     Txn(Txn),
     Compact(Revision),
-}
-
-/// Checks what can be known before the state is: sizes, keys, and that no key is written twice.
-///
-/// etcd: server/etcdserver/api/v3rpc/key.go, checkTxnRequest and checkIntervals.
-pub(crate) fn check(txn: &Txn, max_ops: usize) -> Result<(), Error> {
-    if [txn.when.len(), txn.then.len(), txn.otherwise.len()].iter().any(|length| *length > max_ops) {
-        return Err(Error::TooLarge);
-    }
-    if txn.when.iter().any(|compare| compare.key.is_empty()) {
-        return Err(Error::EmptyKey);
-    }
-    [&txn.then, &txn.otherwise].into_iter().try_for_each(|ops| check_branch(ops))
-}
-
-fn check_branch(ops: &[Op]) -> Result<(), Error> {
-    let empty = ops.iter().any(|op| match op {
-        Op::Range(Range { key, .. }) | Op::Put { key, .. } | Op::Delete { key, .. } => key.is_empty(),
-    });
-    if empty {
-        return Err(Error::EmptyKey);
-    }
-    if ops.len() < 2 {
-        return Ok(());
-    }
-    let deleted: Vec<Span> = ops
-        .iter()
-        .filter_map(|op| if let Op::Delete { key, end } = op { Some(Span::of(key, end.as_ref())) } else { None })
-        .collect();
-    let mut written = HashSet::new();
-    for op in ops {
-        if let Op::Put { key, .. } = op
-            && (!written.insert(key) || deleted.iter().any(|span| span.contains(key)))
-        {
-            return Err(Error::DuplicateKey);
-        }
-    }
-    Ok(())
+    LeaseGrant(log::LeaseGrant),
+    LeaseRevoke(log::LeaseRevoke),
+    Alarm(log::AlarmChange),
 }
 
 /// Whether no branch writes: such a transaction needs no entry.
 pub(crate) fn reads_only(txn: &Txn) -> bool {
-    txn.then.iter().chain(&txn.otherwise).all(|op| matches!(op, Op::Range(_)))
+    txn.then.iter().chain(&txn.otherwise).all(|op| match op {
+        Op::Range(_) => true,
+        Op::Txn(inner) => reads_only(inner),
+        Op::Put { .. } | Op::Update { .. } | Op::Delete { .. } => false,
+    })
 }
 
 /// The bytes of a transaction.
 pub(crate) fn encode_txn(txn: &Txn) -> Bytes {
-    let body = log::request::Body::Txn(log::Txn {
-        when: txn.when.iter().map(compare_to_log).collect(),
-        then: txn.then.iter().map(op_to_log).collect(),
-        otherwise: txn.otherwise.iter().map(op_to_log).collect(),
-    });
-    log::Request { body: Some(body) }.encode_to_vec().into()
+    encode(log::request::Body::Txn(txn_to_log(txn)))
 }
 
 /// The bytes of a compaction.
 pub(crate) fn encode_compaction(revision: Revision) -> Bytes {
-    let body = log::request::Body::Compaction(log::Compaction { revision });
+    encode(log::request::Body::Compaction(log::Compaction { revision }))
+}
+
+/// The bytes of a request that the log has a message for.
+pub(crate) fn encode(body: log::request::Body) -> Bytes {
     log::Request { body: Some(body) }.encode_to_vec().into()
 }
 
 /// Reads a request back; `None` for one without a body (an entry that only begins a term).
 pub(crate) fn decode(bytes: Bytes) -> Result<Option<Request>, String> {
+    use log::request::Body;
     let request = log::Request::decode(bytes).map_err(|error| format!("the request cannot be decoded: {error}"))?;
     Ok(match request.body {
         None => None,
-        Some(log::request::Body::Compaction(compaction)) => Some(Request::Compact(compaction.revision)),
-        Some(log::request::Body::Txn(txn)) => {
-            let puts = txn.then.iter().chain(&txn.otherwise).filter(|op| matches!(op.op, Some(log::op::Op::Put(_))));
-            let own = puts.count() > 1;
-            let ops = |ops: Vec<log::Op>| ops.into_iter().map(|op| op_from_log(op, own)).collect::<Result<_, _>>();
-            Some(Request::Txn(Txn {
-                when: txn.when.into_iter().map(compare_from_log).collect::<Result<_, _>>()?,
-                then: ops(txn.then)?,
-                otherwise: ops(txn.otherwise)?,
-            }))
+        Some(Body::Compaction(compaction)) => Some(Request::Compact(compaction.revision)),
+        Some(Body::LeaseGrant(grant)) => Some(Request::LeaseGrant(grant)),
+        Some(Body::LeaseRevoke(revoke)) => Some(Request::LeaseRevoke(revoke)),
+        Some(Body::Alarm(change)) => Some(Request::Alarm(change)),
+        Some(Body::Txn(txn)) => {
+            let own = puts(&txn) > 1;
+            Some(Request::Txn(txn_from_log(txn, own)?))
         }
+    })
+}
+
+fn puts(txn: &log::Txn) -> usize {
+    let count = |op: &log::Op| match &op.op {
+        Some(log::op::Op::Put(_) | log::op::Op::Update(_)) => 1,
+        Some(log::op::Op::Txn(inner)) => puts(inner),
+        _ => 0,
+    };
+    txn.then.iter().chain(&txn.otherwise).map(count).sum()
+}
+
+fn txn_to_log(txn: &Txn) -> log::Txn {
+    log::Txn {
+        when: txn.when.iter().map(compare_to_log).collect(),
+        then: txn.then.iter().map(op_to_log).collect(),
+        otherwise: txn.otherwise.iter().map(op_to_log).collect(),
+    }
+}
+
+fn txn_from_log(txn: log::Txn, own: bool) -> Result<Txn, String> {
+    let ops = |ops: Vec<log::Op>| ops.into_iter().map(|op| op_from_log(op, own)).collect::<Result<_, _>>();
+    Ok(Txn {
+        when: txn.when.into_iter().map(compare_from_log).collect::<Result<_, _>>()?,
+        then: ops(txn.then)?,
+        otherwise: ops(txn.otherwise)?,
     })
 }
 
@@ -114,7 +103,7 @@ fn compare_to_log(compare: &Compare) -> log::Compare {
         Order::Greater => log::Order::Greater,
         Order::Less => log::Order::Less,
     };
-    log::Compare { key: compare.key.clone(), order: order.into(), target: Some(target) }
+    log::Compare { key: compare.key.clone(), end: compare.end.clone(), order: order.into(), target: Some(target) }
 }
 
 fn compare_from_log(compare: log::Compare) -> Result<Compare, String> {
@@ -133,7 +122,7 @@ fn compare_from_log(compare: log::Compare) -> Result<Compare, String> {
         Some(T::Lease(lease)) => Target::Lease(lease),
         None => return Err("a compare has no target that this program knows".into()),
     };
-    Ok(Compare { key: compare.key, target, order })
+    Ok(Compare { key: compare.key, end: compare.end, target, order })
 }
 
 fn op_to_log(op: &Op) -> log::Op {
@@ -149,7 +138,11 @@ fn op_to_log(op: &Op) -> log::Op {
         Op::Put { key, value, lease } => {
             log::op::Op::Put(log::Put { key: key.clone(), value: value.clone(), lease: *lease })
         }
+        Op::Update { key, value, lease } => {
+            log::op::Op::Update(log::Update { key: key.clone(), value: value.clone(), lease: *lease })
+        }
         Op::Delete { key, end } => log::op::Op::Delete(log::Delete { key: key.clone(), end: end.clone() }),
+        Op::Txn(inner) => log::op::Op::Txn(txn_to_log(inner)),
     };
     log::Op { op: Some(op) }
 }
@@ -167,7 +160,11 @@ fn op_from_log(op: log::Op, own: bool) -> Result<Op, String> {
             serializable: false,
         }),
         Some(log::op::Op::Put(put)) => Op::Put { key: keep(put.key), value: keep(put.value), lease: put.lease },
+        Some(log::op::Op::Update(update)) => {
+            Op::Update { key: keep(update.key), value: update.value.map(keep), lease: update.lease }
+        }
         Some(log::op::Op::Delete(delete)) => Op::Delete { key: delete.key, end: delete.end },
+        Some(log::op::Op::Txn(inner)) => Op::Txn(txn_from_log(inner, own)?),
         None => return Err("a step is of a kind that this program does not know".into()),
     })
 }

@@ -1,13 +1,15 @@
 //! What the writer, the readers and the watches of one store share.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
+use tokio::sync::{Notify, watch};
 
 use crate::kv::{Error, Revision};
+use crate::lessor::Lessor;
 use crate::marks::Hub;
-use crate::state::State;
+use crate::state::{Outcome, State};
 
 /// See the module's header. Locks are taken in the order state, then hub, and held for microseconds.
 pub(crate) struct Core {
@@ -18,14 +20,61 @@ pub(crate) struct Core {
     /// The last revision whose watches have been marked; what [`crate::Kv::local_revision`] says.
     pub(crate) published: AtomicU64,
     pub(crate) progress_interval: Duration,
+    /// When leases expire, if this process leads. Locked last.
+    pub(crate) lessor: Mutex<Lessor>,
+    /// A lease was granted, or this process leads now.
+    pub(crate) lease_changed: Notify,
+    /// Leases are gone, or this process leads no longer.
+    pub(crate) lease_ended: Notify,
+    /// Compactions up to here have been carried out.
+    pub(crate) swept: watch::Sender<Revision>,
+    started: Instant,
     closed: AtomicBool,
 }
 
 impl Core {
     pub(crate) fn new(state: State, progress_interval: Duration) -> Self {
         let published = AtomicU64::new(state.revision());
-        let closed = AtomicBool::new(false);
-        Self { state: RwLock::new(state), hub: Hub::default(), published, progress_interval, closed }
+        Self {
+            swept: watch::Sender::new(state.swept()),
+            state: RwLock::new(state),
+            hub: Hub::default(),
+            published,
+            progress_interval,
+            lessor: Mutex::default(),
+            lease_changed: Notify::new(),
+            lease_ended: Notify::new(),
+            started: Instant::now(),
+            closed: AtomicBool::new(false),
+        }
+    }
+
+    /// The monotonic clock that leases go by.
+    pub(crate) fn now(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// This process leads in `term`: from now on it judges leases, each with its full time again. The state must be that
+    /// of the beginning of the term.
+    pub(crate) fn lead(&self, term: u64) {
+        let state = self.state.read();
+        self.lessor.lock().promote(self.now(), term, state.leases().iter());
+        self.lease_changed.notify_one();
+    }
+
+    /// What an applied entry means for the leases' clockwork.
+    pub(crate) fn heed(&self, outcome: &Result<Outcome, Error>) {
+        match outcome {
+            Ok(Outcome::LeaseGranted { id, ttl }) => {
+                self.lessor.lock().granted(self.now(), *id, *ttl);
+                self.lease_changed.notify_one();
+            }
+            Ok(Outcome::LeaseRevoked { id }) => {
+                self.lessor.lock().revoked(*id);
+                self.lease_ended.notify_waiters();
+            }
+            _ => {}
+        }
     }
 
     /// The last revision that is applied and announced.
@@ -37,6 +86,10 @@ impl Core {
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.hub.wake_all();
+        self.lease_changed.notify_one();
+        self.lease_ended.notify_waiters();
+        // Who waits for a compaction sees that there is none to come.
+        self.swept.send_modify(|_| {});
     }
 
     /// An error once the store is closed.

@@ -1,17 +1,15 @@
 //! Keeps the log from growing for ever: a file with the whole state as of one entry, after which the log files before that
 //! entry can go.
 //!
-//! A snapshot is taken where compaction has been, because then it holds one version per key and nothing before it can be
-//! asked for. Worked example, entries 1-900, compaction at revision 500 (made by entry 510) by entry 900:
+//! A snapshot is the state right after its entry, history above the compact revision included. Worked example, entries
+//! 1-900, the state at entry 850 saved when the log had grown long enough:
 //! ```text
-//! snapshot-…510   the state right after entry 510: revision 500, every key as a read at 500 sees it
-//! log-…400        entries 400-799: kept, for 511-799
-//! log-…800        entries 800-900 …
+//! snapshot-…850   the state right after entry 850: its leases, every key at the compact revision, every change since
+//! log-…800        entries 800-900: kept, for 851-900
 //! ```
-//! A start loads the snapshot and applies 511-900 again, compaction included: it arrives at the same state, with the same
-//! history above 500, as one that never stopped.
+//! A start loads the snapshot and applies 851-900 again: it arrives at the same state as one that never stopped.
 //!
-//! It is written by a thread of its own, in portions, while the store works on; [`State::pin`] keeps what it reads from
+//! It is written by a thread of its own, in portions, while the store works on; [`State::begin_save`] keeps what it reads from
 //! being swept. It counts only from the moment when it is complete, durable and renamed into place; only then log files
 //! go. Its file has the log's frames: the first holds the head, each further one some items, the last one nothing.
 
@@ -23,12 +21,11 @@ use prost::Message;
 use proto::log::{Item, SnapshotHead};
 
 use crate::disk::{Disk, DiskFile};
-use crate::kv::KeyValue;
 use crate::log::frame::{FileHeader, FileKind, FrameBuilder, HEADER, file_header};
 use crate::log::reader::{Found, Reader};
 use crate::options::OpenError;
 use crate::shared::Core;
-use crate::state::State;
+use crate::state::{SavePoint, State};
 
 /// Keys read while the state is locked.
 const PORTION: usize = 512;
@@ -59,9 +56,10 @@ pub(crate) fn load(disk: &dyn Disk, dir: &Path) -> Result<(State, SnapshotHead),
                 .map_err(|what| reader.damaged(format!("the snapshot cannot be decoded: {what}"), None))?,
         }
     }
-    let Some(Loading { state, head }) = loading.filter(|loading| loading.head.index == index) else {
+    let Some(Loading { mut state, head }) = loading.filter(|loading| loading.head.index == index) else {
         return Err(reader.damaged("the snapshot has no head, or that of another".into(), None));
     };
+    state.end_load();
     // Left over from a run that was stopped between renaming the new one and removing the old one.
     for older in indices {
         let path = path_of(dir, older);
@@ -85,7 +83,7 @@ fn take_frame(loading: &mut Option<Loading>, count: u32, payload: &mut Bytes) ->
             }
             Some(loading) => {
                 let item = Item::decode(bytes).map_err(|error| error.to_string())?;
-                loading.state.load(loading.head.index, from_item(item));
+                loading.state.load(item);
             }
         }
     }
@@ -100,7 +98,7 @@ fn list(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<u64>> {
     Ok(indices)
 }
 
-/// Writes the state that `head` describes, and makes it the store's snapshot. The caller has pinned its revision.
+/// Writes the state that `head` (of [`State::begin_save`]) describes, and makes it the store's snapshot.
 pub(crate) fn write(core: &Core, disk: &dyn Disk, dir: &Path, head: &SnapshotHead) -> io::Result<()> {
     let path = path_of(dir, head.index);
     let temporary = path.with_extension("tmp");
@@ -112,21 +110,18 @@ pub(crate) fn write(core: &Core, disk: &dyn Disk, dir: &Path, head: &SnapshotHea
         frame: FrameBuilder::default(),
     };
     output.file.write_at(0, &file_header(FileKind::Snapshot, FileHeader::default()))?;
-    output.write([*head].into_iter())?;
-    let mut resume = None;
-    loop {
+    output.write(std::iter::once(head))?;
+    let mut from = SavePoint::Begin;
+    while !matches!(from, SavePoint::End) {
         core.open().map_err(io::Error::other)?;
-        let mut items = Vec::new();
-        resume = core.state.read().items_at(head.revision, resume.as_ref(), PORTION, &mut items);
+        let items;
+        (items, from) = core.state.read().save(head, from, PORTION);
         // A portion may hold nothing but deleted keys; a frame of nothing is the end.
         if !items.is_empty() {
-            output.write(items.iter().map(|item| to_item(item)))?;
-        }
-        if resume.is_none() {
-            break;
+            output.write(items.iter())?;
         }
     }
-    output.write(std::iter::empty::<Item>())?;
+    output.write(std::iter::empty::<&Item>())?;
     output.file.sync()?;
     disk.rename(&temporary, &path)?;
     disk.sync_dir(dir)?;
@@ -147,37 +142,15 @@ struct Output {
 
 impl Output {
     /// Writes messages as one frame.
-    fn write<M: Message>(&mut self, messages: impl Iterator<Item = M>) -> io::Result<()> {
+    fn write<'a, M: Message + 'a>(&mut self, messages: impl Iterator<Item = &'a M>) -> io::Result<()> {
         self.frame.begin(self.ordinal);
         for message in messages {
-            self.frame.push(&message);
+            self.frame.push(message);
             self.ordinal += 1;
         }
         let (bytes, chain) = self.frame.finish(self.chain);
         self.file.write_at(self.at, bytes)?;
         (self.at, self.chain) = (self.at + bytes.len() as u64, chain);
         Ok(())
-    }
-}
-
-fn to_item(kv: &KeyValue) -> Item {
-    Item {
-        key: kv.key.clone(),
-        value: kv.value.clone(),
-        create_revision: kv.create_revision,
-        mod_revision: kv.mod_revision,
-        version: kv.version,
-        lease: kv.lease,
-    }
-}
-
-fn from_item(item: Item) -> KeyValue {
-    KeyValue {
-        key: item.key,
-        value: item.value,
-        create_revision: item.create_revision,
-        mod_revision: item.mod_revision,
-        version: item.version,
-        lease: item.lease,
     }
 }

@@ -1,5 +1,8 @@
 //! The in-process store: opens the directory, starts the writer, and answers [`Kv`].
 
+mod alarm;
+mod lease;
+
 use std::any::Any;
 use std::sync::Arc;
 
@@ -8,16 +11,20 @@ use futures::stream::BoxStream;
 use proto::log::{Entry, Identity};
 use tokio::sync::{Semaphore, mpsc, oneshot, watch as flag};
 
+use crate::check;
 use crate::kv::{Error, Kv, Page, Range, Revision, Signal, Txn, TxnReply, WatchOptions};
 use crate::log::{self, Log};
 use crate::options::{OpenError, Options};
+use crate::quota;
 use crate::request;
 use crate::shared::{Core, stopped};
 use crate::snapshot;
-use crate::state::{Outcome, State};
+use crate::state::{At, Outcome, State, puts};
 use crate::turn;
 use crate::watch;
 use crate::writer::{Message, Proposal, Trim, Writer};
+
+pub use lease::LeaseInfo;
 
 /// Keys read while the state is locked; between two portions writers, and other tasks, have their turn.
 const PORTION: usize = 1024;
@@ -33,6 +40,7 @@ pub struct Store {
     waiting: Arc<Semaphore>,
     max_request_bytes: usize,
     max_txn_ops: usize,
+    quota_bytes: u64,
     ended: flag::Receiver<bool>,
 }
 
@@ -84,6 +92,7 @@ impl Store {
             thread: None,
         };
         let term = log.hard_state().term + 1;
+        core.lead(term);
         let writer = Writer { core: Arc::clone(&core), log, term, inbox, trim, fatal: options.fatal };
         let thread = std::thread::Builder::new().name("store-log".into());
         let run = move || {
@@ -97,14 +106,32 @@ impl Store {
             let _ = end.send(true);
         };
         thread.spawn(run).map_err(|error| OpenError::io(&options.dir, "start the log's thread", error))?;
-        Ok(Arc::new(Self {
-            core,
+        let store = Arc::new(Self {
+            core: Arc::clone(&core),
             writer: sender,
             waiting: Arc::new(Semaphore::new(WAITING_KIB)),
             max_request_bytes: options.max_request_bytes,
             max_txn_ops: options.max_txn_ops,
+            quota_bytes: if options.quota_bytes == 0 { quota::default_quota() } else { options.quota_bytes },
             ended,
-        }))
+        });
+        tokio::spawn(lease::expire(core, Arc::downgrade(&store)));
+        Ok(store)
+    }
+
+    /// What the store's parts share.
+    pub(crate) fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    /// Bytes that the keys may take with their history.
+    pub fn quota(&self) -> u64 {
+        self.quota_bytes
+    }
+
+    /// Who this member is.
+    pub fn member_id(&self) -> u64 {
+        1
     }
 
     /// Finishes the writes under way and lets go of the directory. Later requests are refused.
@@ -114,7 +141,7 @@ impl Store {
         let _ = self.ended.clone().wait_for(|ended| *ended).await;
     }
 
-    async fn propose(&self, request: bytes::Bytes) -> Result<Outcome, Error> {
+    pub(crate) async fn propose(&self, request: bytes::Bytes) -> Result<Outcome, Error> {
         if request.len() > self.max_request_bytes {
             return Err(Error::TooLarge);
         }
@@ -128,6 +155,7 @@ impl Store {
 
     async fn read(&self, range: Range) -> Result<Page, Error> {
         self.core.open()?;
+        self.core.state.read().alarms().check(false)?;
         if range.key.is_empty() {
             return Err(Error::EmptyKey);
         }
@@ -161,9 +189,11 @@ fn recover(options: &Options) -> Result<(Box<dyn Any + Send>, State, Log), OpenE
     }
     let (mut state, head) = snapshot::load(disk, dir)?;
     let mut apply = |entry: Entry| {
-        if let Some(request) = request::decode(entry.request)? {
+        let at = At { index: entry.index, term: entry.term };
+        match request::decode(entry.request)? {
             // What failed then fails now, and changed nothing both times.
-            let _ = state.apply(entry.index, request);
+            Some(request) => drop(state.apply(at, request)),
+            None => state.skip(at),
         }
         Ok(())
     };
@@ -185,14 +215,18 @@ impl Kv for Store {
 
     fn txn(&self, txn: Txn) -> BoxFuture<'_, Result<TxnReply, Error>> {
         async move {
-            request::check(&txn, self.max_txn_ops)?;
+            check::check(&txn, self.max_txn_ops)?;
             if request::reads_only(&txn) {
                 self.core.open()?;
                 return self.core.state.read().read_txn(&txn);
             }
-            match self.propose(request::encode_txn(&txn)).await? {
+            let request = request::encode_txn(&txn);
+            if puts(&txn) {
+                self.room(request.len()).await?;
+            }
+            match self.propose(request).await? {
                 Outcome::Txn(reply) => Ok(reply),
-                Outcome::Compacted => Err(Error::Corrupt("a transaction was answered as a compaction".into())),
+                other => Err(Error::Corrupt(format!("a transaction was answered with {other:?}"))),
             }
         }
         .boxed()

@@ -21,7 +21,7 @@ use crate::log::{AppendError, Log};
 use crate::request;
 use crate::shared::{Core, stopped};
 use crate::snapshot;
-use crate::state::Outcome;
+use crate::state::{At, Outcome};
 
 /// Most requests in a group.
 const GROUP: usize = 1024;
@@ -117,21 +117,21 @@ impl Writer {
                 }
             }
             sweeping = self.core.state.write().sweep(SWEEP);
+            let swept = self.core.state.read().swept();
+            self.core.swept.send_if_modified(|known| std::mem::replace(known, swept) != swept);
         }
     }
 
-    /// Begins a snapshot if it makes enough of the log superfluous.
+    /// Begins a snapshot if the log has grown long enough.
     fn consider_trim(&mut self) {
         let state = self.core.state.read();
-        let Some(mut head) = state.snapshot_point() else { return };
-        let enough = self.trim.bytes.max(4 * state.live_bytes());
+        let (index, enough) = (state.applied().index, self.trim.bytes.max(4 * state.live_bytes()));
         drop(state);
-        if self.trim.thread.is_some() || self.log.superfluous(head.index) < enough {
+        if self.trim.thread.is_some() || self.log.superfluous(index) < enough {
             return;
         }
         let Some(report) = self.trim.reports.upgrade() else { return };
-        head.term = self.log.term_of(head.index).unwrap_or_default();
-        self.core.state.write().pin(head.revision);
+        let head = self.core.state.write().begin_save();
         let (core, disk, dir) = (Arc::clone(&self.core), Arc::clone(&self.trim.disk), self.trim.dir.clone());
         let work = move || {
             let result = snapshot::write(&core, &*disk, &dir, &head);
@@ -199,14 +199,16 @@ impl Writer {
             let requests: Vec<_> = portion.iter().map(|proposal| request::decode(proposal.request.clone())).collect();
             let mut state = self.core.state.write();
             for request in requests {
+                let at = At { index, term: self.term };
                 outcomes.push(match request {
-                    Ok(Some(request)) => state.apply(index, request),
+                    Ok(Some(request)) => state.apply(at, request),
                     Ok(None) => Err(stopped()),
                     Err(what) => Err(Error::Corrupt(what)),
                 });
                 index += 1;
             }
         }
+        outcomes.iter().for_each(|outcome| self.core.heed(outcome));
         self.publish(before);
         let compacted = outcomes.iter().any(|outcome| matches!(outcome, Ok(Outcome::Compacted)));
         for (proposal, outcome) in group.into_iter().zip(outcomes) {

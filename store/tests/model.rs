@@ -83,6 +83,7 @@ impl Model {
                     }
                     OpReply::Delete(gone)
                 }
+                Op::Update { .. } | Op::Txn(_) => unreachable!("the generator makes none"),
             });
         }
         if now > self.revision() {
@@ -166,6 +167,7 @@ fn op() -> impl Strategy<Value = Op> {
 fn step() -> impl Strategy<Value = Step> {
     let compare = (key(), 0..30u64, any::<bool>()).prop_map(|(key, revision, equal)| Compare {
         key,
+        end: None,
         target: Target::ModRevision(revision),
         order: if equal { Order::Equal } else { Order::Less },
     });

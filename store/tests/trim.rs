@@ -62,6 +62,10 @@ async fn a_trimmed_store_opens_as_it_was() {
     let store = Store::open(options(&disk), &base::Context::new()).unwrap();
     fill(&store, &disk, 20).await;
     let compacted = store.revision().await.unwrap();
+    let (lease, _) = store.lease_grant(0, 600).await.unwrap();
+    let leased = store::Op::Put { key: "leased".into(), value: "".into(), lease };
+    store.txn(store::Txn { then: vec![leased], ..Default::default() }).await.unwrap();
+    let compacted = compacted + 1;
     // Compacts at a deletion, which a watch may begin with.
     put(&*store, "gone", "1").await.unwrap();
     delete(&*store, "gone").await.unwrap();
@@ -70,12 +74,16 @@ async fn a_trimmed_store_opens_as_it_was() {
         put(&*store, "k1", at.to_string()).await.unwrap();
     }
     let before = all_of(&store, compacted + 2).await;
+    let hash = store.hash_kv(0).await.unwrap();
     store.close().await;
     assert_eq!(names(&disk, "snapshot-").len(), 1);
     assert_eq!(names(&disk, "log-").iter().filter(|name| name.ends_with("0001")).count(), 0, "the first file is gone");
     for _ in 0..2 {
         let store = Store::open(options(&disk), &base::Context::new()).unwrap();
         assert_eq!(all_of(&store, compacted + 2).await, before);
+        assert_eq!(store.hash_kv(0).await.unwrap(), hash);
+        let info = store.lease_info(lease).await.unwrap();
+        assert_eq!((info.granted, info.keys.as_slice()), (600, ["leased".into()].as_slice()));
         store.close().await;
     }
 }

@@ -14,7 +14,15 @@ pub(super) fn from_store(error: Error) -> Status {
         Error::TooLarge => Status::too_large(format!("etcdserver: {error}")),
         Error::Unavailable(_) => Status::service_unavailable(error.to_string()),
         Error::NoSpace => Status::internal(format_args!("etcdserver: {error}")),
-        Error::DuplicateKey | Error::EmptyKey | Error::NoLease | Error::Corrupt(_) => Status::internal(error),
+        Error::DuplicateKey
+        | Error::EmptyKey
+        | Error::NoKey
+        | Error::TooManyOps
+        | Error::NoLease
+        | Error::LeaseExists
+        | Error::TtlTooLarge
+        | Error::Corrupt(_)
+        | Error::CorruptCluster => Status::internal(error),
     }
 }
 

@@ -86,7 +86,8 @@ impl Storage {
     }
 
     async fn write(&self, cache: &Cache, key: &Bytes, expected: Revision, op: Op) -> Result<TxnReply, Status> {
-        let unchanged = Compare { key: key.clone(), target: Target::ModRevision(expected), order: Order::Equal };
+        let unchanged =
+            Compare { key: key.clone(), end: None, target: Target::ModRevision(expected), order: Order::Equal };
         let present = Op::Range(Range { key: key.clone(), ..Range::default() });
         let txn = Txn { when: vec![unchanged], then: vec![op], otherwise: vec![present] };
         let reply = self.shared.kv.txn(txn).await.map_err(errors::from_store)?;

@@ -51,7 +51,8 @@ impl FileKind {
     fn version(self) -> u32 {
         match self {
             Self::Log => 2,
-            Self::Snapshot => 1,
+            // 1 held the keys of the compact revision and nothing since.
+            Self::Snapshot => 2,
         }
     }
 }

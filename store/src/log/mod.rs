@@ -99,6 +99,7 @@ impl Log {
     }
 
     /// The term of an entry, or of the one before the first; `None` for what is not known (any more, or yet).
+    #[allow(dead_code)] // raft will ask
     pub(crate) fn term_of(&self, index: u64) -> Option<u64> {
         self.index.term(index)
     }

@@ -92,7 +92,7 @@ impl Keys {
             target: target.into(),
             key: self.there(&compare.key),
             target_union: Some(union),
-            range_end: Bytes::new(),
+            range_end: self.end(compare.end.as_ref()),
         }
     }
 
@@ -112,6 +112,15 @@ impl Keys {
                 range_end: self.end(end.as_ref()),
                 prev_kv: true,
             }),
+            Op::Update { key, value, lease } => Request::RequestPut(pb::PutRequest {
+                key: self.there(key),
+                value: value.clone().unwrap_or_default(),
+                lease: lease.unwrap_or(0),
+                prev_kv: true,
+                ignore_value: value.is_none(),
+                ignore_lease: lease.is_none(),
+            }),
+            Op::Txn(inner) => Request::RequestTxn(self.txn(inner)),
         };
         pb::RequestOp { request: Some(request) }
     }
@@ -126,7 +135,8 @@ impl Keys {
             Some(Response::ResponseDeleteRange(delete)) => {
                 Ok(OpReply::Delete(delete.prev_kvs.iter().map(|kv| self.kv(kv)).collect()))
             }
-            Some(Response::ResponseTxn(_)) | None => Err(Error::Corrupt("the store answered another question".into())),
+            Some(Response::ResponseTxn(inner)) => self.reply(inner).map(OpReply::Txn),
+            None => Err(Error::Corrupt("the store answered another question".into())),
         });
         Ok(TxnReply {
             succeeded: response.succeeded,

@@ -22,10 +22,13 @@ const REFUSALS: &[(&str, Error)] = &[
     ("required revision is a future revision", Error::Future(0)),
     ("duplicate key given in txn request", Error::DuplicateKey),
     ("key is not provided", Error::EmptyKey),
-    ("too many operations in txn request", Error::TooLarge),
+    ("too many operations in txn request", Error::TooManyOps),
     ("request is too large", Error::TooLarge),
     ("larger than max", Error::TooLarge),
+    ("etcdserver: key not found", Error::NoKey),
     ("requested lease not found", Error::NoLease),
+    ("lease already exists", Error::LeaseExists),
+    ("too large lease TTL", Error::TtlTooLarge),
     ("database space exceeded", Error::NoSpace),
 ];
 
@@ -83,7 +86,7 @@ mod tests {
             (Code::OutOfRange, "etcdserver: mvcc: required revision is a future revision", refused(Error::Future(0))),
             (Code::InvalidArgument, "etcdserver: duplicate key given in txn request", refused(Error::DuplicateKey)),
             (Code::InvalidArgument, "etcdserver: key is not provided", refused(Error::EmptyKey)),
-            (Code::InvalidArgument, "etcdserver: too many operations in txn request", refused(Error::TooLarge)),
+            (Code::InvalidArgument, "etcdserver: too many operations in txn request", refused(Error::TooManyOps)),
             (Code::ResourceExhausted, "grpc: received message larger than max (4 vs. 2)", refused(Error::TooLarge)),
             (Code::NotFound, "etcdserver: requested lease not found", refused(Error::NoLease)),
             (Code::ResourceExhausted, "etcdserver: mvcc: database space exceeded", refused(Error::NoSpace)),

@@ -1,11 +1,10 @@
-//! How an entry changes the state. etcd: server/etcdserver/txn/txn.go and server/storage/mvcc/kvstore_txn.go.
+//! How an entry changes the state. etcd: server/etcdserver/txn/txn.go and server/etcdserver/apply/apply.go.
 
-use std::collections::btree_map::Entry;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use proto::log::{AlarmChange, LeaseRevoke};
 
-use super::{Change, State, Versions};
+use super::{At, Change, State};
 use crate::kv::{Compare, Error, KeyValue, Op, OpReply, Order, Revision, Target, Txn, TxnReply};
 use crate::request::Request;
 use crate::span::Span;
@@ -15,139 +14,213 @@ use crate::span::Span;
 pub(crate) enum Outcome {
     Txn(TxnReply),
     Compacted,
+    /// The lease lives now, for so many seconds unless kept alive.
+    LeaseGranted {
+        id: i64,
+        ttl: i64,
+    },
+    /// The lease and its keys are gone.
+    LeaseRevoked {
+        id: i64,
+    },
+    /// An expiry that came too late: see `LeaseRevoke.expired_in_term`.
+    Void,
+    /// The alarms that are on now.
+    Alarms(Vec<AlarmChange>),
+}
+
+/// Which branches a transaction takes, depth first in the order of the steps.
+type Path<'a> = std::slice::Iter<'a, bool>;
+
+/// Where a transaction stands: `now` is what its reads see, `next` what its writes make; `first` counts its changes.
+pub(super) struct Progress {
+    pub(super) now: Revision,
+    next: Revision,
+    first: usize,
 }
 
 impl State {
-    /// Applies the request of entry number `entry`. A request that fails changes nothing.
-    pub(crate) fn apply(&mut self, entry: u64, request: Request) -> Result<Outcome, Error> {
+    /// Applies the request of the entry at `at`. A request that fails changes nothing.
+    pub(crate) fn apply(&mut self, at: At, request: Request) -> Result<Outcome, Error> {
+        self.skip(at);
+        self.admit(&request)?;
         match request {
-            Request::Txn(txn) => self.txn(entry, txn).map(Outcome::Txn),
-            Request::Compact(upto) => self.compact(entry, upto).map(|()| Outcome::Compacted),
+            Request::Txn(txn) => self.txn(txn).map(Outcome::Txn),
+            Request::Compact(upto) => self.compact(upto).map(|()| Outcome::Compacted),
+            Request::LeaseGrant(grant) => self.leases.grant(grant.id, grant.ttl),
+            Request::LeaseRevoke(revoke) => self.revoke(at, &revoke),
+            Request::Alarm(change) => Ok(Outcome::Alarms(self.alarms.change(change))),
         }
     }
 
-    fn txn(&mut self, entry: u64, txn: Txn) -> Result<TxnReply, Error> {
-        let succeeded = txn.when.iter().all(|compare| self.holds(compare));
+    /// The entry at `at` has been dealt with; one without a request is by this alone.
+    pub(crate) fn skip(&mut self, at: At) {
+        self.applied = at;
+    }
+
+    /// What the alarms that are on let through.
+    fn admit(&self, request: &Request) -> Result<(), Error> {
+        if self.alarms.is_empty() {
+            return Ok(());
+        }
+        let grows = match request {
+            Request::Txn(txn) => puts(txn),
+            Request::LeaseGrant(_) => true,
+            Request::Compact(_) | Request::LeaseRevoke(_) => false,
+            Request::Alarm(_) => return Ok(()),
+        };
+        self.alarms.check(grows)
+    }
+
+    fn txn(&mut self, txn: Txn) -> Result<TxnReply, Error> {
+        let mut path = Vec::new();
+        self.decide(&txn, &mut path)?;
+        let mut progress = self.begin();
+        let reply = self.run(txn, &mut path.iter(), &mut progress)?;
+        self.revision = progress.now;
+        Ok(TxnReply { revision: progress.now, ..reply })
+    }
+
+    pub(super) fn begin(&self) -> Progress {
+        Progress { now: self.revision, next: self.revision + 1, first: self.history.len() }
+    }
+
+    fn run(&mut self, txn: Txn, path: &mut Path<'_>, progress: &mut Progress) -> Result<TxnReply, Error> {
+        let succeeded = path.next().is_some_and(|taken| *taken);
         let ops = if succeeded { txn.then } else { txn.otherwise };
-        self.check_steps(&ops)?;
-        let next = self.revision + 1;
-        let mut now = self.revision;
         let mut replies = Vec::with_capacity(ops.len());
         for op in ops {
             replies.push(match op {
-                Op::Range(range) => OpReply::Range(self.page(&range, now)?),
+                Op::Range(range) => OpReply::Range(self.page(&range, progress.now)?),
                 Op::Put { key, value, lease } => {
-                    now = next;
-                    OpReply::Put(self.put(entry, next, key, value, lease))
+                    OpReply::Put(self.put(progress, KeyValue { key, value, lease, ..KeyValue::default() }))
                 }
-                Op::Delete { key, end } => {
-                    let deleted = self.delete(entry, next, &Span::of(&key, end.as_ref()));
-                    if !deleted.is_empty() {
-                        now = next;
-                    }
-                    OpReply::Delete(deleted)
+                Op::Update { key, value, lease } => {
+                    let Some(old) = self.current(&key) else { return Err(Error::NoKey) };
+                    let value = value.unwrap_or_else(|| old.value.clone());
+                    let lease = lease.unwrap_or(old.lease);
+                    OpReply::Put(self.put(progress, KeyValue { key, value, lease, ..KeyValue::default() }))
                 }
+                Op::Delete { key, end } => OpReply::Delete(self.delete(progress, &Span::of(&key, end.as_ref()))),
+                Op::Txn(inner) => OpReply::Txn(self.run(inner, path, progress)?),
             });
         }
-        self.revision = now;
-        Ok(TxnReply { succeeded, revision: now, replies })
+        Ok(TxnReply { succeeded, revision: progress.now, replies })
     }
 
     /// Runs a transaction that only reads.
     pub(crate) fn read_txn(&self, txn: &Txn) -> Result<TxnReply, Error> {
-        let succeeded = txn.when.iter().all(|compare| self.holds(compare));
+        self.alarms.check(false)?;
+        let mut path = Vec::new();
+        self.decide(txn, &mut path)?;
+        self.read_branch(txn, &mut path.iter())
+    }
+
+    fn read_branch(&self, txn: &Txn, path: &mut Path<'_>) -> Result<TxnReply, Error> {
+        let succeeded = path.next().is_some_and(|taken| *taken);
         let ops = if succeeded { &txn.then } else { &txn.otherwise };
-        self.check_steps(ops)?;
         let mut replies = Vec::with_capacity(ops.len());
         for op in ops {
-            if let Op::Range(range) = op {
-                replies.push(OpReply::Range(self.page(range, self.revision)?));
+            match op {
+                Op::Range(range) => replies.push(OpReply::Range(self.page(range, self.revision)?)),
+                Op::Txn(inner) => replies.push(OpReply::Txn(self.read_branch(inner, path)?)),
+                Op::Put { .. } | Op::Update { .. } | Op::Delete { .. } => {}
             }
         }
         Ok(TxnReply { succeeded, revision: self.revision, replies })
     }
 
-    /// Everything about the steps that can fail, before the first of them is done.
-    fn check_steps(&self, ops: &[Op]) -> Result<(), Error> {
+    /// Judges all compares, and checks everything about the steps to come that can fail, before the first of them is done.
+    fn decide(&self, txn: &Txn, path: &mut Vec<bool>) -> Result<(), Error> {
+        let succeeded = txn.when.iter().all(|compare| self.holds(compare));
+        path.push(succeeded);
+        let ops = if succeeded { &txn.then } else { &txn.otherwise };
         ops.iter().try_for_each(|op| match op {
             Op::Range(range) => self.readable(range.revision).map(|_| ()),
-            // No lease has been granted yet: no lease can be found.
-            Op::Put { lease, .. } if *lease != 0 => Err(Error::NoLease),
-            Op::Put { .. } | Op::Delete { .. } => Ok(()),
+            Op::Put { lease, .. } => self.leases.check(*lease),
+            Op::Update { key, lease, .. } => {
+                if self.current(key).is_none() {
+                    return Err(Error::NoKey);
+                }
+                self.leases.check(lease.unwrap_or(0))
+            }
+            Op::Delete { .. } => Ok(()),
+            Op::Txn(inner) => self.decide(inner, path),
         })
     }
 
     fn holds(&self, compare: &Compare) -> bool {
-        let item = self.current(&compare.key);
-        let ordering = match &compare.target {
-            Target::ModRevision(target) => item.map_or(0, |item| item.mod_revision).cmp(target),
-            Target::CreateRevision(target) => item.map_or(0, |item| item.create_revision).cmp(target),
-            Target::Version(target) => item.map_or(0, |item| item.version).cmp(target),
-            Target::Lease(target) => item.map_or(0, |item| item.lease).cmp(target),
-            Target::Value(target) => match item {
-                Some(item) => item.value.cmp(target),
-                None => return false,
-            },
+        let Some(end) = &compare.end else {
+            return holds_for(compare, self.current(&compare.key).map(|item| &**item));
         };
-        match compare.order {
-            Order::Equal => ordering.is_eq(),
-            Order::NotEqual => ordering.is_ne(),
-            Order::Greater => ordering.is_gt(),
-            Order::Less => ordering.is_lt(),
+        let span = Span::of(&compare.key, Some(end));
+        let mut any = false;
+        for item in self.live(&span) {
+            any = true;
+            if !holds_for(compare, Some(item)) {
+                return false;
+            }
         }
+        any || holds_for(compare, None)
     }
 
-    fn put(&mut self, entry: u64, revision: Revision, key: Bytes, value: Bytes, lease: i64) -> Option<KeyValue> {
-        self.live_bytes += (key.len() + value.len()) as u64;
-        let mut item = KeyValue { key, value, create_revision: revision, mod_revision: revision, version: 1, lease };
-        let prev = match self.index.entry(item.key.clone()) {
-            Entry::Vacant(place) => {
-                let item = Arc::new(item);
-                place.insert(Versions::One(Arc::clone(&item)));
-                self.history.push_back(Change { item, prev: None, entry });
-                return None;
-            }
-            Entry::Occupied(mut place) => {
-                let prev = place.get().at(Revision::MAX).cloned();
-                if let Some(prev) = &prev {
-                    (item.create_revision, item.version) = (prev.create_revision, prev.version + 1);
-                }
-                let item = Arc::new(item);
-                place.get_mut().push(Arc::clone(&item));
-                self.history.push_back(Change { item, prev: prev.clone(), entry });
-                prev?
-            }
-        };
-        self.live_bytes -= (prev.key.len() + prev.value.len()) as u64;
-        Some((*prev).clone())
+    fn put(&mut self, progress: &mut Progress, mut item: KeyValue) -> Option<KeyValue> {
+        progress.now = progress.next;
+        (item.create_revision, item.mod_revision, item.version) = (progress.next, progress.next, 1);
+        if let Some(prev) = self.current(&item.key) {
+            (item.create_revision, item.version) = (prev.create_revision, prev.version + 1);
+        }
+        let sub = self.history.len() - progress.first;
+        self.record(item, u32::try_from(sub).unwrap_or(u32::MAX)).map(|prev| (*prev).clone())
     }
 
-    fn delete(&mut self, entry: u64, revision: Revision, span: &Span) -> Vec<KeyValue> {
-        let Some(bounds) = span.bounds(None) else { return Vec::new() };
-        let mut deleted = Vec::new();
-        for (key, versions) in self.index.range_mut::<[u8], _>(bounds) {
-            let Some(prev) = versions.at(Revision::MAX).cloned() else { continue };
-            let item = Arc::new(KeyValue {
-                key: key.clone(),
-                value: Bytes::new(),
-                create_revision: 0,
-                mod_revision: revision,
-                version: 0,
-                lease: 0,
-            });
-            versions.push(Arc::clone(&item));
-            self.live_bytes -= (prev.key.len() + prev.value.len()) as u64;
-            deleted.push((*prev).clone());
-            self.history.push_back(Change { item, prev: Some(prev), entry });
+    pub(super) fn delete(&mut self, progress: &mut Progress, span: &Span) -> Vec<KeyValue> {
+        let keys: Vec<_> = self.live(span).map(|item| item.key.clone()).collect();
+        let mut deleted = Vec::with_capacity(keys.len());
+        for key in keys {
+            progress.now = progress.next;
+            let sub = u32::try_from(self.history.len() - progress.first).unwrap_or(u32::MAX);
+            let tombstone = KeyValue { key, mod_revision: progress.next, ..KeyValue::default() };
+            deleted.extend(self.record(tombstone, sub).map(|prev| (*prev).clone()));
         }
         deleted
     }
 
-    fn compact(&mut self, entry: u64, upto: Revision) -> Result<(), Error> {
+    /// Makes a new version of a key known to all who keep account of keys; says what stood there. `sub` is its number
+    /// among the changes of its revision.
+    pub(super) fn record(&mut self, item: KeyValue, sub: u32) -> Option<Arc<KeyValue>> {
+        let item = Arc::new(item);
+        let prev = self.push(&item, sub);
+        if let Some(prev) = &prev {
+            self.live_bytes -= bytes(prev);
+            if prev.lease != 0 && prev.lease != item.lease {
+                self.leases.detach(prev.lease, &prev.key);
+            }
+        }
+        if item.version > 0 {
+            self.live_bytes += bytes(&item);
+            self.leases.attach(item.lease, &item.key);
+        }
+        self.history.push_back(Change { item, prev: prev.clone() });
+        prev
+    }
+
+    fn revoke(&mut self, at: At, revoke: &LeaseRevoke) -> Result<Outcome, Error> {
+        if revoke.expired_in_term.is_some_and(|term| term != at.term) {
+            return Ok(Outcome::Void);
+        }
+        let keys = self.leases.remove(revoke.id).ok_or(Error::NoLease)?;
+        let mut progress = self.begin();
+        for key in keys {
+            self.delete(&mut progress, &Span::of(&key, None));
+        }
+        self.revision = progress.now;
+        Ok(Outcome::LeaseRevoked { id: revoke.id })
+    }
+
+    fn compact(&mut self, upto: Revision) -> Result<(), Error> {
         self.check_compaction(upto)?;
         self.compacted = upto;
-        self.compactions.push_back((entry, upto));
-        self.forget_compactions();
         Ok(())
     }
 
@@ -158,5 +231,39 @@ impl State {
             future if future > self.revision => Err(Error::Future(self.revision)),
             _ => Ok(()),
         }
+    }
+}
+
+/// Bytes of a key and its value.
+pub(super) fn bytes(item: &KeyValue) -> u64 {
+    (item.key.len() + item.value.len()) as u64
+}
+
+/// Whether any branch puts: what may grow the state. (etcd: server/storage/quota.go, costTxn.)
+pub(crate) fn puts(txn: &Txn) -> bool {
+    txn.then.iter().chain(&txn.otherwise).any(|op| match op {
+        Op::Put { .. } | Op::Update { .. } => true,
+        Op::Range(_) | Op::Delete { .. } => false,
+        Op::Txn(inner) => puts(inner),
+    })
+}
+
+/// Whether a compare holds for one key, or for a missing one.
+fn holds_for(compare: &Compare, item: Option<&KeyValue>) -> bool {
+    let ordering = match &compare.target {
+        Target::ModRevision(target) => item.map_or(0, |item| item.mod_revision).cmp(target),
+        Target::CreateRevision(target) => item.map_or(0, |item| item.create_revision).cmp(target),
+        Target::Version(target) => item.map_or(0, |item| item.version).cmp(target),
+        Target::Lease(target) => item.map_or(0, |item| item.lease).cmp(target),
+        Target::Value(target) => match item {
+            Some(item) => item.value.cmp(target),
+            None => return false,
+        },
+    };
+    match compare.order {
+        Order::Equal => ordering.is_eq(),
+        Order::NotEqual => ordering.is_ne(),
+        Order::Greater => ordering.is_gt(),
+        Order::Less => ordering.is_lt(),
     }
 }

@@ -15,18 +15,38 @@
 //! ```
 //! A compaction at 6 then removes `b` altogether.
 
+mod alarm;
 mod apply;
+mod hash;
+mod lease;
 mod read;
 mod save;
 mod sweep;
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::kv::{Error, KeyValue, Revision};
-pub(crate) use apply::Outcome;
+use crate::span::Span;
+pub(crate) use alarm::Alarms;
+pub(crate) use apply::{Outcome, puts};
+pub use hash::HashKv;
+pub(crate) use lease::Leases;
+pub(crate) use save::SavePoint;
+
+/// What one version of a key takes beyond its bytes: its place in the index and in the history (measured; a steady figure
+/// matters more than an exact one, because operators set quotas by it).
+const VERSION_COST: u64 = 256;
+
+/// A place in the log.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct At {
+    pub(crate) index: u64,
+    pub(crate) term: u64,
+}
 
 /// See the module's header.
 pub(crate) struct State {
@@ -40,8 +60,14 @@ pub(crate) struct State {
     pin: Option<Revision>,
     /// Bytes of the keys and values that live now.
     live_bytes: u64,
-    /// (entry, compacted) of the compactions since, and one before, the entry that made revision `compacted`.
-    compactions: VecDeque<(u64, Revision)>,
+    /// What all versions together take; see [`VERSION_COST`].
+    resident: u64,
+    /// The number of a change within its revision, where it is not 0: only of transactions with several writes.
+    subs: BTreeMap<(Revision, Bytes), u32>,
+    leases: Leases,
+    alarms: Alarms,
+    /// The last entry.
+    applied: At,
 }
 
 /// The versions of one key, oldest first. Most keys have one.
@@ -54,8 +80,6 @@ enum Versions {
 pub(crate) struct Change {
     pub(crate) item: Arc<KeyValue>,
     pub(crate) prev: Option<Arc<KeyValue>>,
-    /// The log entry that did it.
-    pub(crate) entry: u64,
 }
 
 impl Default for State {
@@ -68,7 +92,11 @@ impl Default for State {
             swept: 0,
             pin: None,
             live_bytes: 0,
-            compactions: VecDeque::new(),
+            resident: 0,
+            subs: BTreeMap::new(),
+            leases: Leases::default(),
+            alarms: Alarms::default(),
+            applied: At::default(),
         }
     }
 }
@@ -89,6 +117,31 @@ impl State {
         self.live_bytes
     }
 
+    /// Bytes that keys and values take with their history.
+    pub(crate) fn resident(&self) -> u64 {
+        self.resident
+    }
+
+    /// The last entry that was applied.
+    pub(crate) fn applied(&self) -> At {
+        self.applied
+    }
+
+    /// Compactions up to here have been carried out.
+    pub(crate) fn swept(&self) -> Revision {
+        self.swept
+    }
+
+    /// The leases.
+    pub(crate) fn leases(&self) -> &Leases {
+        &self.leases
+    }
+
+    /// The alarms that are on.
+    pub(crate) fn alarms(&self) -> &Alarms {
+        &self.alarms
+    }
+
     /// The revision that a request for `revision` (0: now) reads, if it can be read.
     pub(crate) fn readable(&self, revision: Revision) -> Result<Revision, Error> {
         match revision {
@@ -103,6 +156,51 @@ impl State {
     fn current(&self, key: &[u8]) -> Option<&Arc<KeyValue>> {
         self.index.get(key)?.at(Revision::MAX)
     }
+
+    /// The keys of a span as they are now.
+    fn live<'a>(&'a self, span: &'a Span) -> impl Iterator<Item = &'a Arc<KeyValue>> {
+        let keys = span.bounds(None).map(|bounds| self.index.range::<[u8], _>(bounds));
+        keys.into_iter().flatten().filter_map(|(_, versions)| versions.at(Revision::MAX))
+    }
+
+    /// Adds a version to the index; says what the key was before, unless it was not there.
+    fn push(&mut self, item: &Arc<KeyValue>, sub: u32) -> Option<Arc<KeyValue>> {
+        self.resident += cost(item);
+        if sub > 0 {
+            self.subs.insert((item.mod_revision, item.key.clone()), sub);
+        }
+        match self.index.entry(item.key.clone()) {
+            Entry::Vacant(place) => {
+                place.insert(Versions::One(Arc::clone(item)));
+                None
+            }
+            Entry::Occupied(mut place) => {
+                let prev = place.get().at(Revision::MAX).cloned();
+                place.get_mut().push(Arc::clone(item));
+                prev
+            }
+        }
+    }
+
+    /// A version has left the index.
+    fn dropped(&mut self, item: &KeyValue) {
+        self.resident -= cost(item);
+        if !self.subs.is_empty() {
+            self.subs.remove(&(item.mod_revision, item.key.clone()));
+        }
+    }
+
+    /// The number of a change within its revision.
+    fn sub(&self, item: &KeyValue) -> u32 {
+        if self.subs.is_empty() {
+            return 0;
+        }
+        self.subs.get(&(item.mod_revision, item.key.clone())).copied().unwrap_or(0)
+    }
+}
+
+fn cost(item: &KeyValue) -> u64 {
+    (item.key.len() + item.value.len()) as u64 + VERSION_COST
 }
 
 impl Versions {

@@ -1,88 +1,145 @@
-//! The state as a snapshot holds it: where one can be taken, what is in it, and how it is loaded again.
+//! The state as a snapshot holds it: what is in it, in which order, and how it is loaded again.
 
+use std::ops::Bound;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use proto::log::SnapshotHead;
+use proto::log::{Item, SnapshotHead};
 
-use super::{Change, State, Versions};
+use super::{At, Change, State};
 use crate::kv::{KeyValue, Revision};
 
+/// Where a snapshot being written goes on.
+#[derive(Debug, Clone, Default)]
+pub(crate) enum SavePoint {
+    /// At the first key.
+    #[default]
+    Begin,
+    /// Behind a key of the base.
+    Key(Bytes),
+    /// At a revision of the history.
+    Change(Revision),
+    /// Nowhere: it is complete.
+    End,
+}
+
 impl State {
-    /// The newest point that a snapshot can be taken of: the entry that made the compact revision. `None` if there is none.
-    pub(crate) fn snapshot_point(&self) -> Option<SnapshotHead> {
-        let index = self.entry_of(self.compacted)?;
-        let before = self.compactions.iter().rev().find(|(entry, _)| *entry <= index);
-        let compacted = before.map_or(0, |(_, compacted)| *compacted);
-        Some(SnapshotHead { index, term: 0, revision: self.compacted, compacted })
-    }
-
-    /// The entry that made a revision, while the history has it.
-    fn entry_of(&self, revision: Revision) -> Option<u64> {
-        let behind = self.history.partition_point(|change| change.item.mod_revision <= revision);
-        let change = self.history.get(behind.checked_sub(1)?)?;
-        (change.item.mod_revision == revision).then_some(change.entry)
-    }
-
-    /// Forgets the compactions that no later snapshot can ask for.
-    pub(super) fn forget_compactions(&mut self) {
-        let Some(index) = self.entry_of(self.compacted) else { return };
-        while self.compactions.get(1).is_some_and(|(entry, _)| *entry <= index) {
-            self.compactions.pop_front();
+    /// What a snapshot of this moment is of. Until [`State::unpin`], what it needs is kept from being swept.
+    pub(crate) fn begin_save(&mut self) -> SnapshotHead {
+        self.pin = Some(self.compacted);
+        SnapshotHead {
+            index: self.applied.index,
+            term: self.applied.term,
+            revision: self.revision,
+            compacted: self.compacted,
+            leases: self.leases.iter().collect(),
+            alarms: self.alarms.all(),
         }
     }
 
-    /// Keeps what a read at `revision` sees from being swept, until [`State::unpin`].
-    pub(crate) fn pin(&mut self, revision: Revision) {
-        self.pin = Some(revision);
-    }
-
-    /// Ends [`State::pin`].
+    /// Ends [`State::begin_save`].
     pub(crate) fn unpin(&mut self) {
         self.pin = None;
     }
 
-    /// Adds what a snapshot at `revision` holds to `items`, from behind the key `resume` on, looking at up to `budget`
-    /// keys. Returns where to go on; `None` at the end.
-    pub(crate) fn items_at(
-        &self,
-        revision: Revision,
-        resume: Option<&Bytes>,
-        budget: usize,
-        items: &mut Vec<Arc<KeyValue>>,
-    ) -> Option<Bytes> {
-        let low = resume.map_or(std::ops::Bound::Unbounded, |key| std::ops::Bound::Excluded(&**key));
-        let keys = self.index.range::<[u8], _>((low, std::ops::Bound::Unbounded));
-        let mut last = None;
-        for (key, versions) in keys.take(budget) {
-            last = Some(key);
-            let newest = versions.all().iter().rev().find(|item| item.mod_revision <= revision);
-            // A watch may begin at this revision, so what it deleted belongs to it.
-            items.extend(newest.filter(|item| item.version > 0 || item.mod_revision == revision).cloned());
+    /// The next items of the snapshot that `head` began, about `budget` of them (perhaps none), and where to go on.
+    pub(crate) fn save(&self, head: &SnapshotHead, from: SavePoint, budget: usize) -> (Vec<Item>, SavePoint) {
+        match from {
+            SavePoint::Begin => self.save_base(head, Bound::Unbounded, budget),
+            SavePoint::Key(key) => self.save_base(head, Bound::Excluded(&*key), budget),
+            SavePoint::Change(revision) => self.save_changes(head, revision, budget),
+            SavePoint::End => (Vec::new(), SavePoint::End),
         }
-        last.cloned()
     }
 
-    /// An empty state at the point of a snapshot.
+    /// Every key as a read at the compact revision sees it. A watch may begin there, so what that revision itself deleted
+    /// belongs to it.
+    fn save_base(&self, head: &SnapshotHead, low: Bound<&[u8]>, budget: usize) -> (Vec<Item>, SavePoint) {
+        let mut items = Vec::new();
+        let mut last = None;
+        for (key, versions) in self.index.range::<[u8], _>((low, Bound::Unbounded)).take(budget) {
+            last = Some(key);
+            let newest = versions.all().iter().rev().find(|item| item.mod_revision <= head.compacted);
+            let belongs = newest.filter(|item| item.version > 0 || item.mod_revision == head.compacted);
+            items.extend(belongs.map(|item| self.item(item)));
+        }
+        (items, last.map_or(SavePoint::Change(head.compacted + 1), |key| SavePoint::Key(key.clone())))
+    }
+
+    fn save_changes(&self, head: &SnapshotHead, from: Revision, budget: usize) -> (Vec<Item>, SavePoint) {
+        let mut items: Vec<Item> = Vec::new();
+        for change in self.changes(from) {
+            let revision = change.item.mod_revision;
+            if revision > head.revision {
+                break;
+            }
+            // Only between revisions: the place to go on is one.
+            if items.len() >= budget && items.last().is_some_and(|item| item.mod_revision != revision) {
+                return (items, SavePoint::Change(revision));
+            }
+            items.push(self.item(&change.item));
+        }
+        (items, SavePoint::End)
+    }
+
+    fn item(&self, kv: &KeyValue) -> Item {
+        Item {
+            key: kv.key.clone(),
+            value: kv.value.clone(),
+            create_revision: kv.create_revision,
+            mod_revision: kv.mod_revision,
+            version: kv.version,
+            lease: kv.lease,
+            sub: self.sub(kv),
+        }
+    }
+
+    /// The state that a snapshot begins with.
     pub(crate) fn begin_load(head: &SnapshotHead) -> Self {
-        Self {
+        let mut state = Self {
             revision: head.revision,
             compacted: head.compacted,
             swept: head.compacted,
-            compactions: [(head.index, head.compacted)].into(),
+            applied: At { index: head.index, term: head.term },
             ..Self::default()
+        };
+        head.leases.iter().for_each(|grant| state.leases.add(*grant));
+        for alarm in &head.alarms {
+            state.alarms.change(*alarm);
+        }
+        state
+    }
+
+    /// Adds an item, in the order in which [`State::save`] gave them.
+    pub(crate) fn load(&mut self, item: Item) {
+        let kv = KeyValue {
+            key: item.key,
+            value: item.value,
+            create_revision: item.create_revision,
+            mod_revision: item.mod_revision,
+            version: item.version,
+            lease: item.lease,
+        };
+        if kv.mod_revision > self.compacted {
+            self.record(kv, item.sub);
+            return;
+        }
+        let kv = Arc::new(kv);
+        if kv.version > 0 {
+            self.live_bytes += (kv.key.len() + kv.value.len()) as u64;
+            self.leases.attach(kv.lease, &kv.key);
+        }
+        self.push(&kv, item.sub);
+        if kv.mod_revision == self.compacted {
+            self.history.push_back(Change { item: kv, prev: None });
         }
     }
 
-    /// Adds an item of the snapshot that entry `index` is the last of. Items come in key order, once each.
-    pub(crate) fn load(&mut self, index: u64, kv: KeyValue) {
-        if kv.version > 0 {
-            self.live_bytes += (kv.key.len() + kv.value.len()) as u64;
-        }
-        let item = Arc::new(kv);
-        if item.mod_revision == self.revision {
-            self.history.push_back(Change { item: Arc::clone(&item), prev: None, entry: index });
-        }
-        self.index.insert(item.key.clone(), Versions::One(item));
+    /// Ends a load: puts what the compact revision did into the order in which it did it (it came in key order).
+    pub(crate) fn end_load(&mut self) {
+        let count = self.history.partition_point(|change| change.item.mod_revision <= self.compacted);
+        let mut first: Vec<Change> = self.history.drain(..count).collect();
+        first.sort_by_key(|change| self.sub(&change.item));
+        first.into_iter().rev().for_each(|change| self.history.push_front(change));
     }
 }

@@ -51,6 +51,7 @@ impl State {
         let seen = items.iter().rposition(|item| item.mod_revision <= limit).unwrap_or(0);
         let gone = items[seen].version == 0 && items[seen].mod_revision < limit;
         let drop = seen + usize::from(gone);
+        let dropped: Vec<_> = items[..drop].to_vec();
         match versions {
             _ if drop == 0 => {}
             Versions::One(_) => {
@@ -67,5 +68,6 @@ impl State {
                 }
             }
         }
+        dropped.iter().for_each(|item| self.dropped(item));
     }
 }

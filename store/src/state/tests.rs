@@ -2,10 +2,17 @@
 
 use bytes::Bytes;
 
-use super::State;
-use crate::kv::{Op, Range, Signal, Txn};
+mod leases;
+
+use super::{At, Outcome, State};
+use crate::kv::{Error, Op, Range, Signal, Txn};
 use crate::request::{self, Request};
 use crate::span::Span;
+
+/// Applies a request as the next entry, of term 1.
+pub(super) fn apply(state: &mut State, request: Request) -> Result<Outcome, Error> {
+    state.apply(At { index: state.applied.index + 1, term: 1 }, request)
+}
 
 /// Applies one letter of a script: `a` puts key a, `A` deletes it, as the next entry.
 fn run(state: &mut State, script: &str) {
@@ -14,9 +21,8 @@ fn run(state: &mut State, script: &str) {
         let value = Bytes::from((state.revision + 1).to_string());
         let op =
             if letter.is_ascii_lowercase() { Op::Put { key, value, lease: 0 } } else { Op::Delete { key, end: None } };
-        let entry = state.revision;
         let before = state.revision;
-        state.apply(entry, Request::Txn(Txn { then: vec![op], ..Txn::default() })).unwrap();
+        apply(state, Request::Txn(Txn { then: vec![op], ..Txn::default() })).unwrap();
         assert_eq!(state.revision, before + 1, "{letter}");
     }
 }
@@ -28,7 +34,7 @@ fn state(script: &str) -> State {
 }
 
 fn compact(state: &mut State, upto: u64) {
-    state.apply(1000 + upto, Request::Compact(upto)).unwrap();
+    apply(state, Request::Compact(upto)).unwrap();
 }
 
 /// All versions in the index as `key@revision`, deletions with a `-`.
@@ -96,43 +102,24 @@ fn compaction_after_compaction() {
 }
 
 #[test]
-fn a_pin_holds_the_sweep_back() {
+fn a_save_holds_the_sweep_back() {
     let mut state = state("aaaa");
     compact(&mut state, 3);
-    state.pin(3);
+    state.begin_save();
     compact(&mut state, 5);
     assert!(!state.sweep(100));
     assert_eq!(index(&state), "a@3 a@4 a@5");
     state.unpin();
     assert!(!state.sweep(100));
     assert_eq!(index(&state), "a@5");
-}
-
-#[test]
-fn a_snapshot_point_names_its_entry_and_what_was_compacted_then() {
-    let mut state = state("abcd"); // revision r by entry r - 1
-    assert!(state.snapshot_point().is_none(), "nothing is compacted");
-    state.apply(5, Request::Compact(3)).unwrap();
-    let point = state.snapshot_point().unwrap();
-    assert_eq!((point.index, point.revision, point.compacted), (2, 3, 0));
-    state
-        .apply(
-            6,
-            Request::Txn(Txn { then: vec![Op::Put { key: "e".into(), value: "".into(), lease: 0 }], ..Txn::default() }),
-        )
-        .unwrap();
-    state.apply(7, Request::Compact(6)).unwrap();
-    state.sweep(100);
-    let point = state.snapshot_point().unwrap();
-    assert_eq!((point.index, point.revision, point.compacted), (6, 6, 3), "entry 5 had compacted 3 before entry 6");
-    assert_eq!(state.compactions.len(), 2);
+    assert_eq!(state.resident(), 2 + super::VERSION_COST, "what was swept is not counted");
 }
 
 #[test]
 fn signals_come_in_portions_between_revisions() {
     let mut state = state("ab");
     let op = |key: &'static str| Op::Put { key: key.into(), value: "".into(), lease: 0 };
-    state.apply(9, Request::Txn(Txn { then: vec![op("c"), op("d"), op("e")], ..Txn::default() })).unwrap(); // 4
+    apply(&mut state, Request::Txn(Txn { then: vec![op("c"), op("d"), op("e")], ..Txn::default() })).unwrap(); // 4
     run(&mut state, "fg"); // 5, 6
     let all = Span::of(&"\0".into(), Some(&"\0".into()));
     let mut from = 2;
@@ -155,7 +142,8 @@ fn signals_come_in_portions_between_revisions() {
 #[test]
 fn requests_come_back_from_their_bytes() {
     use crate::kv::{Compare, Order, Target};
-    let compare = |target, order| Compare { key: "k".into(), target, order };
+    let compare = |target, order| Compare { key: "k".into(), end: None, target, order };
+    let in_range = Compare { end: Some("".into()), ..compare(Target::Version(0), Order::Less) };
     let txn = Txn {
         when: vec![
             compare(Target::ModRevision(0), Order::Equal),
@@ -168,6 +156,9 @@ fn requests_come_back_from_their_bytes() {
             Op::Put { key: "a".into(), value: "".into(), lease: 0 },
             Op::Delete { key: "b".into(), end: None },
             Op::Delete { key: "b".into(), end: Some("".into()) },
+            Op::Update { key: "u".into(), value: None, lease: Some(0) },
+            Op::Update { key: "v".into(), value: Some("".into()), lease: None },
+            Op::Txn(Txn { when: vec![in_range], otherwise: vec![Op::Txn(Txn::default())], ..Txn::default() }),
         ],
         otherwise: vec![Op::Range(Range {
             key: "c".into(),

@@ -17,7 +17,7 @@ pub(super) const CHECKS: &[(&str, Check)] = &[
 ];
 
 fn compare(key: &'static str, target: Target, order: Order) -> Compare {
-    Compare { key: Bytes::from_static(key.as_bytes()), target, order }
+    Compare { key: Bytes::from_static(key.as_bytes()), end: None, target, order }
 }
 
 fn compares(kv: Arc<dyn Kv>) -> BoxFuture<'static, ()> {
@@ -119,7 +119,7 @@ fn duplicate_keys(kv: Arc<dyn Kv>) -> BoxFuture<'static, ()> {
         let txn = Txn { when: vec![], then: vec![put_op("x", "1")], otherwise: vec![put_op("x", "2")] };
         assert!(kv.txn(txn).await.is_ok(), "the branches do not count together");
         let many = (0..129).map(|at| put_op(format!("m{at}"), "")).collect();
-        assert_eq!(kv.txn(Txn { then: many, ..Txn::default() }).await, Err(Error::TooLarge));
+        assert_eq!(kv.txn(Txn { then: many, ..Txn::default() }).await, Err(Error::TooManyOps));
     }
     .boxed()
 }
@@ -148,6 +148,7 @@ fn compare_and_swap_under_contention(kv: Arc<dyn Kv>) -> BoxFuture<'static, ()> 
                 let page = kv.range(single("n", 0)).await.expect("range");
                 let count: u32 = std::str::from_utf8(&page.kvs[0].value).expect("text").parse().expect("number");
                 let when = vec![Compare {
+                    end: None,
                     key: "n".into(),
                     target: Target::ModRevision(page.kvs[0].mod_revision),
                     order: Order::Equal,
