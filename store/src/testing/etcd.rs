@@ -17,6 +17,16 @@ fn program() -> PathBuf {
     std::env::var_os("MKUBE_ETCD").map_or_else(|| "etcd".into(), PathBuf::from)
 }
 
+/// Files (PEM) with which members serve clients by TLS and ask them for certificates.
+pub struct ServingFiles {
+    /// Certificate for 127.0.0.1.
+    pub cert: PathBuf,
+    /// Its key.
+    pub key: PathBuf,
+    /// Authority of the clients' certificates.
+    pub client_ca: PathBuf,
+}
+
 /// One member.
 pub struct Etcd {
     arguments: Vec<String>,
@@ -31,17 +41,18 @@ impl Etcd {
     /// # Errors
     /// When it cannot be started.
     pub fn start(dir: &Path) -> io::Result<Self> {
-        Self::cluster(dir, 1, &[])?.pop().ok_or_else(|| io::Error::other("no member"))
+        Self::cluster(dir, 1, None, &[])?.pop().ok_or_else(|| io::Error::other("no member"))
     }
 
     /// A cluster of several, each started with the further arguments.
     ///
     /// # Errors
     /// When one cannot be started.
-    pub fn cluster(dir: &Path, members: usize, further: &[&str]) -> io::Result<Vec<Self>> {
+    pub fn cluster(dir: &Path, members: usize, tls: Option<&ServingFiles>, further: &[&str]) -> io::Result<Vec<Self>> {
         let ports = free_ports(members * 2)?;
         let (clients, peers) = ports.split_at(members);
         let url = |port: &u16| format!("http://127.0.0.1:{port}");
+        let served = |port: &u16| format!("{}://127.0.0.1:{port}", if tls.is_some() { "https" } else { "http" });
         let name = |number: usize| format!("m{number}");
         let all: Vec<String> =
             peers.iter().enumerate().map(|(number, port)| format!("{}={}", name(number), url(port))).collect();
@@ -51,8 +62,8 @@ impl Etcd {
             let flags = [
                 ("name", name(number)),
                 ("data-dir", dir.join(name(number)).display().to_string()),
-                ("listen-client-urls", url(client)),
-                ("advertise-client-urls", url(client)),
+                ("listen-client-urls", served(client)),
+                ("advertise-client-urls", served(client)),
                 ("listen-peer-urls", url(peer)),
                 ("initial-advertise-peer-urls", url(peer)),
                 ("initial-cluster", all.clone()),
@@ -60,9 +71,15 @@ impl Etcd {
                 ("log-level", "warn".into()),
             ];
             let own = flags.iter().map(|(flag, value)| format!("--{flag}={value}"));
-            let arguments = own.chain(further.iter().map(|argument| (*argument).to_owned())).collect();
+            let mut arguments: Vec<String> = own.chain(further.iter().map(|more| (*more).to_owned())).collect();
+            if let Some(files) = tls {
+                let names =
+                    [("cert-file", &files.cert), ("key-file", &files.key), ("trusted-ca-file", &files.client_ca)];
+                arguments.extend(names.map(|(flag, path)| format!("--{flag}={}", path.display())));
+                arguments.push("--client-cert-auth".into());
+            }
             let log = dir.join(format!("{}.log", name(number)));
-            let mut member = Self { arguments, log, url: url(client), child: None };
+            let mut member = Self { arguments, log, url: served(client), child: None };
             member.run()?;
             started.push(member);
         }
