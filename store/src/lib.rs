@@ -40,6 +40,8 @@ pub mod raft;
 mod random;
 pub mod remote;
 mod request;
+#[cfg(test)]
+mod seeds;
 mod shared;
 mod snapshot;
 mod span;

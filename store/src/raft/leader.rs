@@ -65,12 +65,17 @@ impl Raft {
         }
     }
 
-    /// Makes a change effective: to be called when its entry is applied.
+    /// Makes a change effective: to be called when its entry is applied. A member that is removed must go on until a quorum
+    /// of the others has applied that: the last of two voters needs the vote of the one that was removed to learn that it
+    /// is alone (etcd-io/raft, README, "Implementation notes").
     ///
     /// # Errors
     /// If it does not fit the membership: then every member ignores it.
     pub fn apply_membership(&mut self, change: &MembershipChange) -> Result<&Membership, ChangeError> {
         self.membership = changed(&self.membership, change)?;
+        // That the change is committed must survive a crash: the removed member may be gone for good by then, and with two
+        // voters its vote would be needed to find out again.
+        self.unsaved = true;
         if self.role == Role::Leader {
             let Membership { voters, learners } = &self.membership;
             if voters.contains(&self.config.id) {

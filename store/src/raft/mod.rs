@@ -45,6 +45,8 @@ mod leader;
 mod membership;
 mod progress;
 mod reads;
+#[cfg(test)]
+mod sim;
 mod status;
 #[cfg(test)]
 mod tests;

@@ -130,6 +130,23 @@ fn nobody_campaigns_with_a_change_that_is_not_applied() {
 }
 
 #[test]
+fn that_a_change_is_committed_becomes_durable_when_it_is_applied() {
+    // Found by the simulation (TRACK_RECORD.md): 1 of two voters is removed and gone; the other one crashes.
+    let mut net = Net::new(2);
+    net.campaign(1);
+    let removal = net.change(1, Remove, 1).unwrap();
+    let node = net.node(2);
+    assert_eq!(node.raft.membership().voters, [2]);
+    let (hard_state, log) = (node.hard_state, node.log.clone());
+    assert_eq!(hard_state.commit, removal);
+    let mut back = Node::with(Raft::new(config(2), hard_state, membership(&[1, 2], &[]), 0, &log), log);
+    back.pump();
+    back.raft.campaign(&back.log);
+    back.pump();
+    assert_eq!(back.role(), Leader);
+}
+
+#[test]
 fn learners_do_not_campaign_but_vote_when_asked() {
     let log = MemLog::default();
     let raft = Raft::new(config(3), HardState::default(), membership(&[1, 2], &[3]), 0, &log);

@@ -3,6 +3,6 @@
 
 mod changes;
 mod election;
-mod net;
+pub(super) mod net;
 mod reads;
 mod replication;

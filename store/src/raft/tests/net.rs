@@ -84,6 +84,8 @@ pub(crate) struct Node {
     pub(crate) raft: Raft,
     pub(crate) log: MemLog,
     pub(crate) applied: Vec<Entry>,
+    /// As it was last handed out.
+    pub(crate) hard_state: HardState,
     pub(crate) reads: Vec<Read>,
     /// Members that need a snapshot.
     pub(crate) snapshots: Vec<u64>,
@@ -106,7 +108,7 @@ impl Node {
 
     pub(crate) fn with(raft: Raft, log: MemLog) -> Self {
         let (applied, reads, snapshots, unsaved) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
-        Self { raft, log, applied, reads, snapshots, slow_disk: false, unsaved }
+        Self { raft, log, applied, hard_state: HardState::default(), reads, snapshots, slow_disk: false, unsaved }
     }
 
     /// Does what there is to do; what is to be sent.
@@ -119,6 +121,7 @@ impl Node {
             self.snapshots.extend(ready.snapshots);
             let mut idle = ready.persist.is_none();
             if let Some(persist) = ready.persist {
+                self.hard_state = persist.hard_state;
                 self.log.write(persist.snapshot.as_ref(), &persist.entries);
                 if let Some(snapshot) = persist.snapshot {
                     self.raft.applied(snapshot.index);
