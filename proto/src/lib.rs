@@ -13,10 +13,17 @@ mod mkube {
             include!(concat!(env!("OUT_DIR"), "/mkube.raft.v1.rs"));
         }
     }
+    pub mod peer {
+        pub mod v1 {
+            include!(concat!(env!("OUT_DIR"), "/mkube.peer.v1.rs"));
+        }
+    }
 }
 
 /// The store's log and snapshots (`proto/log.proto`).
 pub use mkube::log::v1 as log;
+/// How members reach each other (`proto/peer.proto`).
+pub use mkube::peer::v1 as peer;
 /// What members say to each other (`proto/raft.proto`).
 pub use mkube::raft::v1 as raft;
 

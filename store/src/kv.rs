@@ -255,6 +255,47 @@ pub enum Error {
     /// Members were found to differ (alarm CORRUPT): nothing is answered until an operator has looked.
     #[error("corrupt cluster")]
     CorruptCluster,
+    /// The leader was lost, or is not known: whether a write happened is not known either.
+    #[error("request timed out")]
+    TimedOut,
+    /// The cluster cannot do it now, or not at all; nothing has happened.
+    #[error(transparent)]
+    Cluster(#[from] ClusterError),
+}
+
+/// Why a cluster does not do it. The texts are etcd's.
+#[derive(Debug, thiserror::Error, Clone, Copy, PartialEq, Eq)]
+pub enum ClusterError {
+    /// The leader changed before the request was in its log.
+    #[error("leader changed")]
+    LeaderChanged,
+    /// Only the leader can.
+    #[error("not leader")]
+    NotLeader,
+    /// The leadership cannot go there.
+    #[error("bad leader transferee")]
+    BadTransferee,
+    /// A membership change is under way, or would leave nobody.
+    #[error("unhealthy cluster")]
+    Unhealthy,
+    /// The member's ID is taken.
+    #[error("member ID already exist")]
+    MemberExists,
+    /// The member's address is taken.
+    #[error("Peer URLs already exists")]
+    UrlExists,
+    /// There is no such member.
+    #[error("member not found")]
+    NoMember,
+    /// Only a learner can be promoted.
+    #[error("can only promote a learner member")]
+    NotLearner,
+    /// The learner is far behind.
+    #[error("can only promote a learner member which is in sync with leader")]
+    LearnerBehind,
+    /// Too few members would be there for a quorum.
+    #[error("re-configuration failed due to not enough started members")]
+    TooFewStarted,
 }
 
 /// A store. All methods are linearizable unless said otherwise; a write is durable when it is answered.

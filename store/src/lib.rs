@@ -2,7 +2,8 @@
 //!
 //! [`Kv`] is the one door; [`Store`] is the in-process implementation. The way of a write:
 //! ```text
-//! store ── request (encode) ──► writer ── log (append, fdatasync) ── state (apply) ── watch (mark) ──► answer
+//! store ── request (encode) ──► writer ── member: raft ── log (append, fdatasync) ── state (apply) ── watch (mark) ──► answer
+//!                                              └── peer ──► the other members
 //! range ─────────────────────────────────────────────────────────── state (read at a revision)
 //! ```
 //!
@@ -10,7 +11,10 @@
 //! |---|---|
 //! | `kv` | the contract |
 //! | `store` | opens a directory and answers the contract; leases, alarms and hashes beside it |
-//! | `writer` | the thread that logs, applies and announces, in groups |
+//! | `writer` | the thread that drives the member, in groups; `inbox`: what it is told |
+//! | `member` | raft, log and state as one deterministic machine |
+//! | `peer` | how members reach each other |
+//! | `cluster` | what a member of several is told, and what all derive from it |
 //! | `check` | what makes a transaction acceptable |
 //! | `request` | requests as bytes |
 //! | `lessor` | when leases expire |
@@ -29,12 +33,16 @@
 //! | [`disk`] | what is asked of a file system; the real one, and one that fails by seed |
 
 mod check;
+mod cluster;
 pub mod disk;
+mod inbox;
 mod kv;
 mod lessor;
 mod log;
 mod marks;
+mod member;
 mod options;
+mod peer;
 mod quota;
 pub mod raft;
 mod random;
@@ -52,10 +60,11 @@ mod turn;
 mod watch;
 mod writer;
 
+pub use cluster::Cluster;
 pub use kv::{
-    Compare, Error, Event, EventKind, KeyValue, Kv, Op, OpReply, Order, Page, Range, Revision, Signal, Target, Txn,
-    TxnReply, WatchOptions, prefix_end,
+    ClusterError, Compare, Error, Event, EventKind, KeyValue, Kv, Op, OpReply, Order, Page, Range, Revision, Signal,
+    Target, Txn, TxnReply, WatchOptions, prefix_end,
 };
 pub use options::{OpenError, Options};
 pub use state::HashKv;
-pub use store::{LeaseInfo, Store};
+pub use store::{LeaseInfo, MemberInfo, Store, StoreStatus};

@@ -55,6 +55,11 @@ impl Hub {
         self.watches.lock().all.values().for_each(|mark| mark.wake.notify_one());
     }
 
+    /// Marks all watches: any of them may have missed something from `revision` on.
+    pub(crate) fn mark_all(&self, revision: Revision) {
+        self.watches.lock().all.values().for_each(|mark| mark.set(revision));
+    }
+
     /// Adds a watch of the span; what is applied from now on will be marked.
     pub(crate) fn add(&self, span: Span) -> (u64, Arc<Mark>) {
         let mark = Arc::new(Mark { span, unread: AtomicU64::new(0), wake: Notify::new() });

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::cluster::Cluster;
 use crate::disk::{Disk, MemoryDisk, RealDisk};
+use crate::peer::TlsError;
 
 /// How a store is opened. [`Options::new`] gives etcd's defaults.
 #[derive(Clone)]
@@ -18,6 +20,8 @@ pub struct Options {
     pub max_request_bytes: usize,
     /// Most compares, and most steps in a branch, of a transaction (etcd's `--max-txn-ops`).
     pub max_txn_ops: usize,
+    /// The cluster that this store is a member of; `None`: it is alone, and nobody can reach it.
+    pub cluster: Option<Cluster>,
     /// Bytes that keys and values may take with their history (etcd's `--quota-backend-bytes`; 0: the default, 2 GiB or two
     /// fifths of the memory that the process may use, whichever is less).
     pub quota_bytes: u64,
@@ -42,6 +46,7 @@ impl Options {
             disk: Arc::new(RealDisk),
             max_request_bytes: 3 << 19,
             max_txn_ops: 128,
+            cluster: None,
             quota_bytes: 0,
             segment_bytes: 64 << 20,
             trim_bytes: 64 << 20,
@@ -91,6 +96,12 @@ pub enum OpenError {
         /// What is wrong.
         what: String,
     },
+    /// The member cannot be what it is told to be.
+    #[error("cannot take part in the cluster: {0}")]
+    Cluster(String),
+    /// Other members could not reach this one.
+    #[error("cannot be reached by other members")]
+    Peers(#[from] TlsError),
 }
 
 fn lost_text(first: u64, last: Option<u64>) -> String {

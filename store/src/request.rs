@@ -19,6 +19,7 @@ pub(crate) enum Request {
     LeaseGrant(log::LeaseGrant),
     LeaseRevoke(log::LeaseRevoke),
     Alarm(log::AlarmChange),
+    Member(log::MemberUpdate),
 }
 
 /// Whether no branch writes: such a transaction needs no entry.
@@ -55,6 +56,7 @@ pub(crate) fn decode(bytes: Bytes) -> Result<Option<Request>, String> {
         Some(Body::LeaseGrant(grant)) => Some(Request::LeaseGrant(grant)),
         Some(Body::LeaseRevoke(revoke)) => Some(Request::LeaseRevoke(revoke)),
         Some(Body::Alarm(change)) => Some(Request::Alarm(change)),
+        Some(Body::Member(update)) => Some(Request::Member(update)),
         Some(Body::Txn(txn)) => {
             let own = puts(&txn) > 1;
             Some(Request::Txn(txn_from_log(txn, own)?))

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 use crate::kv::{Error, Revision};
 use crate::lessor::Lessor;
 use crate::marks::Hub;
+use crate::raft::Standing;
 use crate::state::{Outcome, State};
 
 /// See the module's header. Locks are taken in the order state, then hub, and held for microseconds.
@@ -28,6 +29,14 @@ pub(crate) struct Core {
     pub(crate) lease_ended: Notify,
     /// Compactions up to here have been carried out.
     pub(crate) swept: watch::Sender<Revision>,
+    /// Who leads, as far as this member knows.
+    pub(crate) standing: watch::Sender<Standing>,
+    /// Whether this member alone votes: then it knows all that was ever acknowledged.
+    pub(crate) alone: AtomicBool,
+    /// Whether there is no other member at all.
+    pub(crate) solitary: AtomicBool,
+    /// Who takes part has changed.
+    pub(crate) membership_changed: Notify,
     started: Instant,
     closed: AtomicBool,
 }
@@ -44,6 +53,10 @@ impl Core {
             lessor: Mutex::default(),
             lease_changed: Notify::new(),
             lease_ended: Notify::new(),
+            standing: watch::Sender::new(Standing::default()),
+            alone: AtomicBool::new(false),
+            solitary: AtomicBool::new(false),
+            membership_changed: Notify::new(),
             started: Instant::now(),
             closed: AtomicBool::new(false),
         }
@@ -62,14 +75,21 @@ impl Core {
         self.lease_changed.notify_one();
     }
 
+    /// This process leads no longer: another one judges leases.
+    pub(crate) fn follow(&self) {
+        self.lessor.lock().demote();
+        self.lease_changed.notify_one();
+        self.lease_ended.notify_waiters();
+    }
+
     /// What an applied entry means for the leases' clockwork.
-    pub(crate) fn heed(&self, outcome: &Result<Outcome, Error>) {
+    pub(crate) fn heed(&self, outcome: &Outcome) {
         match outcome {
-            Ok(Outcome::LeaseGranted { id, ttl }) => {
+            Outcome::LeaseGranted { id, ttl } => {
                 self.lessor.lock().granted(self.now(), *id, *ttl);
                 self.lease_changed.notify_one();
             }
-            Ok(Outcome::LeaseRevoked { id }) => {
+            Outcome::LeaseRevoked { id } => {
                 self.lessor.lock().revoked(*id);
                 self.lease_ended.notify_waiters();
             }
@@ -88,6 +108,7 @@ impl Core {
         self.hub.wake_all();
         self.lease_changed.notify_one();
         self.lease_ended.notify_waiters();
+        self.membership_changed.notify_waiters();
         // Who waits for a compaction sees that there is none to come.
         self.swept.send_modify(|_| {});
     }

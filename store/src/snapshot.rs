@@ -20,8 +20,8 @@ use bytes::Bytes;
 use prost::Message;
 use proto::log::{Item, SnapshotHead};
 
-use crate::disk::{Disk, DiskFile};
-use crate::log::frame::{FileHeader, FileKind, FrameBuilder, HEADER, file_header};
+use crate::disk::Disk;
+use crate::log::frame::{FileHeader, FileKind, FrameBuilder, file_header};
 use crate::log::reader::{Found, Reader};
 use crate::options::OpenError;
 use crate::shared::Core;
@@ -44,9 +44,19 @@ struct Loading {
 pub(crate) fn load(disk: &dyn Disk, dir: &Path) -> Result<(State, SnapshotHead), OpenError> {
     let mut indices = list(disk, dir).map_err(|error| OpenError::io(dir, "list", error))?;
     let Some(index) = indices.pop() else { return Ok((State::default(), SnapshotHead::default())) };
-    let path = path_of(dir, index);
-    let file = disk.open(&path).map_err(|error| OpenError::io(&path, "open", error))?;
-    let mut reader = Reader::open(FileKind::Snapshot, &path, &*file)?;
+    let loaded = load_file(disk, &path_of(dir, index), index)?;
+    // Left over from a run that was stopped between renaming the new one and removing the old one.
+    for older in indices {
+        let path = path_of(dir, older);
+        disk.remove(&path).map_err(|error| OpenError::io(&path, "remove", error))?;
+    }
+    Ok(loaded)
+}
+
+/// Loads the snapshot at entry `index` from a file.
+pub(crate) fn load_file(disk: &dyn Disk, path: &Path, index: u64) -> Result<(State, SnapshotHead), OpenError> {
+    let file = disk.open(path).map_err(|error| OpenError::io(path, "open", error))?;
+    let mut reader = Reader::open(FileKind::Snapshot, path, &*file)?;
     let mut loading = None;
     loop {
         match reader.next()? {
@@ -60,11 +70,6 @@ pub(crate) fn load(disk: &dyn Disk, dir: &Path) -> Result<(State, SnapshotHead),
         return Err(reader.damaged("the snapshot has no head, or that of another".into(), None));
     };
     state.end_load();
-    // Left over from a run that was stopped between renaming the new one and removing the old one.
-    for older in indices {
-        let path = path_of(dir, older);
-        disk.remove(&path).map_err(|error| OpenError::io(&path, "remove", error))?;
-    }
     Ok((state, head))
 }
 
@@ -100,47 +105,65 @@ fn list(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<u64>> {
 
 /// Writes the state that `head` (of [`State::begin_save`]) describes, and makes it the store's snapshot.
 pub(crate) fn write(core: &Core, disk: &dyn Disk, dir: &Path, head: &SnapshotHead) -> io::Result<()> {
-    let path = path_of(dir, head.index);
-    let temporary = path.with_extension("tmp");
-    let mut output = Output {
-        file: disk.create(&temporary)?,
-        at: HEADER as u64,
-        chain: 0,
-        ordinal: 0,
-        frame: FrameBuilder::default(),
-    };
-    output.file.write_at(0, &file_header(FileKind::Snapshot, FileHeader::default()))?;
-    output.write(std::iter::once(head))?;
-    let mut from = SavePoint::Begin;
-    while !matches!(from, SavePoint::End) {
-        core.open().map_err(io::Error::other)?;
-        let items;
-        (items, from) = core.state.read().save(head, from, PORTION);
-        // A portion may hold nothing but deleted keys; a frame of nothing is the end.
-        if !items.is_empty() {
-            output.write(items.iter())?;
-        }
-    }
-    output.write(std::iter::empty::<&Item>())?;
-    output.file.sync()?;
-    disk.rename(&temporary, &path)?;
+    let path = path_of(dir, head.index).with_extension("tmp");
+    let mut file = disk.create(&path)?;
+    let mut at = 0;
+    encode(core, head, &mut |bytes| {
+        file.write_at(at, bytes)?;
+        at += bytes.len() as u64;
+        Ok(())
+    })?;
+    file.sync()?;
+    adopt(disk, dir, &path, head.index)
+}
+
+/// Makes a complete and durable file the store's snapshot at entry `index`, in place of an older one.
+pub(crate) fn adopt(disk: &dyn Disk, dir: &Path, path: &Path, index: u64) -> io::Result<()> {
+    disk.rename(path, &path_of(dir, index))?;
     disk.sync_dir(dir)?;
-    for older in list(disk, dir)?.into_iter().filter(|older| *older < head.index) {
+    for older in list(disk, dir)?.into_iter().filter(|older| *older < index) {
         disk.remove(&path_of(dir, older))?;
     }
     Ok(())
 }
 
-struct Output {
-    file: Box<dyn DiskFile>,
-    at: u64,
+/// The bytes of a snapshot's file, in order, in pieces. Fails when the store is closed meanwhile.
+pub(crate) fn encode(
+    core: &Core,
+    head: &SnapshotHead,
+    sink: &mut dyn FnMut(&[u8]) -> io::Result<()>,
+) -> io::Result<()> {
+    sink(&file_header(FileKind::Snapshot, FileHeader::default()))?;
+    let mut output = Output { sink, chain: 0, ordinal: 0, frame: FrameBuilder::default() };
+    output.write(std::iter::once(head))?;
+    let mut from = SavePoint::Begin;
+    while !matches!(from, SavePoint::End) {
+        core.open().map_err(io::Error::other)?;
+        let items;
+        {
+            let state = core.state.read();
+            if !state.is_saving(head) {
+                return Err(io::Error::other("the state was replaced by another member's"));
+            }
+            (items, from) = state.save(head, from, PORTION);
+        }
+        // A portion may hold nothing but deleted keys; a frame of nothing is the end.
+        if !items.is_empty() {
+            output.write(items.iter())?;
+        }
+    }
+    output.write(std::iter::empty::<&Item>())
+}
+
+struct Output<'a> {
+    sink: &'a mut dyn FnMut(&[u8]) -> io::Result<()>,
     chain: u32,
     /// Messages written so far: what the index is to a log's frames.
     ordinal: u64,
     frame: FrameBuilder,
 }
 
-impl Output {
+impl Output<'_> {
     /// Writes messages as one frame.
     fn write<'a, M: Message + 'a>(&mut self, messages: impl Iterator<Item = &'a M>) -> io::Result<()> {
         self.frame.begin(self.ordinal);
@@ -149,8 +172,8 @@ impl Output {
             self.ordinal += 1;
         }
         let (bytes, chain) = self.frame.finish(self.chain);
-        self.file.write_at(self.at, bytes)?;
-        (self.at, self.chain) = (self.at + bytes.len() as u64, chain);
+        (self.sink)(bytes)?;
+        self.chain = chain;
         Ok(())
     }
 }

@@ -2,29 +2,33 @@
 
 mod alarm;
 mod lease;
+mod members;
+mod start;
 
-use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::BoxStream;
-use proto::log::{Entry, Identity};
-use tokio::sync::{Semaphore, mpsc, oneshot, watch as flag};
+use proto::log::Identity;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch as flag};
 
 use crate::check;
+use crate::inbox::{Message, Ticket};
 use crate::kv::{Error, Kv, Page, Range, Revision, Signal, Txn, TxnReply, WatchOptions};
-use crate::log::{self, Log};
+use crate::member::{Done, Input};
 use crate::options::{OpenError, Options};
+use crate::peer::Peers;
 use crate::quota;
 use crate::request;
 use crate::shared::{Core, stopped};
-use crate::snapshot;
-use crate::state::{At, Outcome, State, puts};
+use crate::state::{Outcome, puts};
 use crate::turn;
 use crate::watch;
-use crate::writer::{Message, Proposal, Trim, Writer};
+use start::Founding;
 
 pub use lease::LeaseInfo;
+pub use members::{MemberInfo, StoreStatus};
 
 /// Keys read while the state is locked; between two portions writers, and other tasks, have their turn.
 const PORTION: usize = 1024;
@@ -41,6 +45,8 @@ pub struct Store {
     max_request_bytes: usize,
     max_txn_ops: usize,
     quota_bytes: u64,
+    identity: Identity,
+    peers: Option<Peers>,
     ended: flag::Receiver<bool>,
 }
 
@@ -51,7 +57,32 @@ impl Store {
     /// # Errors
     /// When another process has it open, a file cannot be read or written, or the log is damaged.
     pub fn open(options: Options, context: &base::Context) -> Result<Arc<Self>, OpenError> {
-        let store = Self::start(options)?;
+        if options.cluster.as_ref().is_some_and(|cluster| cluster.existing || cluster.initial.len() > 1) {
+            return Err(OpenError::Cluster("a member of several is opened by open_member".into()));
+        }
+        Self::open_as(options, Founding::Founder, context)
+    }
+
+    /// A store whose log is on a disk in memory, for tests: the same code, gone with the last pointer to it.
+    pub fn in_memory() -> Arc<Self> {
+        match Self::start(Options::in_memory(), Founding::Founder) {
+            Ok(store) => store,
+            Err(error) => unreachable!("an empty disk in memory was refused: {error}"),
+        }
+    }
+
+    /// Opens the store as a member of `options.cluster`: a first start asks the other members before it takes part, so
+    /// that a member that has lost its data is not taken for itself. Without a cluster, the same as [`Store::open`].
+    ///
+    /// # Errors
+    /// As [`Store::open`]; and when the member cannot be what it is told to be.
+    pub async fn open_member(options: Options, context: &base::Context) -> Result<Arc<Self>, OpenError> {
+        let founding = start::ask_others(&options).await?;
+        Self::open_as(options, founding, context)
+    }
+
+    fn open_as(options: Options, founding: Founding, context: &base::Context) -> Result<Arc<Self>, OpenError> {
+        let store = Self::start(options, founding)?;
         let (weak, stop) = (Arc::downgrade(&store), context.clone());
         let mut ended = store.ended.clone();
         context.spawn_graceful("store", async move {
@@ -66,39 +97,15 @@ impl Store {
         Ok(store)
     }
 
-    /// A store whose log is on a disk in memory, for tests: the same code, gone with the last pointer to it.
-    pub fn in_memory() -> Arc<Self> {
-        match Self::start(Options::in_memory()) {
-            Ok(store) => store,
-            Err(error) => unreachable!("an empty disk in memory was refused: {error}"),
-        }
-    }
-
-    fn start(options: Options) -> Result<Arc<Self>, OpenError> {
-        let started = std::time::Instant::now();
-        let (lock, state, log) = recover(&options)?;
-        tracing::info!(
-            dir = %options.dir.display(), revision = state.revision(), index = log.next_index() - 1,
-            term = log.last_term(), live_bytes = state.live_bytes(), took = ?started.elapsed(), "opened the store"
-        );
-        let core = Arc::new(Core::new(state, options.progress_interval));
-        let (sender, inbox) = mpsc::unbounded_channel();
+    fn start(options: Options, founding: Founding) -> Result<Arc<Self>, OpenError> {
+        let (writer, sender) = start::prepare(&options, &founding)?;
+        let start::Prepared { writer, lock, identity, peers } = writer;
+        let core = Arc::clone(&writer.core);
         let (end, ended) = flag::channel(false);
-        let trim = Trim {
-            disk: Arc::clone(&options.disk),
-            dir: options.dir.clone(),
-            bytes: options.trim_bytes,
-            reports: sender.downgrade(),
-            thread: None,
-        };
-        let term = log.hard_state().term + 1;
-        core.lead(term);
-        let writer = Writer { core: Arc::clone(&core), log, term, inbox, trim, fatal: options.fatal };
         let thread = std::thread::Builder::new().name("store-log".into());
+        let prompt = options.prompt;
         let run = move || {
-            if options.prompt
-                && let Err(error) = turn::bring_forward()
-            {
+            if prompt && let Err(error) = turn::bring_forward() {
                 tracing::debug!(%error, "the log's thread waits for its turn like any other");
             }
             writer.run();
@@ -106,16 +113,23 @@ impl Store {
             let _ = end.send(true);
         };
         thread.spawn(run).map_err(|error| OpenError::io(&options.dir, "start the log's thread", error))?;
+        let tick = options.cluster.as_ref().map_or(start::TICK, |cluster| cluster.heartbeat);
         let store = Arc::new(Self {
             core: Arc::clone(&core),
-            writer: sender,
+            writer: sender.clone(),
             waiting: Arc::new(Semaphore::new(WAITING_KIB)),
             max_request_bytes: options.max_request_bytes,
             max_txn_ops: options.max_txn_ops,
             quota_bytes: if options.quota_bytes == 0 { quota::default_quota() } else { options.quota_bytes },
+            identity,
+            peers,
             ended,
         });
+        tokio::spawn(start::tick(Arc::clone(&core), sender.downgrade(), tick));
         tokio::spawn(lease::expire(core, Arc::downgrade(&store)));
+        if let Some(cluster) = options.cluster {
+            tokio::spawn(members::publish(Arc::downgrade(&store), cluster));
+        }
         Ok(store)
     }
 
@@ -131,11 +145,19 @@ impl Store {
 
     /// Who this member is.
     pub fn member_id(&self) -> u64 {
-        1
+        self.identity.member
+    }
+
+    /// The cluster that it is a member of.
+    pub fn cluster_id(&self) -> u64 {
+        self.identity.cluster
     }
 
     /// Finishes the writes under way and lets go of the directory. Later requests are refused.
     pub async fn close(&self) {
+        if let Some(peers) = &self.peers {
+            peers.stop();
+        }
         // Fails if the writer has ended already.
         let _ = self.writer.send(Message::Close);
         let _ = self.ended.clone().wait_for(|ended| *ended).await;
@@ -147,10 +169,32 @@ impl Store {
         }
         let size = u32::try_from(request.len() / 1024 + 1).unwrap_or(u32::MAX).min(WAITING_KIB as u32);
         let share = Arc::clone(&self.waiting).acquire_many_owned(size).await.map_err(|_| stopped())?;
+        match self.tell(Some(share), |ticket| Input::Propose(request, ticket)).await? {
+            Done::Applied(outcome) => Ok(outcome),
+            other => Err(Error::Corrupt(format!("a request was answered with {other:?}"))),
+        }
+    }
+
+    /// Gives the member something to do and waits for what comes of it.
+    async fn tell(
+        &self,
+        share: Option<OwnedSemaphorePermit>,
+        input: impl FnOnce(Ticket) -> Input<Ticket>,
+    ) -> Result<Done, Error> {
         let (reply, answer) = oneshot::channel();
-        let proposal = Proposal { request, reply, _share: share };
-        self.writer.send(Message::Propose(proposal)).map_err(|_| stopped())?;
+        let input = input(Ticket { reply, _share: share });
+        self.writer.send(Message::Input(input)).map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
+    }
+
+    /// Returns when this member's state contains everything that was acknowledged before the call.
+    async fn catch_up(&self) -> Result<(), Error> {
+        self.core.open()?;
+        // A member that alone votes has applied everything that was ever acknowledged.
+        if self.core.alone.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        self.tell(None, Input::Read).await.map(|_| ())
     }
 
     async fn read(&self, range: Range) -> Result<Page, Error> {
@@ -158,6 +202,9 @@ impl Store {
         self.core.state.read().alarms().check(false)?;
         if range.key.is_empty() {
             return Err(Error::EmptyKey);
+        }
+        if !range.serializable {
+            self.catch_up().await?;
         }
         'again: loop {
             let mut scan = self.core.state.read().scan(&range)?;
@@ -175,39 +222,6 @@ impl Store {
     }
 }
 
-/// Locks the directory and brings the state up to the end of the log.
-fn recover(options: &Options) -> Result<(Box<dyn Any + Send>, State, Log), OpenError> {
-    let (disk, dir) = (&*options.disk, options.dir.as_path());
-    disk.create_dir(dir).map_err(|error| OpenError::io(dir, "create", error))?;
-    let lock = disk.lock(&dir.join("LOCK")).map_err(|error| OpenError::io(dir.join("LOCK"), "lock", error))?;
-    let Some(lock) = lock else { return Err(OpenError::Locked(dir.to_owned())) };
-    for name in disk.list(dir).map_err(|error| OpenError::io(dir, "list", error))? {
-        if name.ends_with(".tmp") {
-            let path = dir.join(name);
-            disk.remove(&path).map_err(|error| OpenError::io(&path, "remove", error))?;
-        }
-    }
-    let (mut state, head) = snapshot::load(disk, dir)?;
-    let mut apply = |entry: Entry| {
-        let at = At { index: entry.index, term: entry.term };
-        match request::decode(entry.request)? {
-            // What failed then fails now, and changed nothing both times.
-            Some(request) => drop(state.apply(at, request)),
-            None => state.skip(at),
-        }
-        Ok(())
-    };
-    let recovered = log::open(options, (head.index, head.term), Identity::default(), &mut apply)?;
-    let log = recovered.log;
-    let rest = log.entries(recovered.applied + 1, u64::MAX, u64::MAX);
-    let rest = rest.map_err(|error| OpenError::io(dir, "read the log", std::io::Error::other(error)))?;
-    for entry in rest {
-        apply(entry).map_err(|what| OpenError::io(dir, "apply the log", std::io::Error::other(what)))?;
-    }
-    while state.sweep(usize::MAX) {}
-    Ok((lock, state, log))
-}
-
 impl Kv for Store {
     fn range(&self, range: Range) -> BoxFuture<'_, Result<Page, Error>> {
         self.read(range).boxed()
@@ -217,7 +231,7 @@ impl Kv for Store {
         async move {
             check::check(&txn, self.max_txn_ops)?;
             if request::reads_only(&txn) {
-                self.core.open()?;
+                self.catch_up().await?;
                 return self.core.state.read().read_txn(&txn);
             }
             let request = request::encode_txn(&txn);
@@ -238,7 +252,7 @@ impl Kv for Store {
 
     fn compact(&self, upto: Revision) -> BoxFuture<'_, Result<(), Error>> {
         async move {
-            self.core.open()?;
+            self.catch_up().await?;
             self.core.state.read().check_compaction(upto)?;
             self.propose(request::encode_compaction(upto)).await.map(|_| ())
         }
@@ -246,8 +260,7 @@ impl Kv for Store {
     }
 
     fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>> {
-        // A single member has applied everything that it has acknowledged.
-        async move { self.core.open().map(|()| self.core.state.read().revision()) }.boxed()
+        async move { self.catch_up().await.map(|()| self.core.state.read().revision()) }.boxed()
     }
 
     fn local_revision(&self) -> Revision {
@@ -255,6 +268,6 @@ impl Kv for Store {
     }
 
     fn is_private(&self) -> bool {
-        true
+        self.core.alone.load(Ordering::Acquire)
     }
 }

@@ -13,6 +13,7 @@ pub(super) fn from_store(error: Error) -> Status {
         Error::Future(current) => too_large(current + 1, current),
         Error::TooLarge => Status::too_large(format!("etcdserver: {error}")),
         Error::Unavailable(_) => Status::service_unavailable(error.to_string()),
+        Error::TimedOut | Error::Cluster(_) => Status::internal(format_args!("etcdserver: {error}")),
         Error::NoSpace => Status::internal(format_args!("etcdserver: {error}")),
         Error::DuplicateKey
         | Error::EmptyKey

@@ -31,7 +31,8 @@ use proto::log::{Entry, HardState, Identity, SegmentHead};
 use crate::disk::{Disk, DiskFile};
 use frame::{FileHeader, FileKind, FrameBuilder, HEADER, file_header};
 use index::{Index, Place};
-pub(crate) use recover::open;
+pub(crate) use read::ReadError;
+pub(crate) use recover::{Recovered, open};
 use tail::Tail;
 
 /// The open log.
@@ -93,7 +94,6 @@ impl Log {
     }
 
     /// The first entry that can be read.
-    #[allow(dead_code)] // Until a member uses it.
     pub(crate) fn first_index(&self) -> u64 {
         self.index.first()
     }
@@ -107,6 +107,11 @@ impl Log {
     /// The term of the last entry.
     pub(crate) fn last_term(&self) -> u64 {
         self.index.last_term()
+    }
+
+    /// The disk and the directory of its files.
+    pub(crate) fn place(&self) -> (Arc<dyn Disk>, PathBuf) {
+        (Arc::clone(&self.disk), self.dir.clone())
     }
 
     /// Whose log it is.
@@ -203,21 +208,12 @@ impl Log {
 
     /// Makes the file with which the log will go on behind a snapshot at `index` of term `term` that another member
     /// sent. It counts once that snapshot is durable; then [`Log::restart`] follows.
-    #[allow(dead_code)] // Until a member uses it.
     pub(crate) fn prepare_restart(&self, index: u64, term: u64, hard: HardState) -> Result<Made, AppendError> {
         let head = FileHeader { number: self.current.number + 1, fresh: true, first: index + 1, chain: 0 };
         self.make(head, hard, term)
     }
 
-    /// Takes back [`Log::prepare_restart`].
-    #[allow(dead_code)] // Until a member takes snapshots of others.
-    pub(crate) fn abandon(&self, made: &Made) -> io::Result<()> {
-        self.disk.remove(&segment_path(&self.dir, &made.segment))?;
-        self.disk.sync_dir(&self.dir)
-    }
-
     /// Goes on in the file that was made; everything before it is forgotten.
-    #[allow(dead_code)] // Until a member uses it.
     pub(crate) fn restart(&mut self, made: Made) -> io::Result<()> {
         let old = std::mem::replace(&mut self.current, made.segment);
         self.sealed.push(old);

@@ -31,9 +31,6 @@ pub(crate) struct Recovered {
     pub(crate) log: Log,
     /// The last entry that was given to `apply`, or that the snapshot holds.
     pub(crate) applied: u64,
-    /// Whether it was made just now.
-    #[allow(dead_code)] // Until a member is founded with a membership.
-    pub(crate) new: bool,
 }
 
 /// Opens the log behind a snapshot that holds everything up to the entry `done` of term `term` (0: no snapshot), giving
@@ -52,7 +49,7 @@ pub(crate) fn open(
             return Err(missing(dir, done + 1, None));
         }
         let log = create(options, new)?;
-        return Ok(Recovered { log, applied: 0, new: true });
+        return Ok(Recovered { log, applied: 0 });
     };
     let first = found[0].first;
     let mut recovery = Recovery {
@@ -108,7 +105,7 @@ pub(crate) fn open(
         sealed: kept,
         frame: super::FrameBuilder::default(),
     };
-    Ok(Recovered { log, applied, new: false })
+    Ok(Recovered { log, applied })
 }
 
 fn create(options: &Options, identity: Identity) -> Result<Log, OpenError> {

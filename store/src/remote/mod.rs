@@ -29,7 +29,7 @@
 mod assemble;
 mod calls;
 mod convert;
-mod dial;
+pub(crate) mod dial;
 mod failure;
 mod feed;
 mod hub;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use proto::log::{AlarmChange, LeaseRevoke};
+use proto::log::{AlarmChange, LeaseRevoke, Member};
 
 use super::{At, Change, State};
 use crate::kv::{Compare, Error, KeyValue, Op, OpReply, Order, Revision, Target, Txn, TxnReply};
@@ -27,6 +27,8 @@ pub(crate) enum Outcome {
     Void,
     /// The alarms that are on now.
     Alarms(Vec<AlarmChange>),
+    /// The members as they are now.
+    Members(Vec<Member>),
 }
 
 /// Which branches a transaction takes, depth first in the order of the steps.
@@ -50,6 +52,7 @@ impl State {
             Request::LeaseGrant(grant) => self.leases.grant(grant.id, grant.ttl),
             Request::LeaseRevoke(revoke) => self.revoke(at, &revoke),
             Request::Alarm(change) => Ok(Outcome::Alarms(self.alarms.change(change))),
+            Request::Member(update) => self.update_member(update).map(Outcome::Members),
         }
     }
 
@@ -67,7 +70,7 @@ impl State {
             Request::Txn(txn) => puts(txn),
             Request::LeaseGrant(_) => true,
             Request::Compact(_) | Request::LeaseRevoke(_) => false,
-            Request::Alarm(_) => return Ok(()),
+            Request::Alarm(_) | Request::Member(_) => return Ok(()),
         };
         self.alarms.check(grows)
     }

@@ -19,6 +19,7 @@ mod alarm;
 mod apply;
 mod hash;
 mod lease;
+mod members;
 mod read;
 mod save;
 mod sweep;
@@ -35,6 +36,7 @@ pub(crate) use alarm::Alarms;
 pub(crate) use apply::{Outcome, puts};
 pub use hash::HashKv;
 pub(crate) use lease::Leases;
+pub(crate) use members::Members;
 pub(crate) use save::SavePoint;
 
 /// What one version of a key takes beyond its bytes: its place in the index and in the history (measured; a steady figure
@@ -56,8 +58,8 @@ pub(crate) struct State {
     compacted: Revision,
     /// Compactions up to here have been carried out.
     swept: Revision,
-    /// Compactions must not be carried out beyond this while a snapshot at it is being written.
-    pin: Option<Revision>,
+    /// Snapshots being written or sent: compactions must not be carried out beyond these revisions. With their entries.
+    pins: Vec<(Revision, u64)>,
     /// Bytes of the keys and values that live now.
     live_bytes: u64,
     /// What all versions together take; see [`VERSION_COST`].
@@ -66,6 +68,7 @@ pub(crate) struct State {
     subs: BTreeMap<(Revision, Bytes), u32>,
     leases: Leases,
     alarms: Alarms,
+    members: Members,
     /// The last entry.
     applied: At,
 }
@@ -90,12 +93,13 @@ impl Default for State {
             revision: 1,
             compacted: 0,
             swept: 0,
-            pin: None,
+            pins: Vec::new(),
             live_bytes: 0,
             resident: 0,
             subs: BTreeMap::new(),
             leases: Leases::default(),
             alarms: Alarms::default(),
+            members: Members::default(),
             applied: At::default(),
         }
     }

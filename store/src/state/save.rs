@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proto::log::{Item, SnapshotHead};
 
-use super::{At, Change, State};
+use super::{At, Change, Members, State};
 use crate::kv::{KeyValue, Revision};
 
 /// Where a snapshot being written goes on.
@@ -24,9 +24,9 @@ pub(crate) enum SavePoint {
 }
 
 impl State {
-    /// What a snapshot of this moment is of. Until [`State::unpin`], what it needs is kept from being swept.
+    /// What a snapshot of this moment is of. Until [`State::end_save`], what it needs is kept from being swept.
     pub(crate) fn begin_save(&mut self) -> SnapshotHead {
-        self.pin = Some(self.compacted);
+        self.pins.push((self.compacted, self.applied.index));
         SnapshotHead {
             index: self.applied.index,
             term: self.applied.term,
@@ -34,12 +34,20 @@ impl State {
             compacted: self.compacted,
             leases: self.leases.iter().collect(),
             alarms: self.alarms.all(),
+            members: Some(self.members.to_log()),
         }
     }
 
-    /// Ends [`State::begin_save`].
-    pub(crate) fn unpin(&mut self) {
-        self.pin = None;
+    /// Ends [`State::begin_save`], which gave `head`.
+    pub(crate) fn end_save(&mut self, head: &SnapshotHead) {
+        if let Some(at) = self.pins.iter().position(|pin| *pin == (head.compacted, head.index)) {
+            self.pins.swap_remove(at);
+        }
+    }
+
+    /// Whether this is the state that [`State::begin_save`] gave `head` of: another member's snapshot may have replaced it.
+    pub(crate) fn is_saving(&self, head: &SnapshotHead) -> bool {
+        self.pins.contains(&(head.compacted, head.index))
     }
 
     /// The next items of the snapshot that `head` began, about `budget` of them (perhaps none), and where to go on.
@@ -101,6 +109,7 @@ impl State {
             compacted: head.compacted,
             swept: head.compacted,
             applied: At { index: head.index, term: head.term },
+            members: Members::from_log(head.members.clone().unwrap_or_default()),
             ..Self::default()
         };
         head.leases.iter().for_each(|grant| state.leases.add(*grant));

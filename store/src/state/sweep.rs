@@ -8,7 +8,7 @@ use crate::kv::Revision;
 impl State {
     /// Looks at up to `budget` changes that compaction has made superfluous. Returns whether there is more to do.
     pub(crate) fn sweep(&mut self, budget: usize) -> bool {
-        let limit = self.pin.map_or(self.compacted, |pin| pin.min(self.compacted));
+        let limit = self.pins.iter().map(|(revision, _)| *revision).min().unwrap_or(self.compacted).min(self.compacted);
         if self.swept >= limit {
             return false;
         }

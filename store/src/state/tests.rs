@@ -105,11 +105,11 @@ fn compaction_after_compaction() {
 fn a_save_holds_the_sweep_back() {
     let mut state = state("aaaa");
     compact(&mut state, 3);
-    state.begin_save();
+    let head = state.begin_save();
     compact(&mut state, 5);
     assert!(!state.sweep(100));
     assert_eq!(index(&state), "a@3 a@4 a@5");
-    state.unpin();
+    state.end_save(&head);
     assert!(!state.sweep(100));
     assert_eq!(index(&state), "a@5");
     assert_eq!(state.resident(), 2 + super::VERSION_COST, "what was swept is not counted");

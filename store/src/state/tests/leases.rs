@@ -184,7 +184,7 @@ fn saved(state: &mut State) -> State {
         items.into_iter().for_each(|item| loaded.load(item));
     }
     loaded.end_load();
-    state.unpin();
+    state.end_save(&head);
     loaded
 }
 

@@ -1,0 +1,133 @@
+//! Applies what is committed and durable here, tells the watches, and answers.
+
+use std::sync::atomic::Ordering;
+
+use prost::Message as _;
+use proto::log::{Entry, EntryKind, MembershipChange};
+
+use super::waiting::Fate;
+use super::{APPLY_BYTES, Done, Fatal, KEEP, Member, Port};
+use crate::kv::Error;
+use crate::raft::{ChangeKind, Role};
+use crate::request::{self, Request};
+use crate::state::{At, State};
+
+/// Entries applied while the state is locked.
+const PORTION: usize = 32;
+
+/// An entry, decoded.
+enum Work {
+    Request(Request),
+    Change(MembershipChange),
+    Nothing,
+}
+
+impl<T> Member<T> {
+    /// Applies the entries up to `to`.
+    pub(super) fn apply(&mut self, to: u64, port: &mut impl Port<Ticket = T>) -> Result<(), Fatal> {
+        while self.applied < to {
+            let entries = self.log.entries(self.applied + 1, to + 1, APPLY_BYTES).map_err(Fatal::Read)?;
+            let Some(last) = entries.last().map(|entry| entry.index) else {
+                return Err(Fatal::Broken(format!("entry {} is not in the log", self.applied + 1)));
+            };
+            self.apply_entries(entries, port)?;
+            self.applied = last;
+            self.raft.applied(last);
+            self.log.release(last, if self.solitary() { 0 } else { KEEP });
+        }
+        Ok(())
+    }
+
+    fn apply_entries(&mut self, entries: Vec<Entry>, port: &mut impl Port<Ticket = T>) -> Result<(), Fatal> {
+        let before = self.core.state.read().revision();
+        let mut outcomes = Vec::with_capacity(entries.len());
+        let mut changes = Vec::new();
+        for portion in entries.chunks(PORTION) {
+            let work = portion.iter().map(decode).collect::<Result<Vec<_>, _>>().map_err(Fatal::Broken)?;
+            let mut state = self.core.state.write();
+            for (entry, work) in portion.iter().zip(work) {
+                let at = At { index: entry.index, term: entry.term };
+                outcomes.push(match work {
+                    Work::Request(request) => state.apply(at, request).map(Done::Applied),
+                    Work::Nothing => {
+                        state.skip(at);
+                        Err(Error::TimedOut)
+                    }
+                    Work::Change(change) => {
+                        let result = state.change_member(at, &change);
+                        changes.push(change);
+                        result.map(|()| Done::Changed).map_err(super::change_error)
+                    }
+                });
+            }
+        }
+        self.publish(before);
+        let standing = self.raft.standing();
+        let began = |entry: &Entry| entry.kind() == EntryKind::Empty && entry.term == standing.term;
+        if standing.role == Role::Leader && entries.iter().any(began) {
+            self.core.lead(standing.term);
+        }
+        for change in changes {
+            self.change_membership(&change, port);
+        }
+        for (entry, outcome) in entries.into_iter().zip(outcomes) {
+            if let Ok(Done::Applied(outcome)) = &outcome {
+                self.core.heed(outcome);
+            }
+            match self.waiting.applied(entry.index, entry.term) {
+                Fate::Nobody => {}
+                Fate::Found(ticket) => port.answer(ticket, outcome),
+                // Certainly not applied; but whoever waits is told what etcd tells him.
+                Fate::Lost(ticket) => port.answer(ticket, Err(Error::TimedOut)),
+            }
+        }
+        Ok(())
+    }
+
+    fn change_membership(&mut self, change: &MembershipChange, port: &mut impl Port<Ticket = T>) {
+        match self.raft.apply_membership(change) {
+            Ok(membership) => tracing::info!(?membership, "the store's membership has changed"),
+            Err(error) => tracing::debug!(%error, "a membership change without effect"),
+        }
+        if change.id == self.id && change.kind() == ChangeKind::Remove {
+            self.removed = true;
+        }
+        self.note_membership();
+        port.members_changed(self.core.state.read().members());
+    }
+
+    /// Tells the watches what came after revision `before`.
+    pub(super) fn publish(&self, before: u64) {
+        let state = self.core.state.read();
+        if state.revision() > before {
+            if !self.core.hub.is_empty() {
+                self.core.hub.mark(state.changes(before + 1));
+            }
+            self.core.published.store(state.revision(), Ordering::Release);
+        }
+    }
+}
+
+/// Applies a committed entry to a state that nobody uses yet: at start.
+pub(crate) fn replay(state: &mut State, entry: &Entry) -> Result<(), String> {
+    let at = At { index: entry.index, term: entry.term };
+    match decode(entry)? {
+        // What failed then fails now, and changed nothing both times.
+        Work::Request(request) => drop(state.apply(at, request)),
+        Work::Change(change) => drop(state.change_member(at, &change)),
+        Work::Nothing => state.skip(at),
+    }
+    Ok(())
+}
+
+fn decode(entry: &Entry) -> Result<Work, String> {
+    match entry.kind() {
+        EntryKind::Empty => Ok(Work::Nothing),
+        EntryKind::Membership => {
+            MembershipChange::decode(entry.request.clone()).map(Work::Change).map_err(|error| error.to_string())
+        }
+        EntryKind::Request => {
+            request::decode(entry.request.clone()).map(|request| request.map_or(Work::Nothing, Work::Request))
+        }
+    }
+}

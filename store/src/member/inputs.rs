@@ -1,0 +1,324 @@
+//! What comes in: requests are gathered and proposed together, or handed to the leader; messages go to raft.
+
+use bytes::Bytes;
+use prost::Message as _;
+use proto::log::{EntryKind, MembershipChange};
+use proto::peer::parcel::Body;
+use proto::peer::{Forward, Parcel, Placed, Reason, Refused};
+
+use super::{Fatal, Input, Member, Port};
+use crate::kv::{ClusterError, Error};
+use crate::raft::{self, ChangeError, ChangeKind, Refusal, Role, Violation};
+
+/// Bytes of requests that are proposed, and so synced, together.
+const GROUP_BYTES: usize = 4 << 20;
+/// What an entry takes in the log beside its request, at most.
+const ENTRY_BYTES: u64 = 64;
+
+/// A request that is not in the log yet.
+pub(super) struct Asked<T> {
+    since: u64,
+    request: Bytes,
+    kind: EntryKind,
+    by: By<T>,
+}
+
+enum By<T> {
+    /// Somebody here.
+    Ticket(T),
+    /// Another member, which calls it so.
+    Peer(u64, u64),
+}
+
+impl<T> Member<T> {
+    /// Takes an input. What follows from it is done by [`Member::advance`].
+    pub(crate) fn input(&mut self, input: Input<T>, port: &mut impl Port<Ticket = T>) -> Result<(), Fatal> {
+        match input {
+            Input::Propose(request, ticket) => self.ask(request, EntryKind::Request, By::Ticket(ticket)),
+            Input::Change(change, ticket) => {
+                self.ask(change.encode_to_vec().into(), EntryKind::Membership, By::Ticket(ticket));
+            }
+            Input::Read(ticket) => self.reads.push(ticket),
+            Input::Transfer(to, ticket) => self.transfer(to, ticket, port),
+            Input::Peer(from, Parcel { body: Some(body) }) => self.hear(from, body, port)?,
+            Input::Peer(_, Parcel { body: None }) => {}
+            Input::Arrived(arrived) => self.arrive(arrived)?,
+            Input::Sent { to, index, ok } => self.sent(to, index, ok),
+            Input::Saved(index, result) => self.saved(index, result),
+            Input::Unreachable(peer) => self.raft.unreachable(peer),
+            Input::Tick => self.tick(port),
+        }
+        Ok(())
+    }
+
+    /// Whether requests wait for the next [`Member::advance`].
+    pub(crate) fn has_more(&self) -> bool {
+        self.unwritten.is_none() && self.raft.standing().leader != 0 && !self.group.is_empty()
+    }
+
+    fn ask(&mut self, request: Bytes, kind: EntryKind, by: By<T>) {
+        self.group.push_back(Asked { since: self.ticks, request, kind, by });
+    }
+
+    fn tick(&mut self, port: &mut impl Port<Ticket = T>) {
+        self.ticks += 1;
+        if self.unwritten.is_none() {
+            self.raft.tick(&self.log);
+        }
+        let leads = self.raft.standing().role == Role::Leader;
+        for ticket in self.waiting.tick(leads) {
+            port.answer(ticket, Err(Error::TimedOut));
+        }
+        let late = self.ticks.saturating_sub(self.waiting.patience());
+        while self.group.front().is_some_and(|asked| asked.since < late) {
+            if let Some(Asked { by: By::Ticket(ticket), .. }) = self.group.pop_front() {
+                port.answer(ticket, Err(Error::TimedOut));
+            }
+        }
+        if let Some((_, _, since)) = &self.transfer
+            && self.ticks > since + 20
+            && let Some((ticket, ..)) = self.transfer.take()
+        {
+            port.answer(ticket, Err(Error::TimedOut));
+        }
+    }
+
+    /// Proposes what has gathered, or hands it to the leader; without a leader it waits.
+    pub(super) fn propose_group(&mut self, port: &mut impl Port<Ticket = T>) {
+        let standing = self.raft.standing();
+        if self.group.is_empty() || standing.leader == 0 {
+            return;
+        }
+        if standing.role != Role::Leader {
+            for asked in std::mem::take(&mut self.group) {
+                self.hand_on(standing.leader, asked, port);
+            }
+            return;
+        }
+        let mut group = Vec::new();
+        let mut bytes = 0;
+        while let Some(asked) = self.group.front() {
+            if bytes > 0 && bytes + asked.request.len() > GROUP_BYTES {
+                break;
+            }
+            bytes += asked.request.len();
+            group.extend(self.group.pop_front());
+        }
+        if let Err(error) = self.log.make_room(bytes as u64 + ENTRY_BYTES * group.len() as u64) {
+            tracing::error!(%error, "no room for the store's log: writes are refused");
+            self.yield_leadership();
+            group.into_iter().for_each(|asked| refuse(asked.by, Reason::NoSpace, port));
+            return;
+        }
+        let (changes, requests): (Vec<_>, Vec<_>) =
+            group.into_iter().partition(|asked| asked.kind == EntryKind::Membership);
+        match self.raft.propose(requests.iter().map(|asked| asked.request.clone())) {
+            Ok(first) => {
+                for (index, asked) in (first..).zip(requests) {
+                    self.placed(index, asked.by, port);
+                }
+            }
+            Err(_) => requests.into_iter().for_each(|asked| refuse(asked.by, Reason::NotLeader, port)),
+        }
+        for asked in changes {
+            self.propose_change(asked, port);
+        }
+    }
+
+    fn propose_change(&mut self, asked: Asked<T>, port: &mut impl Port<Ticket = T>) {
+        let Ok(change) = MembershipChange::decode(asked.request) else {
+            return refuse(asked.by, Reason::ChangeMissing, port);
+        };
+        let ready = self.ready_for(&change);
+        match ready.and_then(|()| self.raft.propose_membership(&change).map_err(|refusal| reason(&refusal))) {
+            Ok(index) => self.placed(index, asked.by, port),
+            Err(reason) => refuse(asked.by, reason, port),
+        }
+    }
+
+    /// Whether the cluster stays able to work: a learner has nearly everything before it votes, and whoever is counted
+    /// on is there (etcd: server/etcdserver/server.go, isLearnerReady, and mayAddMember, mayRemoveMember).
+    fn ready_for(&self, change: &MembershipChange) -> Result<(), Reason> {
+        let status = self.raft.status();
+        let voters = &self.raft.membership().voters;
+        let active = |id: &&u64| **id == self.id || status.peers.iter().any(|peer| peer.id == **id && peer.active);
+        let alive = voters.iter().filter(active).count();
+        let enough = match ChangeKind::try_from(change.kind) {
+            Ok(ChangeKind::Promote) => {
+                let peer = status.peers.iter().find(|peer| peer.id == change.id);
+                peer.is_none_or(|peer| peer.matched * 10 >= status.last_index * 9)
+            }
+            Ok(ChangeKind::AddVoter) => voters.len() == 1 || alive > voters.len().div_ceil(2),
+            Ok(ChangeKind::Remove) if voters.contains(&change.id) => {
+                let left = alive - usize::from(active(&&change.id));
+                voters.len() <= 2 || left > (voters.len() - 1) / 2
+            }
+            _ => true,
+        };
+        match change.kind() {
+            _ if enough => Ok(()),
+            ChangeKind::Promote => Err(Reason::ChangeBehind),
+            _ => Err(Reason::ChangeTooFew),
+        }
+    }
+
+    fn placed(&mut self, index: u64, by: By<T>, port: &mut impl Port<Ticket = T>) {
+        let term = self.raft.standing().term;
+        match by {
+            By::Ticket(ticket) => self.place(index, term, ticket, port),
+            By::Peer(from, ticket) => {
+                let body = Body::Placed(Placed { ticket, term, index });
+                port.send(from, Parcel { body: Some(body) });
+            }
+        }
+    }
+
+    fn place(&mut self, index: u64, term: u64, ticket: T, port: &mut impl Port<Ticket = T>) {
+        if let Some(lost) = self.waiting.place(index, term, ticket) {
+            port.answer(lost, Err(Error::TimedOut));
+        }
+    }
+
+    fn hand_on(&mut self, leader: u64, asked: Asked<T>, port: &mut impl Port<Ticket = T>) {
+        match asked.by {
+            By::Ticket(ticket) => {
+                let ticket = self.waiting.hand(ticket);
+                let body = Body::Forward(Forward { ticket, request: asked.request, kind: asked.kind.into() });
+                port.send(leader, Parcel { body: Some(body) });
+            }
+            // It has been handed on once.
+            by @ By::Peer(..) => refuse(by, Reason::NotLeader, port),
+        }
+    }
+
+    fn hear(&mut self, from: u64, body: Body, port: &mut impl Port<Ticket = T>) -> Result<(), Fatal> {
+        if self.unwritten.is_some() {
+            // As if lost: there is no room for what it may ask for.
+            return Ok(());
+        }
+        match body {
+            Body::Raft(message) if message.from == from => self.step(message)?,
+            Body::Forward(Forward { ticket, request, kind }) => {
+                let kind = EntryKind::try_from(kind).unwrap_or(EntryKind::Empty);
+                match self.raft.standing().role {
+                    Role::Leader if kind != EntryKind::Empty => self.ask(request, kind, By::Peer(from, ticket)),
+                    _ => refuse(By::Peer(from, ticket), Reason::NotLeader, port),
+                }
+            }
+            Body::Placed(Placed { ticket, term, index }) => {
+                if let Some(ticket) = self.waiting.take_handed(ticket) {
+                    match index > self.applied {
+                        true => self.place(index, term, ticket, port),
+                        // Applied before it could be noted who asked for it: the answer is gone.
+                        false => port.answer(ticket, Err(Error::TimedOut)),
+                    }
+                }
+            }
+            Body::Refused(Refused { ticket, reason }) => {
+                if let Some(ticket) = self.waiting.take_handed(ticket) {
+                    port.answer(ticket, Err(error(Reason::try_from(reason).unwrap_or(Reason::NotLeader))));
+                }
+            }
+            Body::Raft(_) | Body::Hello(_) => {}
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, message: raft::Message) -> Result<(), Fatal> {
+        match &message.body {
+            // Comes by its own way, with the state beside it.
+            Some(raft::Body::Snapshot(_)) => return Ok(()),
+            Some(raft::Body::Append(append)) => {
+                let bytes: u64 = append.entries.iter().map(|entry| entry.request.len() as u64 + ENTRY_BYTES).sum();
+                if let Err(error) = self.log.make_room(bytes) {
+                    tracing::error!(%error, "no room for the store's log: entries of the leader are not taken");
+                    return Ok(());
+                }
+            }
+            _ => {}
+        }
+        self.step_raft(message)
+    }
+
+    pub(super) fn step_raft(&mut self, message: raft::Message) -> Result<(), Fatal> {
+        match self.raft.step(&self.log, message) {
+            Ok(()) => Ok(()),
+            Err(error @ Violation::Committed { .. }) => Err(Fatal::Broken(error.to_string())),
+            Err(Violation::Malformed(what)) => {
+                tracing::warn!(what, "a peer sent a message that cannot be");
+                Ok(())
+            }
+        }
+    }
+
+    pub(super) fn ask_for_reads(&mut self) {
+        let mut names = if self.raft.standing().leader == 0 { Vec::new() } else { self.waiting.due() };
+        if !self.reads.is_empty() {
+            names.push(self.waiting.read(std::mem::take(&mut self.reads)));
+        }
+        for name in names {
+            if self.raft.read_index(name).is_err() {
+                self.waiting.unasked(name);
+            }
+        }
+    }
+
+    fn transfer(&mut self, to: u64, ticket: T, port: &mut impl Port<Ticket = T>) {
+        match self.raft.transfer_leadership(to) {
+            Ok(()) if to == self.id => port.answer(ticket, Ok(super::Done::Changed)),
+            Ok(()) => {
+                if let Some((former, ..)) = self.transfer.replace((ticket, to, self.ticks)) {
+                    port.answer(former, Err(Error::TimedOut));
+                }
+            }
+            Err(Refusal::NotVoter { .. }) => port.answer(ticket, Err(Error::Cluster(ClusterError::BadTransferee))),
+            Err(_) => port.answer(ticket, Err(Error::Cluster(ClusterError::NotLeader))),
+        }
+    }
+
+    /// There is no room here: perhaps another member has some.
+    fn yield_leadership(&mut self) {
+        let status = self.raft.status();
+        let voters = &self.raft.membership().voters;
+        let able = status.peers.iter().filter(|peer| peer.active && voters.contains(&peer.id));
+        if let Some(best) = able.max_by_key(|peer| peer.matched).map(|peer| peer.id) {
+            tracing::warn!(to = best, "handing the leadership over for want of room");
+            let _ = self.raft.transfer_leadership(best);
+        }
+    }
+}
+
+fn refuse<T>(by: By<T>, reason: Reason, port: &mut impl Port<Ticket = T>) {
+    match by {
+        By::Ticket(ticket) => port.answer(ticket, Err(error(reason))),
+        By::Peer(from, ticket) => {
+            let body = Body::Refused(Refused { ticket, reason: reason.into() });
+            port.send(from, Parcel { body: Some(body) });
+        }
+    }
+}
+
+fn reason(refusal: &Refusal) -> Reason {
+    match refusal {
+        Refusal::NotLeader { .. } | Refusal::Transferring { .. } | Refusal::NotVoter { .. } => Reason::NotLeader,
+        Refusal::ChangePending | Refusal::NotYet => Reason::ChangePending,
+        Refusal::Change(ChangeError::Exists) => Reason::ChangeExists,
+        Refusal::Change(ChangeError::Missing | ChangeError::Malformed) => Reason::ChangeMissing,
+        Refusal::Change(ChangeError::NotLearner) => Reason::ChangeNotLearner,
+        Refusal::Change(ChangeError::LastVoter) => Reason::ChangeLastVoter,
+    }
+}
+
+/// What a refusal means for whoever asked: nothing has happened.
+fn error(reason: Reason) -> Error {
+    match reason {
+        Reason::NoSpace => Error::NoSpace,
+        Reason::NotLeader => Error::Cluster(ClusterError::LeaderChanged),
+        Reason::ChangePending | Reason::ChangeLastVoter => Error::Cluster(ClusterError::Unhealthy),
+        Reason::ChangeExists => Error::Cluster(ClusterError::MemberExists),
+        Reason::ChangeMissing => Error::Cluster(ClusterError::NoMember),
+        Reason::ChangeNotLearner => Error::Cluster(ClusterError::NotLearner),
+        Reason::ChangeBehind => Error::Cluster(ClusterError::LearnerBehind),
+        Reason::ChangeTooFew => Error::Cluster(ClusterError::TooFewStarted),
+    }
+}

@@ -1,0 +1,115 @@
+//! Snapshots: when the own log is trimmed behind one, how one is sent to a member that is too far behind, and how one
+//! that another member sent is put in place of log and state.
+
+use std::path::PathBuf;
+use std::sync::atomic::Ordering;
+
+use proto::log::{HardState, SnapshotHead};
+
+use super::{Fatal, Member, Port};
+use crate::kv::Error;
+use crate::raft::{Body, Message, Role, Snapshot};
+use crate::snapshot;
+use crate::state::State;
+
+/// A snapshot of another member, received as a whole and loaded.
+pub(crate) struct Arrived {
+    /// Its file in the directory, durable, under a temporary name.
+    pub(crate) path: PathBuf,
+    pub(crate) head: SnapshotHead,
+    pub(crate) state: State,
+    /// What raft is told of it.
+    pub(crate) message: Message,
+}
+
+impl<T> Member<T> {
+    /// Begins to write the state to the directory if that makes enough of the log superfluous.
+    pub(super) fn consider_saving(&mut self, port: &mut impl Port<Ticket = T>) {
+        let superfluous = self.log.superfluous(self.applied);
+        if self.saving || superfluous < self.trim_bytes {
+            return;
+        }
+        let state = self.core.state.read();
+        // What is written must be in proportion to what goes.
+        let enough = superfluous >= (4 * state.live_bytes()).max(state.resident());
+        drop(state);
+        if enough {
+            self.saving = true;
+            let head = self.core.state.write().begin_save();
+            port.save(head);
+        }
+    }
+
+    /// The state as of `index` is durable, or not: the log before it can go. A failure costs space, nothing else.
+    pub(super) fn saved(&mut self, index: u64, result: std::io::Result<()>) {
+        self.saving = false;
+        // Members that are a little behind shall not need a snapshot.
+        let status = self.raft.status();
+        let behind = status.peers.iter().filter(|peer| peer.active && peer.matched > 0).map(|peer| peer.matched).min();
+        let upto = if status.role == Role::Leader { behind.map_or(index, |matched| matched.min(index)) } else { index };
+        match result.and_then(|()| self.log.trim(upto)) {
+            Ok(()) => tracing::info!(index, "trimmed the store's log behind a snapshot"),
+            Err(error) => tracing::warn!(%error, index, "cannot trim the store's log"),
+        }
+    }
+
+    pub(super) fn begin_sending(&mut self, to: u64, port: &mut impl Port<Ticket = T>) {
+        let head = self.core.state.write().begin_save();
+        let snapshot =
+            Snapshot { index: head.index, term: head.term, membership: Some(self.raft.membership().clone()) };
+        let term = self.raft.standing().term;
+        let message = Message { from: self.id, to, term, body: Some(Body::Snapshot(snapshot)) };
+        tracing::info!(to = format!("{to:x}"), index = head.index, "sending a snapshot to a member that is behind");
+        port.send_snapshot(to, head, message);
+    }
+
+    pub(super) fn sent(&mut self, to: u64, index: u64, ok: bool) {
+        if ok {
+            self.raft.snapshot_sent(to, index);
+        } else {
+            self.raft.snapshot_failed(to);
+        }
+    }
+
+    pub(super) fn arrive(&mut self, arrived: Box<Arrived>) -> Result<(), Fatal> {
+        if self.unwritten.is_none() {
+            let message = arrived.message.clone();
+            self.arrived = Some(arrived);
+            self.step_raft(message)?;
+        }
+        Ok(())
+    }
+
+    /// Puts the snapshot that has arrived in the place of log and state.
+    pub(super) fn install(
+        &mut self,
+        snapshot: &Snapshot,
+        hard: HardState,
+        port: &mut impl Port<Ticket = T>,
+    ) -> Result<(), Fatal> {
+        let arrived = self.arrived.take().filter(|arrived| arrived.head.index == snapshot.index);
+        let Some(arrived) = arrived else {
+            return Err(Fatal::Broken(format!("the snapshot at {} has not arrived", snapshot.index)));
+        };
+        let Arrived { path, head, state, .. } = *arrived;
+        let made = self.log.prepare_restart(snapshot.index, snapshot.term, hard).map_err(Fatal::Log)?;
+        let (disk, dir) = self.log.place();
+        snapshot::adopt(&*disk, &dir, &path, head.index).map_err(Fatal::Install)?;
+        self.log.restart(made).map_err(Fatal::Install)?;
+        let (before, revision) = (self.core.state.read().revision(), state.revision());
+        let old = std::mem::replace(&mut *self.core.state.write(), state);
+        // Whether a watch still finds what it needs in the new history is for the watch to see.
+        self.core.hub.mark_all(before + 1);
+        self.core.published.store(revision, Ordering::Release);
+        drop(old);
+        self.applied = snapshot.index;
+        self.raft.applied(snapshot.index);
+        for ticket in self.waiting.passed(snapshot.index) {
+            port.answer(ticket, Err(Error::TimedOut));
+        }
+        self.note_membership();
+        port.members_changed(self.core.state.read().members());
+        tracing::info!(index = snapshot.index, revision, "took the state from another member's snapshot");
+        Ok(())
+    }
+}

@@ -1,0 +1,242 @@
+//! Who waits for what: requests by where they stand in the log, requests handed to the leader, reads. Pure.
+//!
+//! ```text
+//! propose ──► placed[index] = (term, ticket)          applied at that index with that term: answered; with another: lost
+//! hand on ──► handed[name] = ticket ── Placed(name, term, index) ──► placed[index]
+//! read ─────► asked[name] = tickets ── confirmed at index ──► readable[index] ── applied ≥ index ──► answered
+//! ```
+
+use std::collections::BTreeMap;
+
+use proto::peer::Parcel;
+use proto::peer::parcel::Body;
+
+use crate::raft::Read;
+
+/// Ticks after which an unanswered read is asked for again.
+const READ_AGAIN: u64 = 10;
+
+/// See the module's header. `T` is a ticket.
+pub(super) struct Waiting<T> {
+    /// Ticks that a request may wait for its leader (etcd: 5 s and two election timeouts).
+    patience: u64,
+    now: u64,
+    placed: BTreeMap<u64, Placed<T>>,
+    handed: BTreeMap<u64, (u64, T)>,
+    asked: BTreeMap<u64, Asked<T>>,
+    readable: BTreeMap<u64, Vec<T>>,
+    last_name: u64,
+}
+
+struct Placed<T> {
+    term: u64,
+    since: u64,
+    ticket: T,
+}
+
+struct Asked<T> {
+    since: u64,
+    /// When it was last asked for; `None`: it is to be asked for again now.
+    asked: Option<u64>,
+    tickets: Vec<T>,
+}
+
+/// What became of an entry's ticket.
+pub(super) enum Fate<T> {
+    /// Nobody waits.
+    Nobody,
+    /// This is the entry that the ticket waits for.
+    Found(T),
+    /// Another entry took its place: it will never be applied.
+    Lost(T),
+}
+
+impl<T> Waiting<T> {
+    pub(super) fn new(patience: u64) -> Self {
+        Self {
+            patience,
+            now: 0,
+            placed: BTreeMap::new(),
+            handed: BTreeMap::new(),
+            asked: BTreeMap::new(),
+            readable: BTreeMap::new(),
+            last_name: 0,
+        }
+    }
+
+    /// Ticks that a request may wait for its leader.
+    pub(super) fn patience(&self) -> u64 {
+        self.patience
+    }
+
+    fn name(&mut self) -> u64 {
+        self.last_name += 1;
+        self.last_name
+    }
+
+    /// A request stands at `index`. Returns whoever waited for an entry that stood there before.
+    pub(super) fn place(&mut self, index: u64, term: u64, ticket: T) -> Option<T> {
+        let placed = Placed { term, since: self.now, ticket };
+        self.placed.insert(index, placed).map(|lost| lost.ticket)
+    }
+
+    /// The entry at `index`, of this term, is being applied.
+    pub(super) fn applied(&mut self, index: u64, term: u64) -> Fate<T> {
+        match self.placed.first_key_value() {
+            Some((first, _)) if *first <= index => {}
+            _ => return Fate::Nobody,
+        }
+        match self.placed.remove(&index) {
+            Some(placed) if placed.term == term => Fate::Found(placed.ticket),
+            Some(placed) => Fate::Lost(placed.ticket),
+            None => Fate::Nobody,
+        }
+    }
+
+    /// A request is handed to the leader: the name to call it by.
+    pub(super) fn hand(&mut self, ticket: T) -> u64 {
+        let name = self.name();
+        self.handed.insert(name, (self.now, ticket));
+        name
+    }
+
+    /// What was handed on by this name, if somebody still waits for it.
+    pub(super) fn take_handed(&mut self, name: u64) -> Option<T> {
+        self.handed.remove(&name).map(|(_, ticket)| ticket)
+    }
+
+    /// Reads that wait together: the name to ask by.
+    pub(super) fn read(&mut self, tickets: Vec<T>) -> u64 {
+        let name = self.name();
+        self.asked.insert(name, Asked { since: self.now, asked: Some(self.now), tickets });
+        name
+    }
+
+    /// Nobody could be asked: to be asked again when somebody can be.
+    pub(super) fn unasked(&mut self, name: u64) {
+        if let Some(asked) = self.asked.get_mut(&name) {
+            asked.asked = None;
+        }
+    }
+
+    /// All reads are to be asked for again.
+    pub(super) fn ask_again(&mut self) {
+        self.asked.values_mut().for_each(|asked| asked.asked = None);
+    }
+
+    /// Names of reads to ask for now.
+    pub(super) fn due(&mut self) -> Vec<u64> {
+        let now = self.now;
+        let is_due = |asked: &Asked<T>| asked.asked.is_none_or(|at| now >= at + READ_AGAIN);
+        let mut names = Vec::new();
+        for (name, asked) in self.asked.iter_mut().filter(|(_, asked)| is_due(asked)) {
+            asked.asked = Some(now);
+            names.push(*name);
+        }
+        names
+    }
+
+    /// These reads may be answered once what they name is applied.
+    pub(super) fn confirmed(&mut self, reads: Vec<Read>) {
+        for Read { context, index } in reads {
+            if let Some(asked) = self.asked.remove(&context) {
+                self.readable.entry(index).or_default().extend(asked.tickets);
+            }
+        }
+    }
+
+    /// The reads that can be answered when everything up to `applied` is in the state.
+    pub(super) fn readable(&mut self, applied: u64) -> impl Iterator<Item = T> + use<T> {
+        let ready = match self.readable.first_key_value() {
+            Some((index, _)) if *index <= applied => {
+                let later = self.readable.split_off(&(applied + 1));
+                std::mem::replace(&mut self.readable, later)
+            }
+            _ => BTreeMap::new(),
+        };
+        ready.into_values().flatten()
+    }
+
+    /// A tick has passed: who has waited too long. `leads`: what is placed is certain to be decided.
+    pub(super) fn tick(&mut self, leads: bool) -> Vec<T> {
+        self.now += 1;
+        let (now, patience) = (self.now, self.patience);
+        let late = |since: u64| now > since + patience;
+        let mut gone = Vec::new();
+        if !leads {
+            let names: Vec<_> =
+                self.placed.iter().filter(|(_, placed)| late(placed.since)).map(|(at, _)| *at).collect();
+            gone.extend(names.iter().filter_map(|at| self.placed.remove(at)).map(|placed| placed.ticket));
+        }
+        // Names grow with time.
+        while self.handed.first_key_value().is_some_and(|(_, (since, _))| late(*since)) {
+            gone.extend(self.handed.pop_first().map(|(_, (_, ticket))| ticket));
+        }
+        while self.asked.first_key_value().is_some_and(|(_, asked)| late(asked.since)) {
+            gone.extend(self.asked.pop_first().into_iter().flat_map(|(_, asked)| asked.tickets));
+        }
+        gone
+    }
+
+    /// Everybody whose request stands at or before `index`: a snapshot has passed it by, and the answer with it.
+    pub(super) fn passed(&mut self, index: u64) -> Vec<T> {
+        let later = self.placed.split_off(&(index + 1));
+        std::mem::replace(&mut self.placed, later).into_values().map(|placed| placed.ticket).collect()
+    }
+}
+
+/// Raft's message, packed.
+pub(super) fn parcel(message: crate::raft::Message) -> Parcel {
+    Parcel { body: Some(Body::Raft(message)) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_belongs_to_the_entry_that_was_placed() {
+        let mut waiting = Waiting::new(5);
+        assert!(waiting.place(4, 1, 'a').is_none());
+        assert!(waiting.place(5, 1, 'b').is_none());
+        assert_eq!(waiting.place(5, 2, 'c'), Some('b'), "replaced before it was committed");
+        assert!(matches!(waiting.applied(3, 1), Fate::Nobody));
+        assert!(matches!(waiting.applied(4, 2), Fate::Lost('a')), "another leader's entry stands there");
+        assert!(matches!(waiting.applied(5, 2), Fate::Found('c')));
+        let name = waiting.hand('d');
+        assert_eq!((waiting.take_handed(name), waiting.take_handed(name)), (Some('d'), None));
+    }
+
+    #[test]
+    fn reads_wait_for_what_they_must_see() {
+        let mut waiting = Waiting::new(50);
+        let (one, two) = (waiting.read(vec!['a', 'b']), waiting.read(vec!['c']));
+        waiting.confirmed(vec![Read { context: two, index: 7 }, Read { context: 99, index: 1 }]);
+        waiting.confirmed(vec![Read { context: one, index: 9 }, Read { context: one, index: 1 }]);
+        assert_eq!(waiting.readable(6).count(), 0);
+        assert_eq!(waiting.readable(8).collect::<Vec<_>>(), ['c']);
+        assert_eq!(waiting.readable(9).collect::<Vec<_>>(), ['a', 'b']);
+        let three = waiting.read(vec!['d']);
+        assert!(waiting.due().is_empty());
+        waiting.ask_again();
+        assert_eq!((waiting.due(), waiting.due()), (vec![three], vec![]));
+        for _ in 0..READ_AGAIN {
+            assert!(waiting.tick(false).is_empty());
+        }
+        assert_eq!(waiting.due(), [three], "lost on the way, perhaps");
+    }
+
+    #[test]
+    fn nobody_waits_for_ever() {
+        let mut waiting = Waiting::new(3);
+        waiting.place(1, 1, 'a');
+        waiting.hand('b');
+        waiting.read(vec!['c']);
+        let gone: Vec<_> = (0..4).flat_map(|_| waiting.tick(true)).collect();
+        assert_eq!(gone, ['b', 'c'], "a leader's own entries are decided or it leads no longer");
+        assert_eq!(waiting.tick(false), ['a']);
+        waiting.place(8, 1, 'd');
+        waiting.place(9, 1, 'e');
+        assert_eq!(waiting.passed(8), ['d']);
+    }
+}

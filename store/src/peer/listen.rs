@@ -1,0 +1,168 @@
+//! Sockets for other members, with TLS: who connects must show a certificate of the peers' authority.
+
+use std::io;
+use std::net::ToSocketAddrs;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::Stream;
+use futures::stream;
+use rustls::server::WebPkiClientVerifier;
+use rustls::{RootCertStore, ServerConfig};
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpListener;
+use tokio::sync::mpsc;
+use tokio_rustls::TlsAcceptor;
+use tonic::transport::server::Connected;
+
+use crate::remote::TlsFiles;
+use crate::remote::dial::Io;
+
+/// A handshake that takes longer is none.
+const HANDSHAKE: Duration = Duration::from_secs(5);
+/// Connections that wait to be served.
+const WAITING: usize = 32;
+
+/// Why nobody can listen.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The address is not one that this machine can listen on.
+    #[error("cannot listen on {url}")]
+    Listen {
+        /// Where.
+        url: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A certificate, key or authority cannot be used.
+    #[error("cannot use the peers' TLS files")]
+    Files(#[source] Box<dyn std::error::Error + Send + Sync>),
+}
+
+/// Open sockets.
+pub(crate) struct Door {
+    listeners: Vec<(std::net::TcpListener, Option<TlsAcceptor>)>,
+}
+
+impl Door {
+    /// Opens the sockets for these URLs.
+    pub(crate) fn open(urls: &[String], tls: &TlsFiles) -> Result<Self, TlsError> {
+        let mut listeners = Vec::new();
+        for url in urls {
+            let listen = |source| TlsError::Listen { url: url.clone(), source };
+            let bad = || listen(io::Error::new(io::ErrorKind::InvalidInput, "not http(s)://HOST:PORT"));
+            let uri: http::Uri = url.parse().map_err(|_| bad())?;
+            let (Some(host), Some(port)) = (uri.host(), uri.port_u16()) else { return Err(bad()) };
+            let acceptor = match uri.scheme_str() {
+                Some("https") => Some(TlsAcceptor::from(Arc::new(server_config(tls).map_err(TlsError::Files)?))),
+                Some("http") => None,
+                _ => return Err(bad()),
+            };
+            let host = host.trim_matches(['[', ']']);
+            let address = (host, port).to_socket_addrs().map_err(listen)?.next().ok_or_else(bad)?;
+            let listener = std::net::TcpListener::bind(address).map_err(listen)?;
+            listener.set_nonblocking(true).map_err(listen)?;
+            listeners.push((listener, acceptor));
+        }
+        Ok(Self { listeners })
+    }
+
+    /// Connections, greeted by TLS. In a tokio runtime.
+    pub(super) fn connections(self) -> impl Stream<Item = io::Result<Accepted>> {
+        let (accepted, waiting) = mpsc::channel(WAITING);
+        for (listener, tls) in self.listeners {
+            tokio::spawn(accept(listener, tls, accepted.clone()));
+        }
+        stream::unfold(waiting, |mut waiting: mpsc::Receiver<Accepted>| async move {
+            waiting.recv().await.map(|connection| (Ok(connection), waiting))
+        })
+    }
+}
+
+async fn accept(listener: std::net::TcpListener, tls: Option<TlsAcceptor>, accepted: mpsc::Sender<Accepted>) {
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "cannot listen for other members"),
+    };
+    loop {
+        let stream = tokio::select! {
+            stream = listener.accept() => stream,
+            // Nobody serves any more.
+            () = accepted.closed() => return,
+        };
+        let Ok((stream, from)) = stream else {
+            // Out of descriptors, say: they come back.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let _ = stream.set_nodelay(true);
+        let (tls, accepted) = (tls.clone(), accepted.clone());
+        tokio::spawn(async move {
+            let connection: Box<dyn Io> = match tls {
+                None => Box::new(stream),
+                Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => Box::new(stream),
+                    Ok(Err(error)) => return tracing::debug!(%from, %error, "a caller is no peer"),
+                    Err(_) => return,
+                },
+            };
+            let _ = accepted.send(Accepted(connection)).await;
+        });
+    }
+}
+
+fn server_config(files: &TlsFiles) -> Result<ServerConfig, Box<dyn std::error::Error + Send + Sync>> {
+    let (Some(ca), Some(cert), Some(key)) = (&files.ca, &files.cert, &files.key) else {
+        return Err("https between members needs a certificate, its key and an authority".into());
+    };
+    let mut roots = RootCertStore::empty();
+    for authority in CertificateDer::pem_file_iter(ca)? {
+        roots.add(authority?)?;
+    }
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build()?;
+    let chain = CertificateDer::pem_file_iter(cert)?.collect::<Result<Vec<_>, _>>()?;
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(chain, PrivateKeyDer::from_pem_file(key)?)?;
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    Ok(config)
+}
+
+/// A connection of another member.
+pub(super) struct Accepted(Box<dyn Io>);
+
+impl Connected for Accepted {
+    type ConnectInfo = ();
+
+    fn connect_info(&self) {}
+}
+
+impl AsyncRead for Accepted {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(context, buffer)
+    }
+}
+
+impl AsyncWrite for Accepted {
+    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.0).poll_write(context, data)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(context)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(context)
+    }
+}

@@ -1,0 +1,188 @@
+//! How the members of a cluster reach each other: gRPC over TLS with certificates on both sides (see proto/peer.proto).
+//!
+//! | file | what it is |
+//! |---|---|
+//! | `mod` | the others, and a way to each |
+//! | `link` | the way to one member: a stream that is made again when it breaks |
+//! | `ship` | a snapshot on its way to one member |
+//! | `serve` | what others call here |
+//! | `admit` | whom this member believes to be who it says it is. Pure |
+//! | `listen` | sockets and TLS |
+//!
+//! What is lost on the way is lost: raft makes up for its messages, and a request that was handed on is never handed on
+//! again. Bounds: a queue per member, beyond which messages are dropped; raft's own limit of what is in flight.
+
+mod admit;
+mod link;
+mod listen;
+mod serve;
+mod ship;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use proto::log::{Identity, SnapshotHead};
+use proto::peer::peer_client::PeerClient;
+use proto::peer::{ClusterReply, ClusterRequest, Hello, Parcel};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tonic::transport::Channel;
+
+use crate::disk::Disk;
+use crate::inbox::Message;
+use crate::raft;
+use crate::remote::TlsFiles;
+use crate::shared::Core;
+use crate::state::Members;
+use link::Way;
+pub(crate) use listen::Door;
+pub use listen::TlsError;
+
+/// Parcels that wait for one member; more are dropped.
+const QUEUE: usize = 4096;
+/// A message between members is no longer than this: an append of the largest requests fits.
+const MOST_BYTES: usize = 64 << 20;
+
+/// The other members. A handle; all are the same.
+#[derive(Clone)]
+pub(crate) struct Peers {
+    inner: Arc<Inner>,
+}
+
+/// What it takes to reach others, and to be reached.
+pub(crate) struct Inner {
+    me: Identity,
+    core: Arc<Core>,
+    disk: Arc<dyn Disk>,
+    dir: PathBuf,
+    /// Weak: the store's end must not wait for its peers.
+    inbox: mpsc::WeakUnboundedSender<Message>,
+    tls: TlsFiles,
+    links: Mutex<HashMap<u64, Link>>,
+    /// Nonces as they were first heard, until the log knows them.
+    heard: Mutex<HashMap<u64, u64>>,
+    runtime: tokio::runtime::Handle,
+    stopped: watch::Sender<bool>,
+}
+
+struct Link {
+    urls: Vec<String>,
+    queue: mpsc::Sender<Parcel>,
+    task: JoinHandle<()>,
+}
+
+/// What [`Peers::new`] is given.
+pub(crate) struct Around {
+    pub(crate) me: Identity,
+    pub(crate) core: Arc<Core>,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) dir: PathBuf,
+    pub(crate) inbox: mpsc::WeakUnboundedSender<Message>,
+    pub(crate) tls: TlsFiles,
+}
+
+impl Peers {
+    /// Knows nobody yet; listens at `door`. In a tokio runtime.
+    pub(crate) fn new(around: Around, door: Door) -> Self {
+        let Around { me, core, disk, dir, inbox, tls } = around;
+        let inner = Arc::new(Inner {
+            me,
+            core,
+            disk,
+            dir,
+            inbox,
+            tls,
+            links: Mutex::default(),
+            heard: Mutex::default(),
+            runtime: tokio::runtime::Handle::current(),
+            stopped: watch::Sender::new(false),
+        });
+        tokio::spawn(serve::serve(Arc::clone(&inner), door));
+        Self { inner }
+    }
+
+    /// Sends, or drops.
+    pub(crate) fn send(&self, to: u64, parcel: Parcel) {
+        if let Some(link) = self.inner.links.lock().get(&to) {
+            // Full: the member does not keep up, and raft will notice.
+            let _ = link.queue.try_send(parcel);
+        }
+    }
+
+    /// Sends the state that `head` began, in the background; reports to the writer.
+    pub(crate) fn send_snapshot(&self, to: u64, head: SnapshotHead, message: raft::Message) {
+        let urls = self.inner.links.lock().get(&to).map(|link| link.urls.clone()).unwrap_or_default();
+        let inner = Arc::clone(&self.inner);
+        self.inner.runtime.spawn(ship::ship(inner, to, urls, head, message));
+    }
+
+    /// Keeps a way to each of the members, and to nobody else.
+    pub(crate) fn members_changed(&self, members: &Members) {
+        let wanted = members.iter().filter(|member| member.id != self.inner.me.member);
+        self.reach(wanted.map(|member| (member.id, member.peer_urls.clone())).collect());
+    }
+
+    /// Keeps a way to each of these.
+    pub(crate) fn reach(&self, wanted: HashMap<u64, Vec<String>>) {
+        let mut links = self.inner.links.lock();
+        links.retain(|id, link| {
+            let stays = wanted.get(id) == Some(&link.urls);
+            if !stays {
+                link.task.abort();
+            }
+            stays
+        });
+        for (id, urls) in wanted {
+            links.entry(id).or_insert_with(|| {
+                let (queue, parcels) = mpsc::channel(QUEUE);
+                let way = Way { inner: Arc::clone(&self.inner), to: id, urls: urls.clone() };
+                let task = self.inner.runtime.spawn(way.keep(parcels));
+                Link { urls, queue, task }
+            });
+        }
+    }
+
+    /// Ends all streams and stops listening.
+    pub(crate) fn stop(&self) {
+        self.inner.stopped.send_replace(true);
+        self.reach(HashMap::new());
+    }
+}
+
+impl Inner {
+    fn hello(&self, to: u64) -> Hello {
+        Hello { cluster: self.me.cluster, from: self.me.member, to, nonce: self.me.nonce }
+    }
+
+    fn tell(&self, message: Message) {
+        if let Some(inbox) = self.inbox.upgrade() {
+            // Fails when the store has stopped.
+            let _ = inbox.send(message);
+        }
+    }
+}
+
+fn client(channel: Channel) -> PeerClient<Channel> {
+    PeerClient::new(channel).max_decoding_message_size(MOST_BYTES).max_encoding_message_size(MOST_BYTES)
+}
+
+/// Asks the members behind these URLs what they know of the cluster; the first answer counts, if there is one in time.
+pub(crate) async fn ask_cluster(
+    urls: &[String],
+    tls: &TlsFiles,
+    member: u64,
+    patience: Duration,
+) -> Option<ClusterReply> {
+    let ask = |url: String| async move {
+        let channel = link::connect(&url, tls).await.ok()?;
+        client(channel).cluster(ClusterRequest { member }).await.ok().map(tonic::Response::into_inner)
+    };
+    let answers =
+        futures::future::join_all(urls.iter().cloned().map(|url| tokio::time::timeout(patience, ask(url)))).await;
+    let answers = answers.into_iter().filter_map(|answer| answer.ok().flatten());
+    // One that knows the asking member, or anybody at all, knows better.
+    answers.max_by_key(|answer| (answer.known, answer.members.len()))
+}

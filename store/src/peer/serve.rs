@@ -1,0 +1,138 @@
+//! What other members call here.
+
+use std::sync::Arc;
+
+use proto::log::SnapshotHead;
+use proto::peer::parcel::Body;
+use proto::peer::peer_server::{Peer, PeerServer};
+use proto::peer::{ClusterReply, ClusterRequest, Farewell, Hello, Parcel, SnapshotPart};
+use tokio::sync::mpsc;
+use tonic::{Request, Response, Status, Streaming};
+
+use super::admit::admit;
+use super::{Door, Inner, MOST_BYTES};
+use crate::inbox::Message;
+use crate::member::{Arrived, Input};
+use crate::raft;
+use crate::snapshot;
+use crate::state::State;
+
+/// Parts of a snapshot that wait to be written.
+const AHEAD: usize = 4;
+
+/// Serves until the member stops.
+pub(super) async fn serve(inner: Arc<Inner>, door: Door) {
+    let mut stopped = inner.stopped.subscribe();
+    let service =
+        PeerServer::new(Service { inner }).max_decoding_message_size(MOST_BYTES).max_encoding_message_size(MOST_BYTES);
+    let served = tonic::transport::Server::builder()
+        .initial_stream_window_size(1 << 20)
+        .initial_connection_window_size(2 << 20)
+        .add_service(service)
+        .serve_with_incoming(door.connections());
+    tokio::select! {
+        result = served => if let Err(error) = result {
+            tracing::error!(%error, "other members can no longer reach this one");
+        },
+        // Not gracefully: streams between members never end by themselves.
+        _ = stopped.wait_for(|stopped| *stopped) => {}
+    }
+}
+
+struct Service {
+    inner: Arc<Inner>,
+}
+
+impl Service {
+    fn admit(&self, hello: Option<&Hello>) -> Result<u64, Status> {
+        let hello = hello.ok_or_else(|| Status::invalid_argument("the caller does not say who it is"))?;
+        let state = self.inner.core.state.read();
+        let mut heard = self.inner.heard.lock();
+        admit(&self.inner.me, state.members(), &mut heard, hello).map_err(Status::failed_precondition)?;
+        Ok(hello.from)
+    }
+}
+
+#[tonic::async_trait]
+impl Peer for Service {
+    async fn talk(&self, request: Request<Streaming<Parcel>>) -> Result<Response<Farewell>, Status> {
+        let mut stopped = self.inner.stopped.subscribe();
+        let mut stream = request.into_inner();
+        let from = match stream.message().await? {
+            Some(Parcel { body: Some(Body::Hello(hello)) }) => self.admit(Some(&hello))?,
+            _ => self.admit(None)?,
+        };
+        loop {
+            let parcel = tokio::select! {
+                parcel = stream.message() => parcel?,
+                _ = stopped.wait_for(|stopped| *stopped) => None,
+            };
+            let Some(parcel) = parcel else { return Ok(Response::new(Farewell {})) };
+            self.inner.tell(Message::Input(Input::Peer(from, parcel)));
+        }
+    }
+
+    async fn install(&self, request: Request<Streaming<SnapshotPart>>) -> Result<Response<Farewell>, Status> {
+        let mut stream = request.into_inner();
+        let first = stream.message().await?.unwrap_or_default();
+        let from = self.admit(first.hello.as_ref())?;
+        let message = first.message.ok_or_else(|| Status::invalid_argument("a snapshot of nothing"))?;
+        let Some(raft::Body::Snapshot(snapshot)) = message.body.as_ref().filter(|_| message.from == from) else {
+            return Err(Status::invalid_argument("a snapshot that is none"));
+        };
+        let path = self.inner.dir.join(format!("received-{from:016x}-{:020}.tmp", snapshot.index));
+        let index = snapshot.index;
+        let (parts, writing) = mpsc::channel(AHEAD);
+        let inner = Arc::clone(&self.inner);
+        let written = path.clone();
+        let load = tokio::task::spawn_blocking(move || receive(&inner, &written, index, writing));
+        while let Some(part) = stream.message().await? {
+            // Fails when the other side has: its reason comes below.
+            if parts.send(part).await.is_err() {
+                break;
+            }
+        }
+        drop(parts);
+        let loaded = load.await.map_err(|error| Status::internal(error.to_string()))?;
+        let (state, head) = loaded.map_err(Status::aborted)?;
+        let arrived = Arrived { path, head, state, message };
+        self.inner.tell(Message::Input(Input::Arrived(Box::new(arrived))));
+        Ok(Response::new(Farewell {}))
+    }
+
+    async fn cluster(&self, request: Request<ClusterRequest>) -> Result<Response<ClusterReply>, Status> {
+        let member = request.into_inner().member;
+        let state = self.inner.core.state.read();
+        let known = state.members().get(member).is_some_and(|member| member.nonce != 0)
+            || self.inner.heard.lock().contains_key(&member);
+        let members = state.members().iter().cloned().collect();
+        Ok(Response::new(ClusterReply { cluster: self.inner.me.cluster, members, known }))
+    }
+}
+
+/// Writes the parts to a file and loads it.
+fn receive(
+    inner: &Inner,
+    path: &std::path::Path,
+    index: u64,
+    mut parts: mpsc::Receiver<SnapshotPart>,
+) -> Result<(State, SnapshotHead), String> {
+    let said = |error: std::io::Error| error.to_string();
+    let mut file = inner.disk.create(path).map_err(said)?;
+    let (mut at, mut complete) = (0, false);
+    while let Some(part) = parts.blocking_recv() {
+        file.write_at(at, &part.data).map_err(said)?;
+        at += part.data.len() as u64;
+        complete |= part.size == at && part.size > 0;
+    }
+    if !complete {
+        let _ = inner.disk.remove(path);
+        return Err("the snapshot did not arrive as a whole".into());
+    }
+    file.sync().map_err(said)?;
+    let loaded = snapshot::load_file(&*inner.disk, path, index);
+    loaded.map_err(|error| {
+        let _ = inner.disk.remove(path);
+        error.to_string()
+    })
+}

@@ -1,0 +1,245 @@
+//! How a store starts: the directory is locked and read, a new one is founded, the member is set up.
+
+use std::any::Any;
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use proto::log::{Entry, Identity, Member as Info};
+use tokio::sync::mpsc;
+
+use crate::cluster::{Cluster, contexts, random};
+use crate::inbox::{Message, Ticket};
+use crate::log::{self, Log, Recovered};
+use crate::member::{Input, Member, Setup, replay};
+use crate::options::{OpenError, Options};
+use crate::peer::{Around, Door, Peers, ask_cluster};
+use crate::raft::{Config, foundation};
+use crate::shared::Core;
+use crate::snapshot;
+use crate::state::State;
+use crate::writer::{Outside, Writer};
+
+/// Between two ticks, unless the options say otherwise (etcd's heartbeat interval).
+pub(super) const TICK: Duration = Duration::from_millis(100);
+/// How long a first start waits for what others know.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// What a member with an empty directory is.
+pub(super) enum Founding {
+    /// One of those who found the cluster.
+    Founder,
+    /// One that was added to a cluster that exists.
+    Joiner {
+        cluster: u64,
+        member: u64,
+        /// Where the others are.
+        others: Vec<Info>,
+    },
+}
+
+/// A writer that is ready to run.
+pub(super) struct Prepared {
+    pub(super) writer: Writer,
+    pub(super) lock: Box<dyn Any + Send>,
+    pub(super) identity: Identity,
+    pub(super) peers: Option<Peers>,
+}
+
+/// Asks the other members what they know, if this is the first start of a member of several.
+pub(super) async fn ask_others(options: &Options) -> Result<Founding, OpenError> {
+    let Some(cluster) = &options.cluster else { return Ok(Founding::Founder) };
+    let names = options.disk.create_dir(&options.dir).and_then(|()| options.disk.list(&options.dir));
+    let names = names.map_err(|error| OpenError::io(&options.dir, "list", error))?;
+    let fresh = !names.iter().any(|name| name.starts_with("log-"));
+    if !fresh && !cluster.existing {
+        return Ok(Founding::Founder);
+    }
+    let own = |url: &String| cluster.advertise_peer_urls.contains(url);
+    let urls: Vec<String> = cluster.initial.iter().map(|(_, url)| url.clone()).filter(|url| !own(url)).collect();
+    let refused = |text: String| Err(OpenError::Cluster(text));
+    if !cluster.existing {
+        let id = cluster.founder_id().unwrap_or_default();
+        let answer = ask_cluster(&urls, &cluster.tls, id, PATIENCE).await;
+        if answer.is_some_and(|answer| answer.known) {
+            return refused(format!(
+                "member {id:x} has already taken part, but its directory {} is empty: its votes are lost. Remove it from \
+                 the cluster and add a new member (with initial cluster state \"existing\")",
+                options.dir.display()
+            ));
+        }
+        return Ok(Founding::Founder);
+    }
+    let Some(answer) = ask_cluster(&urls, &cluster.tls, 0, PATIENCE).await else {
+        if fresh {
+            return refused("no member of the existing cluster answers".into());
+        }
+        return Ok(Founding::Joiner { cluster: 0, member: 0, others: Vec::new() });
+    };
+    let me = answer.members.iter().find(|member| member.peer_urls.iter().any(own));
+    match me {
+        Some(me) if fresh && me.nonce != 0 => refused(format!(
+            "member {:x} has already taken part, but its directory {} is empty: remove it, and add a new member",
+            me.id,
+            options.dir.display()
+        )),
+        Some(me) => {
+            let others = answer.members.iter().filter(|member| member.id != me.id).cloned().collect();
+            Ok(Founding::Joiner { cluster: answer.cluster, member: me.id, others })
+        }
+        None if fresh => refused(format!(
+            "the existing cluster has no member with one of the peer URLs {:?}: add it first",
+            cluster.advertise_peer_urls
+        )),
+        None => Ok(Founding::Joiner { cluster: 0, member: 0, others: Vec::new() }),
+    }
+}
+
+/// Makes everything ready; a member that is alone leads when this returns.
+pub(super) fn prepare(
+    options: &Options,
+    founding: &Founding,
+) -> Result<(Prepared, mpsc::UnboundedSender<Message>), OpenError> {
+    let started = Instant::now();
+    let door = match &options.cluster {
+        Some(cluster) => Some(Door::open(&cluster.listen_peer_urls, &cluster.tls)?),
+        None => None,
+    };
+    let (lock, state, log, applied) = recover(options, founding)?;
+    let identity = log.identity();
+    tracing::info!(
+        dir = %options.dir.display(), member = format!("{:x}", identity.member), revision = state.revision(),
+        index = log.next_index() - 1, term = log.last_term(), live_bytes = state.live_bytes(),
+        took = ?started.elapsed(), "opened the store"
+    );
+    let core = Arc::new(Core::new(state, options.progress_interval));
+    let (sender, inbox) = mpsc::unbounded_channel();
+    let peers = door.map(|door| {
+        let cluster = options.cluster.clone();
+        let around = Around {
+            me: identity,
+            core: Arc::clone(&core),
+            disk: Arc::clone(&options.disk),
+            dir: options.dir.clone(),
+            inbox: sender.downgrade(),
+            tls: cluster.map(|cluster| cluster.tls).unwrap_or_default(),
+        };
+        Peers::new(around, door)
+    });
+    let member = Member::new(Arc::clone(&core), log, applied, setup(options, identity));
+    let outside = Outside {
+        core: Arc::clone(&core),
+        disk: Arc::clone(&options.disk),
+        dir: options.dir.clone(),
+        reports: sender.downgrade(),
+        peers: peers.clone(),
+        saving: None,
+    };
+    let mut writer = Writer { core, member, inbox, outside, fatal: Arc::clone(&options.fatal) };
+    if let Some(peers) = &peers {
+        introduce(peers, &writer.core, founding);
+    }
+    writer.begin().map_err(|error| OpenError::io(&options.dir, "begin to write", std::io::Error::other(error)))?;
+    Ok((Prepared { writer, lock, identity, peers }, sender))
+}
+
+/// Tells where the others are: as the state has it, or else as the cluster said.
+fn introduce(peers: &Peers, core: &Core, founding: &Founding) {
+    let state = core.state.read();
+    if state.members().iter().next().is_some() {
+        peers.members_changed(state.members());
+    } else if let Founding::Joiner { others, .. } = founding {
+        let others: HashMap<_, _> = others.iter().map(|other| (other.id, other.peer_urls.clone())).collect();
+        peers.reach(others);
+    }
+}
+
+fn setup(options: &Options, identity: Identity) -> Setup {
+    let mut raft = Config::new(identity.member, random());
+    if let Some(cluster) = &options.cluster {
+        raft.heartbeat_ticks = 1;
+        raft.election_ticks = ticks(cluster);
+    }
+    Setup { raft, trim_bytes: options.trim_bytes }
+}
+
+fn ticks(cluster: &Cluster) -> u32 {
+    let heartbeat = cluster.heartbeat.as_millis().max(1);
+    u32::try_from(cluster.election.as_millis() / heartbeat).unwrap_or(u32::MAX).max(2)
+}
+
+/// Locks the directory and brings the state up to what is known to be committed.
+fn recover(options: &Options, founding: &Founding) -> Result<(Box<dyn Any + Send>, State, Log, u64), OpenError> {
+    let (disk, dir) = (&*options.disk, options.dir.as_path());
+    disk.create_dir(dir).map_err(|error| OpenError::io(dir, "create", error))?;
+    let lock = disk.lock(&dir.join("LOCK")).map_err(|error| OpenError::io(dir.join("LOCK"), "lock", error))?;
+    let Some(lock) = lock else { return Err(OpenError::Locked(dir.to_owned())) };
+    for name in disk.list(dir).map_err(|error| OpenError::io(dir, "list", error))? {
+        if name.ends_with(".tmp") {
+            let path = dir.join(name);
+            disk.remove(&path).map_err(|error| OpenError::io(&path, "remove", error))?;
+        }
+    }
+    let (mut state, head) = snapshot::load(disk, dir)?;
+    let (identity, founders) = identify(options, founding)?;
+    let apply = &mut |entry: Entry| replay(&mut state, &entry);
+    let Recovered { mut log, mut applied, .. } = log::open(options, (head.index, head.term), identity, apply)?;
+    if log.next_index() == 1 && !founders.is_empty() {
+        let mut founders = founders;
+        // As it was made: a start may have been cut short between the log's first file and its first entry.
+        if let [(id, info)] = founders.as_mut_slice() {
+            (*id, info.id, info.nonce) = (log.identity().member, log.identity().member, log.identity().nonce);
+        }
+        let (hard, entries) = foundation(&contexts(&founders));
+        let written = log.append(&entries, hard);
+        written.map_err(|error| OpenError::io(dir, "found the log", std::io::Error::other(error)))?;
+        for entry in entries {
+            applied = entry.index;
+            let result = replay(&mut state, &entry);
+            result.map_err(|what| OpenError::io(dir, "found the log", std::io::Error::other(what)))?;
+        }
+    }
+    while state.sweep(usize::MAX) {}
+    Ok((lock, state, log, applied))
+}
+
+/// Who a member with an empty directory is, and who founds the cluster (nobody: it exists).
+fn identify(options: &Options, founding: &Founding) -> Result<(Identity, Vec<(u64, Info)>), OpenError> {
+    let nonce = random();
+    match (&options.cluster, founding) {
+        (None, _) => {
+            let (member, cluster) = (random(), random());
+            let info = Info { id: member, name: "default".into(), nonce, ..Info::default() };
+            Ok((Identity { cluster, member, nonce }, vec![(member, info)]))
+        }
+        (Some(_), Founding::Joiner { cluster, member, .. }) => {
+            Ok((Identity { cluster: *cluster, member: *member, nonce }, Vec::new()))
+        }
+        (Some(cluster), Founding::Founder) => {
+            let (id, founders) = cluster.founders();
+            let Some(member) = cluster.founder_id() else {
+                return Err(OpenError::Cluster(format!("{:?} is not in its own initial cluster", cluster.name)));
+            };
+            Ok((Identity { cluster: id, member, nonce }, founders))
+        }
+    }
+}
+
+/// Ticks for raft, as long as there is anybody to talk to.
+pub(super) async fn tick(core: Arc<Core>, writer: mpsc::WeakUnboundedSender<Message>, every: Duration) {
+    let mut interval = tokio::time::interval(every);
+    interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    while core.open().is_ok() {
+        let changed = core.membership_changed.notified();
+        if core.solitary.load(Ordering::Acquire) {
+            changed.await;
+            continue;
+        }
+        interval.tick().await;
+        let Some(writer) = writer.upgrade() else { return };
+        if writer.send(Message::Input(Input::<Ticket>::Tick)).is_err() {
+            return;
+        }
+    }
+}
