@@ -133,6 +133,15 @@ pub fn parse_go(text: &str) -> Result<SignedDuration, Error> {
     Ok(SignedDuration::from_nanos(nanos))
 }
 
+/// The value of a command-line flag: as [`parse_go`], but never negative.
+///
+/// # Errors
+/// In Go's words, where Go has any.
+pub fn parse_flag(text: &str) -> Result<std::time::Duration, Error> {
+    let parsed = parse_go(text)?;
+    std::time::Duration::try_from(parsed).map_err(|_| Error(format!("negative duration {text:?}")))
+}
+
 fn unit_nanos(unit: &str) -> Option<i128> {
     Some(match unit {
         "ns" => 1,

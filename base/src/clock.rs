@@ -49,6 +49,41 @@ impl Clock for SystemClock {
     }
 }
 
+/// Wall time that moves with tokio's time: where a test pauses and advances that, both move together.
+#[derive(Debug, Clone, Copy)]
+pub struct RuntimeClock {
+    wall: Timestamp,
+    origin: tokio::time::Instant,
+}
+
+impl RuntimeClock {
+    /// A clock that agrees with the operating system's now.
+    pub fn new() -> Self {
+        Self { wall: Timestamp::now(), origin: tokio::time::Instant::now() }
+    }
+
+    /// The same, behind the pointer in which components carry their clock.
+    pub fn shared() -> Arc<dyn Clock> {
+        Arc::new(Self::new())
+    }
+}
+
+impl Default for RuntimeClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for RuntimeClock {
+    fn now(&self) -> Timestamp {
+        self.wall + self.monotonic()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.origin.elapsed()
+    }
+}
+
 /// A clock that moves only when a test says so.
 #[derive(Debug, Clone)]
 pub struct ManualClock {
@@ -90,6 +125,15 @@ mod tests {
         clock.advance(Duration::from_secs(90));
         assert_eq!(clock.now().as_second(), 90);
         assert_eq!(clock.monotonic(), Duration::from_secs(90));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn runtime_clock_stands_and_moves_with_the_runtime() {
+        let clock = RuntimeClock::new();
+        let begin = clock.now();
+        assert_eq!(clock.now(), begin);
+        tokio::time::advance(Duration::from_secs(90)).await;
+        assert_eq!((clock.now().as_second() - begin.as_second(), clock.monotonic()), (90, Duration::from_secs(90)));
     }
 
     #[test]

@@ -16,5 +16,5 @@ pub mod health;
 pub mod logging;
 pub mod pki;
 
-pub use clock::{Clock, ManualClock, SystemClock};
+pub use clock::{Clock, ManualClock, RuntimeClock, SystemClock};
 pub use context::Context;

@@ -16,12 +16,6 @@ use crate::error::{Error, Result};
 use crate::object::Object;
 use crate::rest::{Client, Patch};
 
-/// Whoever has not renewed for this long may be replaced.
-const LEASE_DURATION: Duration = Duration::from_secs(15);
-/// A leader that cannot renew for this long stops leading.
-const RENEW_DEADLINE: Duration = Duration::from_secs(10);
-const RETRY_PERIOD: Duration = Duration::from_secs(2);
-
 /// Which lease, and who we are.
 #[derive(Debug, Clone)]
 pub struct Election {
@@ -31,6 +25,26 @@ pub struct Election {
     pub name: String,
     /// Who we are: stable over restarts, unique among candidates.
     pub identity: String,
+    /// Its times.
+    pub timing: Timing,
+}
+
+/// How an election runs; upstream's defaults.
+#[derive(Debug, Clone, Copy)]
+pub struct Timing {
+    /// Whoever has not renewed for this long may be replaced; in a lease in whole seconds.
+    pub lease_duration: Duration,
+    /// A leader that cannot renew for this long stops leading.
+    pub renew_deadline: Duration,
+    /// Between two attempts to take or renew.
+    pub retry_period: Duration,
+}
+
+impl Default for Timing {
+    fn default() -> Self {
+        let [lease_duration, renew_deadline, retry_period] = [15, 10, 2].map(Duration::from_secs);
+        Self { lease_duration, renew_deadline, retry_period }
+    }
 }
 
 /// What a candidate sees: the lease's state, and since when (by our own clock) it has stood like this.
@@ -83,7 +97,7 @@ async fn acquire(client: &Client, election: &Election) -> Observed {
             Ok(false) => {}
             Err(error) => tracing::debug!(lease = election.name, error = error.chain(), "lease not taken"),
         }
-        tokio::time::sleep(RETRY_PERIOD.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
+        tokio::time::sleep(election.timing.retry_period.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
         if observed.as_ref().is_some_and(|seen| holder(&seen.lease) == Some(&election.identity)) {
             observed = None;
         }
@@ -94,9 +108,9 @@ async fn acquire(client: &Client, election: &Election) -> Observed {
 async fn renew(client: &Client, election: &Election, observed: &mut Observed) {
     let mut last = Instant::now();
     loop {
-        tokio::time::sleep(RETRY_PERIOD).await;
+        tokio::time::sleep(election.timing.retry_period).await;
         let mut seen = Some(Observed { lease: observed.lease.clone(), since: observed.since });
-        let attempt = tokio::time::timeout(RENEW_DEADLINE, try_take(client, election, &mut seen)).await;
+        let attempt = tokio::time::timeout(election.timing.renew_deadline, try_take(client, election, &mut seen)).await;
         match (attempt, seen) {
             (Ok(Ok(true)), Some(seen)) => {
                 *observed = seen;
@@ -106,7 +120,7 @@ async fn renew(client: &Client, election: &Election, observed: &mut Observed) {
             (Ok(Err(error)), _) => tracing::warn!(lease = election.name, error = error.chain(), "lease not renewed"),
             (..) => tracing::warn!(lease = election.name, "lease renewal timed out"),
         }
-        if last.elapsed() > RENEW_DEADLINE {
+        if last.elapsed() > election.timing.renew_deadline {
             return;
         }
     }
@@ -140,7 +154,7 @@ async fn try_take(client: &Client, election: &Election, observed: &mut Option<Ob
     }
     let since = observed.as_ref().map_or_else(Instant::now, |seen| seen.since);
     let ours = holder(&lease) == Some(&election.identity);
-    let free = holder(&lease).is_none_or(str::is_empty) || since.elapsed() > LEASE_DURATION;
+    let free = holder(&lease).is_none_or(str::is_empty) || since.elapsed() > election.timing.lease_duration;
     if !ours && !free {
         return Ok(false);
     }
@@ -159,7 +173,7 @@ fn fresh(election: &Election) -> Lease {
         metadata: ObjectMeta { name: Some(election.name.clone()), ..ObjectMeta::default() },
         spec: Some(LeaseSpec {
             holder_identity: Some(election.identity.clone()),
-            lease_duration_seconds: Some(LEASE_DURATION.as_secs() as i32),
+            lease_duration_seconds: i32::try_from(election.timing.lease_duration.as_secs()).ok(),
             acquire_time: Some(now.clone()),
             renew_time: Some(now),
             lease_transitions: Some(0),
@@ -173,7 +187,7 @@ async fn claim(client: &Client, election: &Election, lease: &Lease, ours: bool) 
     let now = MicroTime(Timestamp::now());
     let mut spec = json!({
         "holderIdentity": election.identity,
-        "leaseDurationSeconds": LEASE_DURATION.as_secs(),
+        "leaseDurationSeconds": election.timing.lease_duration.as_secs(),
         "renewTime": now,
     });
     if !ours {
@@ -273,7 +287,7 @@ mod tests {
     }
 
     fn election() -> Election {
-        Election { namespace: "kube-system".into(), name: "l".into(), identity: "me".into() }
+        Election { namespace: "kube-system".into(), name: "l".into(), identity: "me".into(), timing: Timing::default() }
     }
 
     #[tokio::test]

@@ -4,9 +4,10 @@
 //! |---|---|
 //! | talk | [`config`] (kubeconfig, in-cluster), [`transport`] (TLS, HTTP/2), [`rest`] (typed and raw requests), [`websocket`] |
 //! | remember | [`cache`]: one reflector per kind and process, shared, with indexes |
-//! | act | [`controller`] (triggers, work queue, reconcilers), [`leader`] (election), [`events`] (recording) |
+//! | act | [`controller`] (triggers, work queue, reconcilers), [`leader`] (election), [`events`] (recording), [`component`] (start-up) |
 
 pub mod cache;
+pub mod component;
 pub mod config;
 pub mod controller;
 mod error;

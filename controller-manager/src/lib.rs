@@ -20,30 +20,27 @@ mod root_ca;
 mod service_account;
 mod taint_eviction;
 
-use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context as _;
+use anyhow::{Context as _, ensure};
 
-use base::Context;
+use api::duration::parse_flag;
+use base::{Clock, Context, SystemClock};
+use client::component::{self, Component};
 use client::events::Recorder;
-use client::leader::{self, Election};
-use client::{Caches, Client, Config};
+use client::{Caches, Client};
 
 /// Flags, named as upstream's kube-controller-manager names them.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
-    /// Kubeconfig of the controllers; the pod's own files if absent.
-    #[arg(long)]
-    pub kubeconfig: Option<PathBuf>,
-    /// Work only while holding a lease, so that several managers can stand by.
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
-    pub leader_elect: bool,
-    /// Who we are in the election: stable over restarts, unique among candidates.
-    #[arg(long, default_value = "mkube-controller-manager")]
-    pub leader_elect_identity: String,
+    /// What it shares with other components.
+    #[command(flatten)]
+    pub component: component::Flags,
+    /// Controllers to run: `*` is all of them, `foo` the one named so, `-foo` all but that one.
+    #[arg(long, default_value = "*", value_delimiter = ',', allow_hyphen_values = true)]
+    pub controllers: Vec<String>,
     /// Range of pod addresses, from which each node gets a part.
     #[arg(long)]
     pub cluster_cidr: Option<String>,
@@ -53,16 +50,19 @@ pub struct Options {
     /// Certificate that every namespace gets as ConfigMap kube-root-ca.crt.
     #[arg(long)]
     pub root_ca_file: Option<PathBuf>,
-    /// How long a node may be silent before it counts as unreachable, in seconds.
-    #[arg(long, default_value_t = 40)]
-    pub node_monitor_grace_period_seconds: u64,
-    /// How many ended pods may stay before the oldest are removed.
+    /// How long a node may be silent before it counts as unreachable.
+    #[arg(long, default_value = "50s", value_parser = parse_flag)]
+    pub node_monitor_grace_period: Duration,
+    /// How long a node that starts may be silent before it counts as unreachable.
+    #[arg(long, default_value = "1m0s", value_parser = parse_flag)]
+    pub node_startup_grace_period: Duration,
+    /// How many ended pods may stay before the oldest are removed; 0: all of them.
     #[arg(long, default_value_t = 12_500)]
     pub terminated_pod_gc_threshold: usize,
-    /// Address of the health and metrics port.
-    #[arg(long, default_value = "127.0.0.1:10257")]
-    pub health_bind_address: SocketAddr,
 }
+
+const COMPONENT: Component =
+    Component { name: "mkube-controller-manager", lease: "kube-controller-manager", health_port: 10257 };
 
 /// What every controller is given.
 pub(crate) struct Setup {
@@ -70,6 +70,8 @@ pub(crate) struct Setup {
     pub(crate) context: Context,
     pub(crate) client: Client,
     pub(crate) caches: Caches,
+    /// Wall time; where it is measured, tokio's is used.
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
 impl Setup {
@@ -101,43 +103,90 @@ const CONTROLLERS: &[(&str, Start)] = &[
     ("taint-eviction-controller", taint_eviction::start),
 ];
 
-/// Runs all controllers until `context` stops.
+/// Runs the controllers until `context` stops.
 ///
 /// # Errors
 /// When they cannot start, or the lease is lost.
 pub async fn run(options: Options, context: Context) -> anyhow::Result<()> {
-    let config = Config::load(options.kubeconfig.as_deref())?.named("mkube-controller-manager");
-    let client = Client::new(&config)?;
-    base::health::serve(&context, options.health_bind_address, Arc::new(|| Ok(()))).await.context("health port")?;
-    let election = Election {
-        namespace: "kube-system".into(),
-        name: "kube-controller-manager".into(),
-        identity: options.leader_elect_identity.clone(),
-    };
-    if options.leader_elect {
-        let work = |term: Context| {
-            let (client, options) = (client.clone(), options.clone());
-            async move {
-                match start_all(&client, options, &term) {
-                    Ok(()) => term.stopped().await,
-                    Err(error) => tracing::error!(error = format!("{error:#}"), "cannot start"),
-                }
-            }
-        };
-        leader::run(&context, &client, &election, work).await?;
-    } else {
-        start_all(&client, options, &context)?;
-        context.stopped().await;
-    }
-    context.shutdown(Duration::from_secs(2)).await;
-    Ok(())
+    let shared = options.component.clone();
+    component::run(COMPONENT, &shared, &context, |client, term| async move {
+        start(&client, options, SystemClock::shared(), &term)?;
+        term.stopped().await;
+        Ok(())
+    })
+    .await
 }
 
-fn start_all(client: &Client, options: Options, context: &Context) -> anyhow::Result<()> {
+/// Starts the controllers that `options` names in `context`; returns at once.
+///
+/// # Errors
+/// When an option is unusable.
+pub fn start(client: &Client, options: Options, clock: Arc<dyn Clock>, context: &Context) -> anyhow::Result<()> {
+    let chosen = chosen(&options.controllers)?;
     let caches = Caches::new(client.clone(), context.clone());
-    let setup = Setup { options, context: context.clone(), client: client.clone(), caches };
-    for (name, start) in CONTROLLERS {
+    let setup = Setup { options, context: context.clone(), client: client.clone(), caches, clock };
+    for (name, start) in chosen {
         start(&setup).with_context(|| format!("controller {name}"))?;
     }
     Ok(())
+}
+
+/// The rows of the table that `--controllers` names (upstream: genericcontrollermanager.IsControllerEnabled).
+fn chosen(named: &[String]) -> anyhow::Result<Vec<&'static (&'static str, Start)>> {
+    for name in named.iter().map(|name| name.strip_prefix('-').unwrap_or(name)) {
+        ensure!(
+            name == "*" || CONTROLLERS.iter().any(|(known, _)| *known == name),
+            "\"{name}\" is not in the list of known controllers"
+        );
+    }
+    let is_chosen = |name: &str| {
+        let first = named.iter().find(|said| said.strip_prefix('-').unwrap_or(said) == name);
+        first.map_or_else(|| named.iter().any(|said| said == "*"), |said| !said.starts_with('-'))
+    };
+    Ok(CONTROLLERS.iter().filter(|(name, _)| is_chosen(name)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Cli {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    fn parse(flags: &[&str]) -> Options {
+        Cli::parse_from(["test"].iter().chain(flags)).options
+    }
+
+    #[test]
+    fn flags_have_upstreams_names_and_defaults() {
+        let options = parse(&[]);
+        assert_eq!(options.node_monitor_grace_period, Duration::from_secs(50));
+        assert_eq!(options.node_startup_grace_period, Duration::from_secs(60));
+        assert_eq!((options.terminated_pod_gc_threshold, options.node_cidr_mask_size), (12_500, 24));
+        let options = parse(&["--node-monitor-grace-period=1m30s"]);
+        assert_eq!(options.node_monitor_grace_period, Duration::from_secs(90));
+    }
+
+    #[test]
+    fn controllers_are_chosen_as_upstream_chooses_them() {
+        let names = |flag: &str| -> Result<Vec<&str>, String> {
+            let chosen = chosen(&parse(&[&format!("--controllers={flag}")]).controllers);
+            chosen.map(|rows| rows.iter().map(|(name, _)| *name).collect()).map_err(|error| error.to_string())
+        };
+        assert_eq!(names("*").unwrap().len(), CONTROLLERS.len());
+        assert_eq!(names("namespace-controller").unwrap(), ["namespace-controller"]);
+        let all_but_two = names("*,-namespace-controller,-replicaset-controller").unwrap();
+        assert_eq!(all_but_two.len(), CONTROLLERS.len() - 2);
+        assert!(!all_but_two.contains(&"namespace-controller"));
+        // The first word about a controller counts.
+        assert_eq!(names("replicaset-controller,-replicaset-controller").unwrap(), ["replicaset-controller"]);
+        assert_eq!(names("-replicaset-controller,replicaset-controller").unwrap(), [""; 0]);
+        assert_eq!(names("-replicaset-controller").unwrap(), [""; 0]);
+        assert_eq!(names("nobody").unwrap_err(), "\"nobody\" is not in the list of known controllers");
+    }
 }

@@ -89,7 +89,13 @@ pub(crate) fn index_by_node(pod: &Pod) -> Vec<String> {
 ///
 /// # Errors
 /// As any request.
-pub(crate) async fn mark_disrupted(client: &Client, pod: &Pod, why: (&str, &str), fail: bool) -> Result<(), Error> {
+pub(crate) async fn mark_disrupted(
+    client: &Client,
+    pod: &Pod,
+    why: (&str, &str),
+    fail: bool,
+    now: Timestamp,
+) -> Result<(), Error> {
     let mut status = json!({});
     if fail && !matches!(phase(pod), "Succeeded" | "Failed") {
         status["phase"] = json!("Failed");
@@ -98,7 +104,7 @@ pub(crate) async fn mark_disrupted(client: &Client, pod: &Pod, why: (&str, &str)
     if condition(pod, "DisruptionTarget").is_none_or(|known| known.reason.as_deref() != Some(why.0)) {
         status["conditions"] = json!([{
             "type": "DisruptionTarget", "status": "True", "reason": why.0, "message": why.1,
-            "lastTransitionTime": Time(Timestamp::now()),
+            "lastTransitionTime": Time(now),
         }]);
     }
     patch_status(client, pod, &status).await

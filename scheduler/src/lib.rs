@@ -11,21 +11,17 @@ pub mod queue;
 pub mod schedule;
 pub mod state;
 
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
 
-use anyhow::Context as _;
 use k8s_openapi::api::core::v1::{Node, Pod};
 use prometheus::{Histogram, IntCounterVec, register_histogram, register_int_counter_vec};
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use base::Context;
+use client::component::{self, Component};
 use client::events::Recorder;
-use client::leader::{self, Election};
-use client::{Cache, Caches, Change, Client, Config, Key, ListOptions, Object};
+use client::{Cache, Caches, Change, Client, Key, ListOptions, Object};
 
 use bind::{Binder, Outcome};
 use queue::Queue;
@@ -35,51 +31,32 @@ use state::{Cluster, PodFacts};
 /// Flags, named as upstream's kube-scheduler names them.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
-    /// Kubeconfig of the scheduler; the pod's own files if absent.
-    #[arg(long)]
-    pub kubeconfig: Option<PathBuf>,
-    /// Schedule only while holding a lease, so that several schedulers can stand by.
-    #[arg(long, default_value_t = true, action = clap::ArgAction::Set)]
-    pub leader_elect: bool,
-    /// Who we are in the election: stable over restarts, unique among candidates.
-    #[arg(long, default_value = "mkube-scheduler")]
-    pub leader_elect_identity: String,
+    /// What it shares with other components.
+    #[command(flatten)]
+    pub component: component::Flags,
     /// Pods that name this scheduler are ours.
     #[arg(long, default_value = "default-scheduler")]
     pub scheduler_name: String,
-    /// Address of the health and metrics port.
-    #[arg(long, default_value = "127.0.0.1:10259")]
-    pub health_bind_address: SocketAddr,
 }
+
+const COMPONENT: Component = Component { name: "mkube-scheduler", lease: "kube-scheduler", health_port: 10259 };
 
 /// Runs the scheduler until `context` stops.
 ///
 /// # Errors
 /// When it cannot start, or lost its lease.
 pub async fn run(options: Options, context: Context) -> anyhow::Result<()> {
-    let config = Config::load(options.kubeconfig.as_deref())?.named("mkube-scheduler");
-    let client = Client::new(&config)?;
-    base::health::serve(&context, options.health_bind_address, Arc::new(|| Ok(()))).await.context("health port")?;
-    let election = Election {
-        namespace: "kube-system".into(),
-        name: "kube-scheduler".into(),
-        identity: options.leader_elect_identity.clone(),
-    };
-    let work = |context: Context| {
-        let client = client.clone();
-        let name = options.scheduler_name.clone();
-        async move { Scheduler::new(client, context, name).run().await }
-    };
-    if options.leader_elect {
-        leader::run(&context, &client, &election, work).await?;
-    } else {
-        tokio::select! {
-            () = work(context.clone()) => {}
-            () = context.stopped() => {}
-        }
-    }
-    context.shutdown(Duration::from_secs(2)).await;
-    Ok(())
+    let name = options.scheduler_name;
+    component::run(COMPONENT, &options.component, &context, |client, context| async move {
+        serve(client, name, context).await;
+        Ok(())
+    })
+    .await
+}
+
+/// Schedules the pods that name the scheduler `name`, until `context` stops.
+pub async fn serve(client: Client, name: String, context: Context) {
+    Scheduler::new(client, context, name).run().await;
 }
 
 struct Metrics {

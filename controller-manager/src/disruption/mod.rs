@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::selector::LabelSelector;
+use base::Clock;
 use client::controller::{self, Action, Pass, Reconciler, Trigger};
 use client::events::{Recorder, Type};
 use client::{Cache, Caches, Client, Error, Key, Object, Patch};
 use http::Method;
-use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
 use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetStatus};
@@ -23,6 +23,7 @@ use crate::{Setup, pods, resources};
 pub(crate) fn start(setup: &Setup) -> anyhow::Result<()> {
     let controller = Disruption {
         client: setup.client.clone(),
+        clock: setup.clock.clone(),
         recorder: setup.recorder("controllermanager"),
         budgets: setup.caches.of(),
         pods: setup.caches.of(),
@@ -35,6 +36,7 @@ pub(crate) fn start(setup: &Setup) -> anyhow::Result<()> {
 
 struct Disruption {
     client: Client,
+    clock: Arc<dyn Clock>,
     recorder: Recorder,
     budgets: Cache<PodDisruptionBudget>,
     pods: Cache<Pod>,
@@ -76,11 +78,11 @@ impl Reconciler for Disruption {
             false => Ok(0),
         };
         let (status, again) = match scale {
-            Ok(scale) => plan::status(&budget, &pods, scale, Timestamp::now()),
+            Ok(scale) => plan::status(&budget, &pods, scale, self.clock.now()),
             Err(reason) => {
                 let message = format!("Failed to calculate the number of expected pods: {reason}");
                 self.recorder.about(&*budget, Type::Warning, "CalculateExpectedPodCountFailed", message);
-                (plan::failed(&budget, &reason, Timestamp::now()), None)
+                (plan::failed(&budget, &reason, self.clock.now()), None)
             }
         };
         self.write(&budget, &status, pass).await?;

@@ -6,6 +6,7 @@ mod plan;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::Clock;
 use bytes::Bytes;
 use client::controller::{self, Action, Pass, Reconciler, Trigger};
 use client::{Cache, Caches, Client, Error, Key, Object, Patch};
@@ -24,14 +25,19 @@ const FINALIZER: &str = "kubernetes";
 const METADATA_LIST: &str = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1";
 
 pub(crate) fn start(setup: &Setup) -> anyhow::Result<()> {
-    let controller =
-        Namespaces { client: setup.client.clone(), namespaces: setup.caches.of(), pods: setup.caches.of() };
+    let controller = Namespaces {
+        client: setup.client.clone(),
+        clock: setup.clock.clone(),
+        namespaces: setup.caches.of(),
+        pods: setup.caches.of(),
+    };
     controller::run(&setup.context, &setup.caches, controller, 8);
     Ok(())
 }
 
 struct Namespaces {
     client: Client,
+    clock: Arc<dyn Clock>,
     namespaces: Cache<Namespace>,
     pods: Cache<Pod>,
 }
@@ -113,7 +119,7 @@ impl Namespaces {
         let grace = if resource.plural == "pods" && resource.group.is_empty() {
             let deleted = namespace.metadata.deletion_timestamp.as_ref().map_or(Timestamp::UNIX_EPOCH, |time| time.0);
             let pods: Vec<Arc<Pod>> = self.pods.namespace(&name);
-            plan::grace_left(pods.iter().map(Arc::as_ref), deleted, Timestamp::now())
+            plan::grace_left(pods.iter().map(Arc::as_ref), deleted, self.clock.now())
         } else {
             0
         };
@@ -166,7 +172,7 @@ impl Namespaces {
 
     async fn write_conditions(&self, namespace: &Namespace, found: &Findings, pass: &Pass) -> Result<(), Error> {
         let before = namespace.status.as_ref().and_then(|status| status.conditions.as_deref()).unwrap_or_default();
-        let Some(conditions) = plan::conditions(before, found, Timestamp::now()) else { return Ok(()) };
+        let Some(conditions) = plan::conditions(before, found, self.clock.now()) else { return Ok(()) };
         let meta = &namespace.metadata;
         let patch = json!({
             "metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version},

@@ -6,8 +6,14 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
-/// How long a node may take from its registration to its first status (upstream's --node-startup-grace-period).
-const STARTUP_GRACE: Duration = Duration::from_secs(60);
+/// How long a node may be silent.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Grace {
+    /// Once it has reported its status.
+    pub(super) running: Duration,
+    /// From its registration to its first status.
+    pub(super) starting: Duration,
+}
 
 /// One node's signs of life.
 #[derive(Debug)]
@@ -50,9 +56,8 @@ impl Pulse {
     }
 
     /// When the node's silence has lasted too long.
-    pub(super) fn deadline(&self, grace: Duration) -> Instant {
-        let grace = if self.reported.is_none() { grace.max(STARTUP_GRACE) } else { grace };
-        self.heard + grace
+    pub(super) fn deadline(&self, grace: Grace) -> Instant {
+        self.heard + if self.reported.is_none() { grace.starting } else { grace.running }
     }
 }
 
@@ -60,7 +65,7 @@ impl Pulse {
 mod tests {
     use super::*;
 
-    const GRACE: Duration = Duration::from_secs(40);
+    const GRACE: Grace = Grace { running: Duration::from_secs(40), starting: Duration::from_secs(60) };
 
     fn at(seconds: i64) -> Option<Timestamp> {
         Timestamp::from_second(seconds).ok()

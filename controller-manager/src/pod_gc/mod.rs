@@ -5,8 +5,10 @@
 mod plan;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use base::Clock;
 use client::controller::{self, Action, Pass, Reconciler, Trigger};
 use client::{Cache, Caches, Client, DeleteOptions, Error, Key, Object};
 use k8s_openapi::api::core::v1::{Node, Pod};
@@ -24,6 +26,7 @@ const ENDED: &str = "ended";
 pub(crate) fn start(setup: &Setup) -> anyhow::Result<()> {
     let controller = PodGc {
         client: setup.client.clone(),
+        clock: setup.clock.clone(),
         nodes: setup.caches.of(),
         pods: setup.caches.of(),
         threshold: setup.options.terminated_pod_gc_threshold,
@@ -37,6 +40,7 @@ pub(crate) fn start(setup: &Setup) -> anyhow::Result<()> {
 
 struct PodGc {
     client: Client,
+    clock: Arc<dyn Clock>,
     nodes: Cache<Node>,
     pods: Cache<Pod>,
     threshold: usize,
@@ -113,7 +117,14 @@ impl PodGc {
             Err(error) => return Err(error),
         }
         tracing::info!(pod = %pod.key(), node, "removing a pod whose node is gone");
-        pods::mark_disrupted(&self.client, pod, ("DeletionByPodGC", "PodGC: node no longer exists"), true).await?;
+        pods::mark_disrupted(
+            &self.client,
+            pod,
+            ("DeletionByPodGC", "PodGC: node no longer exists"),
+            true,
+            self.clock.now(),
+        )
+        .await?;
         self.remove(pod, pass).await?;
         Ok(Action::Done)
     }

@@ -5,7 +5,9 @@
 mod plan;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
+use base::Clock;
 use client::controller::{self, Action, Pass, Reconciler, Trigger};
 use client::events::{Recorder, Type};
 use client::{Cache, Caches, Client, DeleteOptions, Error, Key, Object};
@@ -18,6 +20,7 @@ use crate::{Setup, pods};
 pub(crate) fn start(setup: &Setup) -> anyhow::Result<()> {
     let controller = TaintEviction {
         client: setup.client.clone(),
+        clock: setup.clock.clone(),
         recorder: setup.recorder("taint-eviction-controller"),
         nodes: setup.caches.of(),
         pods: setup.caches.of(),
@@ -30,6 +33,7 @@ pub(crate) fn start(setup: &Setup) -> anyhow::Result<()> {
 
 struct TaintEviction {
     client: Client,
+    clock: Arc<dyn Clock>,
     recorder: Recorder,
     nodes: Cache<Node>,
     pods: Cache<Pod>,
@@ -97,7 +101,7 @@ impl TaintEviction {
 
     async fn evict(&self, pod: &Pod, pass: &Pass) -> Result<(), Error> {
         let why = ("DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint");
-        pods::mark_disrupted(&self.client, pod, why, false).await?;
+        pods::mark_disrupted(&self.client, pod, why, false, self.clock.now()).await?;
         let key = pod.key();
         match self.client.delete::<Pod>(&key.namespace, &key.name, &DeleteOptions::uid(pod.uid())).await {
             Err(error) if !error.is_not_found() && !error.is_conflict() => return Err(error),

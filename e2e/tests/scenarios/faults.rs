@@ -71,7 +71,7 @@ async fn everything_killed_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_cut_off_and_back() {
-    let grace = "controller-manager=--node-monitor-grace-period-seconds=15".to_string();
+    let grace = "controller-manager=--node-monitor-grace-period=15s".to_string();
     let options = Options { nodes: 2, component_arguments: vec![grace] };
     scenario("a node cut off", options, async |cluster| {
         let client = cluster.client()?;

@@ -47,7 +47,7 @@ pub struct Options {
     /// Apply this file once the cluster is ready, and wait until its Deployments are; may be given several times.
     #[arg(long)]
     pub manifest: Vec<PathBuf>,
-    /// One more argument for a component, e.g. `controller-manager=--node-monitor-grace-period-seconds=10`; may be given
+    /// One more argument for a component, e.g. `controller-manager=--node-monitor-grace-period=10s`; may be given
     /// several times. Not remembered: give it again when the cluster is started again.
     #[arg(long, value_name = "COMPONENT=ARGUMENT", value_parser = component_argument)]
     pub component_arg: Vec<(String, String)>,
