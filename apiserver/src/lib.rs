@@ -9,19 +9,21 @@
 //! | [`stream`] | logs, exec, proxies: on to kubelets, pods and services |
 //! | [`posted`] | kinds that are posted, answered and forgotten: reviews, token requests |
 //! | [`state`], [`dialer`], [`answer`] | what requests share; connections onwards; plain answers |
-//! | [`bootstrap`] | the objects that every cluster starts with |
+//! | [`bootstrap`], [`expiry`] | the objects that every cluster starts with; events end |
 //! | [`handlers`] | HTTP ↔ verbs: encodings, options, watches |
 //! | [`registry`] | the verbs, once for all kinds |
 //! | [`admission`], [`strategy`] | rules that span kinds; what is special about one |
 //! | [`auth`] | who asks, and whether they may |
 //! | [`storage`] | objects over the store, with a watch cache per kind |
 //! | [`request`] | what is asked and who asks, as values |
+//! | [`testing`] | all of it over a store in memory, for component tests of others |
 
 pub mod admission;
 pub mod answer;
 pub mod auth;
 pub mod bootstrap;
 pub mod dialer;
+pub mod expiry;
 pub mod front;
 pub mod handlers;
 pub mod options;
@@ -33,6 +35,7 @@ pub mod state;
 pub mod storage;
 pub mod strategy;
 pub mod stream;
+pub mod testing;
 
 pub use options::Options;
 pub use run::{Running, run, start};

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -67,6 +68,9 @@ pub struct Options {
     /// Longest life of a request that is no watch or stream, in seconds.
     #[arg(long, default_value_t = 60)]
     pub request_timeout_seconds: u64,
+    /// How long an event is kept after it was last written; 0: for ever.
+    #[arg(long, default_value = "1h0m0s", value_parser = api::duration::parse_flag)]
+    pub event_ttl: Duration,
     /// Connections served at once; further ones wait to be accepted.
     #[arg(long, default_value_t = 8192)]
     pub max_connections: usize,

@@ -14,6 +14,7 @@ use crate::admission::Settings;
 use crate::auth::Auth;
 use crate::bootstrap::{self, Facts};
 use crate::dialer::Dialer;
+use crate::expiry;
 use crate::front::listen;
 use crate::options::Options;
 use crate::registry::Registry;
@@ -64,7 +65,8 @@ pub async fn start(options: Options, context: &Context) -> anyhow::Result<Runnin
         context: connections.clone(),
     });
     stop_in_order(context, [connections, caches, below]);
-    context.spawn("compaction", compact(storage));
+    context.spawn("compaction", compact(storage.clone()));
+    context.spawn("expiry", expiry::run(storage, registry.clock(), options.event_ttl));
     let facts = Facts {
         advertise,
         port: address.port(),
