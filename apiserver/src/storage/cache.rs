@@ -12,7 +12,7 @@ use std::time::Duration;
 use api::Status;
 use api::kinds::KindRef;
 use bytes::Bytes;
-use imbl::OrdMap;
+use imbl::{OrdMap, OrdSet};
 use parking_lot::RwLock;
 use store::{Kv, Revision, prefix_end};
 use tokio::sync::{Notify, watch};
@@ -29,6 +29,9 @@ use super::topic::{Scope, Topic, Topics};
 /// Objects by key, in key order. The keys are the store's own.
 pub(super) type Objects = OrdMap<Bytes, Arc<Entry>>;
 
+/// Which objects have which value of the indexed field: (value, key). Empty where the kind has none.
+pub(super) type ByValue = OrdSet<(Box<str>, Bytes)>;
+
 /// What all caches share.
 pub(super) struct Shared {
     pub(super) kv: Arc<dyn Kv>,
@@ -42,6 +45,7 @@ pub(super) struct Shared {
 #[derive(Clone)]
 pub(super) struct Snapshot {
     pub(super) objects: Objects,
+    pub(super) by_value: ByValue,
     /// Right for every revision from the last change...
     pub(super) changed: Revision,
     /// ...to this one.
@@ -82,7 +86,7 @@ impl Cache {
     pub(super) fn new(kind: KindRef, shared: Arc<Shared>) -> Self {
         let shape = Shape::of(kind);
         let inner = Inner {
-            now: Snapshot { objects: Objects::new(), changed: 0, revision: 0 },
+            now: Snapshot { objects: Objects::new(), by_value: ByValue::new(), changed: 0, revision: 0 },
             topics: Topics::new(0, shape.table.index, shared.options.window),
             pins: VecDeque::new(),
         };
@@ -206,8 +210,10 @@ impl Cache {
     /// The first state, or the next one after a gap.
     pub(super) fn install(&self, objects: Objects, revision: Revision) {
         self.metrics.objects(objects.len());
+        let values = objects.iter().filter_map(|(key, entry)| self.value(key, entry));
+        let by_value = values.collect();
         let mut inner = self.inner.write();
-        inner.now = Snapshot { objects, changed: revision, revision };
+        inner.now = Snapshot { objects, by_value, changed: revision, revision };
         inner.topics.reset(revision);
         drop(inner);
         self.head.send_replace(revision);
@@ -220,9 +226,10 @@ impl Cache {
         let mut inner = self.inner.write();
         for (key, now) in changes {
             let before = match &now {
-                Some(entry) => inner.now.objects.insert(key, entry.clone()),
+                Some(entry) => inner.now.objects.insert(key.clone(), entry.clone()),
                 None => inner.now.objects.remove(&key),
             };
+            self.reindex(&mut inner.now.by_value, &key, before.as_deref(), now.as_deref());
             if before.is_some() || now.is_some() {
                 inner.topics.publish(&Arc::new(Event::new(revision, before, now)));
             }
@@ -232,6 +239,25 @@ impl Cache {
         drop(inner);
         self.head.send_replace(revision);
         self.metrics.received(received, objects);
+    }
+
+    /// An object's place in the index, if its kind has one.
+    fn value(&self, key: &Bytes, entry: &Entry) -> Option<(Box<str>, Bytes)> {
+        Some((entry.row(self.shape.table.index?).into(), key.clone()))
+    }
+
+    fn reindex(&self, by_value: &mut ByValue, key: &Bytes, before: Option<&Entry>, now: Option<&Entry>) {
+        let place = |entry: Option<&Entry>| entry.and_then(|entry| self.value(key, entry));
+        let (before, now) = (place(before), place(now));
+        if before == now {
+            return;
+        }
+        if let Some(before) = before {
+            by_value.remove(&before);
+        }
+        if let Some(now) = now {
+            by_value.insert(now);
+        }
     }
 
     /// Nothing happened to this kind up to `revision`.

@@ -8,7 +8,7 @@ use api::Status;
 use bytes::Bytes;
 use store::{Error, Range, Revision};
 
-use super::cache::{Cache, Objects, Snapshot};
+use super::cache::{Cache, Snapshot};
 use super::query::{Freshness, ListQuery, Listing, Predicate};
 use super::{Entry, errors};
 
@@ -20,7 +20,7 @@ pub(super) async fn list(cache: &Cache, query: ListQuery<'_>) -> Result<Listing,
     let window = Window::new(cache, &query);
     let Freshness::Exact(revision) = query.freshness else {
         let snapshot = cache.snapshot();
-        let listing = window.page(&snapshot.objects, snapshot.revision);
+        let listing = window.page(&snapshot, snapshot.revision);
         if listing.next.is_some() {
             cache.pin(snapshot);
         }
@@ -31,7 +31,7 @@ pub(super) async fn list(cache: &Cache, query: ListQuery<'_>) -> Result<Listing,
     }
     match cache.snapshot_at(revision) {
         Some(snapshot) => {
-            let listing = window.page(&snapshot.objects, revision);
+            let listing = window.page(&snapshot, revision);
             if listing.next.is_some() {
                 cache.pin(Snapshot { revision, ..snapshot });
             }
@@ -53,6 +53,8 @@ struct Window<'a> {
     limit: usize,
     predicate: &'a Predicate,
     plain: bool,
+    /// The value that the indexed field must have: what else there is need not be looked at.
+    value: Option<&'a str>,
 }
 
 impl<'a> Window<'a> {
@@ -71,7 +73,12 @@ impl<'a> Window<'a> {
             start = start.max(key);
         }
         let plain = query.predicate.labels.is_everything() && fields.is_everything();
-        Self { prefix, start, end, limit: query.limit, predicate: &query.predicate, plain }
+        let table = cache.shape.table;
+        let indexed = table.index.and_then(|index| {
+            fields.terms().iter().find(|term| !term.negated && table.find(&term.field) == Some(index))
+        });
+        let value = indexed.map(|term| term.value.as_str());
+        Self { prefix, start, end, limit: query.limit, predicate: &query.predicate, plain, value }
     }
 
     /// Where the page after this last entry starts.
@@ -84,16 +91,27 @@ impl<'a> Window<'a> {
         self.limit > 0 && entries.len() >= self.limit
     }
 
-    fn page(&self, objects: &Objects, revision: Revision) -> Listing {
+    /// The entries between `start` and `end`, in key order: all of them, or those that the index knows.
+    fn entries<'s>(&self, snapshot: &'s Snapshot) -> Box<dyn Iterator<Item = &'s Arc<Entry>> + 's> {
+        let Snapshot { objects, by_value, .. } = snapshot;
+        match self.value {
+            None => {
+                let range = (Bound::Included(&self.start[..]), Bound::Excluded(&self.end[..]));
+                Box::new(objects.range::<_, [u8]>(range).map(|(_, entry)| entry))
+            }
+            Some(value) => {
+                let (from, to) = ((value.into(), self.start.clone()), (value.into(), self.end.clone()));
+                Box::new(by_value.range(from..to).filter_map(|(_, key)| objects.get(key)))
+            }
+        }
+    }
+
+    fn page(&self, snapshot: &Snapshot, revision: Revision) -> Listing {
         if self.start >= self.end {
             return Listing { entries: Vec::new(), revision, remaining: None, next: None };
         }
-        let range = (Bound::Included(&self.start[..]), Bound::Excluded(&self.end[..]));
-        let mut matching = objects
-            .range::<_, [u8]>(range)
-            .map(|(_, entry)| entry)
-            .filter(|entry| self.plain || entry.matches(self.predicate));
-        let mut entries = Vec::with_capacity(if self.limit > 0 { self.limit.min(objects.len()) } else { 0 });
+        let mut matching = self.entries(snapshot).filter(|entry| self.plain || entry.matches(self.predicate));
+        let mut entries = Vec::with_capacity(if self.limit > 0 { self.limit.min(snapshot.objects.len()) } else { 0 });
         for entry in matching.by_ref() {
             entries.push(entry.clone());
             if self.full(&entries) {

@@ -48,6 +48,44 @@ async fn selects_by_namespace_labels_and_fields() {
     }
 }
 
+#[tokio::test]
+async fn lists_of_one_node_are_those_that_a_look_at_all_pods_finds() {
+    let rig = Rig::new();
+    let pods = kind("pods");
+    let mut there = std::collections::BTreeMap::new();
+    // Pods come, move between nodes (and none), and go.
+    for step in 0..120_usize {
+        let (ns, name) = (["a", "b"][step % 2], format!("p{}", step * 7 % 10));
+        let node = ["", "n1", "n2", "n10"][step * 5 % 4 ^ step / 40];
+        let key = (ns, name.clone());
+        match there.contains_key(&key) {
+            true if step % 5 == 0 => {
+                rig.delete(pods, ns, &name).await;
+                there.remove(&key);
+            }
+            true => {
+                rig.update(pods, ns, &name, pod(ns, &name, &step.to_string(), node)).await;
+                there.insert(key, node);
+            }
+            false => {
+                rig.create(pods, ns, &name, pod(ns, &name, &step.to_string(), node)).await;
+                there.insert(key, node);
+            }
+        }
+        for (node, namespace) in [("n1", None), ("n10", Some("a")), ("", None), ("n2", Some("b")), ("none", None)] {
+            let predicate = select("", &format!("spec.nodeName={node}"));
+            let query = ListQuery { namespace, predicate, ..ListQuery::default() };
+            let on_it = there.iter().filter(|((ns, _), on)| **on == node && namespace.is_none_or(|only| only == *ns));
+            let expected: Vec<String> = on_it.map(|((ns, name), _)| format!("{ns}/{name}")).collect();
+            let listing = rig.storage.list(pods, query).await.unwrap();
+            assert_eq!(names(&listing), expected.join(" "), "step {step}: {node:?} in {namespace:?}");
+        }
+    }
+    let paged = pages(&rig, 1, None, select("", "spec.nodeName=n1")).await;
+    let expected = there.values().filter(|node| **node == "n1").count();
+    assert!(expected > 1 && paged.len() == expected, "{paged:?}");
+}
+
 /// Walks all pages; the freshness of the first one is given, the others are continued from its token.
 async fn pages(rig: &Rig, limit: usize, namespace: Option<&str>, predicate: Predicate) -> Vec<(String, Option<u64>)> {
     let (mut pages, mut token) = (Vec::new(), None::<String>);
