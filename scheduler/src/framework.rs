@@ -56,3 +56,31 @@ pub fn normalize(scores: &mut [i64], reverse: bool) {
         *score = if reverse { 100 - scaled } else { scaled };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_highest_score_becomes_a_hundred_or_nothing() {
+        let table: [(&[i64], bool, &[i64]); 6] = [
+            (&[1, 2, 4], false, &[25, 50, 100]),
+            (&[1, 2, 4], true, &[75, 50, 0]),
+            (&[0, 0], false, &[0, 0]),
+            (&[0, 0], true, &[100, 100]),
+            (&[3], false, &[100]),
+            (&[], true, &[]),
+        ];
+        for (scores, reverse, expected) in table {
+            let mut scaled = scores.to_vec();
+            normalize(&mut scaled, reverse);
+            assert_eq!(scaled, expected, "{scores:?} reverse {reverse}");
+        }
+    }
+
+    #[test]
+    fn a_verdict_names_its_reason_only_when_it_refuses() {
+        assert_eq!(Verdict::when(true, "why"), Verdict::Fits);
+        assert_eq!(Verdict::when(false, "why"), Verdict::Refused(vec!["why".into()]));
+    }
+}

@@ -207,4 +207,96 @@ mod tests {
         queue.remove(&key("p"));
         assert!(queue.is_empty() && queue.next_due().is_none());
     }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pod_that_is_removed_is_handed_out_no_more() {
+        let start = Instant::now();
+        let mut queue = Queue::default();
+        // Ready, handed out, parked: from wherever it is.
+        queue.add(key("ready"), 0);
+        queue.remove(&key("ready"));
+        assert_eq!(queue.pop(start), None);
+        queue.add(key("tried"), 0);
+        assert_eq!(queue.pop(start), Some(key("tried")));
+        queue.remove(&key("tried"));
+        queue.park(&key("tried"), events(&[ClusterEvent::PodGone]), start);
+        queue.happened(ClusterEvent::PodGone);
+        assert_eq!((queue.pop(start + LONGEST_WAIT), queue.len()), (None, 0));
+        queue.add(key("parked"), 0);
+        queue.pop(start);
+        queue.park(&key("parked"), events(&[ClusterEvent::PodGone]), start);
+        queue.remove(&key("parked"));
+        assert_eq!((queue.next_due(), queue.pop(start + LONGEST_WAIT)), (None, None));
+        queue.remove(&key("never-there"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_pod_that_comes_again_begins_without_history() {
+        let start = Instant::now();
+        let mut queue = Queue::default();
+        for _ in 0..3 {
+            queue.add(key("p"), 0);
+            queue.pop(start);
+            queue.park(&key("p"), events(&[ClusterEvent::PodGone]), start);
+            queue.happened(ClusterEvent::PodGone);
+            assert_eq!(queue.next_due(), Some(start + Duration::from_secs(1)));
+            queue.remove(&key("p"));
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_event_wakes_all_who_wait_for_it_and_nobody_else() {
+        let start = Instant::now();
+        let mut queue = Queue::default();
+        let waits = [
+            ("room", &[ClusterEvent::PodGone, ClusterEvent::NodeResources][..]),
+            ("room-too", &[ClusterEvent::PodGone]),
+            ("label", &[ClusterEvent::NodeLabels]),
+            ("nothing", &[]),
+        ];
+        for (name, _) in waits {
+            queue.add(key(name), 0);
+        }
+        for (name, wakes_on) in waits {
+            assert_eq!(queue.pop(start), Some(key(name)));
+            queue.park(&key(name), events(wakes_on), start);
+        }
+        queue.happened(ClusterEvent::PodGone);
+        queue.happened(ClusterEvent::PodGone);
+        let later = start + Duration::from_secs(5);
+        let woken: Vec<String> = std::iter::from_fn(|| queue.pop(later)).map(|key| key.name).collect();
+        assert_eq!(woken, ["room", "room-too"]);
+        queue.happened(ClusterEvent::NodeLabels);
+        assert_eq!(queue.pop(later), Some(key("label")), "its back-off is over: at once");
+        assert_eq!(queue.len(), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_event_before_the_back_off_is_over_waits_for_it() {
+        let start = Instant::now();
+        let mut queue = Queue::default();
+        queue.add(key("p"), 0);
+        queue.pop(start);
+        queue.park(&key("p"), events(&[ClusterEvent::PodGone]), start);
+        queue.happened(ClusterEvent::PodGone);
+        let almost = start + Duration::from_millis(999);
+        assert!(!queue.is_ready(almost) && queue.pop(almost).is_none());
+        assert!(queue.is_ready(start + Duration::from_secs(1)));
+        assert_eq!(queue.next_due(), None, "it is ready, and waits for nothing more");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn those_who_come_back_keep_their_place_by_age() {
+        let start = Instant::now();
+        let mut queue = Queue::default();
+        queue.add(key("old"), 0);
+        queue.pop(start);
+        queue.park(&key("old"), events(&[ClusterEvent::NodeAdded]), start);
+        queue.add(key("young"), 0);
+        queue.add(key("important"), 1);
+        queue.happened(ClusterEvent::NodeAdded);
+        let later = start + Duration::from_secs(1);
+        let order: Vec<String> = std::iter::from_fn(|| queue.pop(later)).map(|key| key.name).collect();
+        assert_eq!(order, ["important", "old", "young"]);
+    }
 }

@@ -92,7 +92,7 @@ mod tests {
     use super::*;
     use crate::plugins::PLUGINS;
     use crate::state::testing::{node, pod};
-    use k8s_openapi::serde_json::json;
+    use k8s_openapi::serde_json::{Value, json};
 
     fn sized(name: &str, cpu: &str) -> NodeState {
         node(name, json!({"status": {"allocatable": {"cpu": cpu, "memory": "8Gi", "pods": "110"}}}))
@@ -107,13 +107,110 @@ mod tests {
         let tainted = node("t", json!({"spec": {"taints": [{"key": "k", "effect": "NoSchedule"}]}}));
         let nodes = [sized("a", "1"), sized("b", "1"), tainted];
         let refused = schedule(&asks("2"), nodes.iter(), PLUGINS, |_| 0).unwrap_err();
-        let expected = "0/3 nodes are available: 1 node(s) had untolerated taint {k: }, 2 Insufficient cpu.";
+        let expected = "0/3 nodes are available: 1 node(s) had untolerated taint(s), 2 Insufficient cpu.";
         assert_eq!(refused.message(), expected);
         assert!(
             refused.wakes_on.contains(&ClusterEvent::PodGone) && refused.wakes_on.contains(&ClusterEvent::NodeTaints)
         );
         let none = schedule(&asks("2"), std::iter::empty(), PLUGINS, |_| 0).unwrap_err();
         assert_eq!(none.message(), "no nodes available to schedule pods");
+    }
+
+    /// A node written in short.
+    fn made(name: &str, spec: Value, cpu: &str, pods: &str) -> NodeState {
+        node(name, json!({"spec": spec, "status": {"allocatable": {"cpu": cpu, "memory": "8Gi", "pods": pods}}}))
+    }
+
+    #[test]
+    fn messages_name_the_first_reason_of_each_node_and_count_them() {
+        let tainted = |key: &str| json!({"taints": [{"key": key, "effect": "NoSchedule"}]});
+        let cordoned = || json!({"unschedulable": true});
+        let plain = || json!({});
+        let table = [
+            (vec![made("a", plain(), "1", "9")], "0/1 nodes are available: 1 Insufficient cpu."),
+            // Different taints are one reason.
+            (
+                vec![made("a", tainted("x"), "4", "9"), made("b", tainted("y"), "4", "9")],
+                "0/2 nodes are available: 2 node(s) had untolerated taint(s).",
+            ),
+            // A cordoned node that lacks room too is cordoned.
+            (
+                vec![made("a", cordoned(), "1", "9"), made("b", plain(), "1", "0")],
+                "0/2 nodes are available: 1 Insufficient cpu, 1 Too many pods, 1 node(s) were unschedulable.",
+            ),
+            (
+                vec![made("a", plain(), "1", "9"), made("b", plain(), "1", "9"), made("c", cordoned(), "9", "9")],
+                "0/3 nodes are available: 1 node(s) were unschedulable, 2 Insufficient cpu.",
+            ),
+        ];
+        for (nodes, message) in table {
+            assert_eq!(schedule(&asks("2"), nodes.iter(), PLUGINS, |_| 0).unwrap_err().message(), message);
+        }
+    }
+
+    #[test]
+    fn every_plugin_that_refuses_says_what_may_help() {
+        use ClusterEvent::{NodeAdded, NodeLabels, NodeResources, NodeTaints, PodGone};
+        let free = || made("n", json!({}), "4", "9");
+        let mut taken = free();
+        taken.add(&pod(
+            json!({"spec": {"containers": [{"name": "c", "ports": [{"containerPort": 1, "hostPort": 80}]}]}}),
+        ));
+        let port = json!({"containers": [{"name": "c", "ports": [{"containerPort": 1, "hostPort": 80}]}]});
+        let table = [
+            (json!({"spec": {"nodeSelector": {"a": "b"}}}), free(), vec![NodeLabels]),
+            (json!({}), made("n", json!({"unschedulable": true}), "4", "9"), vec![NodeTaints]),
+            (
+                json!({}),
+                made("n", json!({"taints": [{"key": "k", "effect": "NoExecute"}]}), "4", "9"),
+                vec![NodeTaints],
+            ),
+            (json!({"spec": {"nodeName": "other"}}), free(), vec![]),
+            (json!({"spec": port}), taken, vec![PodGone]),
+            (json!({}), made("n", json!({}), "4", "0"), vec![NodeResources, PodGone]),
+        ];
+        for (object, node, mut expected) in table {
+            expected.push(NodeAdded);
+            let refused = schedule(&pod(object.clone()), [node].iter(), PLUGINS, |_| 0).unwrap_err();
+            assert_eq!(refused.wakes_on, HashSet::from_iter(expected), "{object}");
+        }
+    }
+
+    #[test]
+    fn preferences_weigh_more_than_room() {
+        let wants = json!({"spec": {"affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [
+            {"weight": 1, "preference": {"matchExpressions": [{"key": "disk", "operator": "In", "values": ["ssd"]}]}}]}}}});
+        let mut liked = node(
+            "liked",
+            json!({"metadata": {"labels": {"disk": "ssd"}},
+            "status": {"allocatable": {"cpu": "4", "memory": "8Gi", "pods": "9"}}}),
+        );
+        liked.add(&asks("2"));
+        let nodes = [liked, sized("empty", "4")];
+        assert_eq!(schedule(&pod(wants), nodes.iter(), PLUGINS, |_| 0), Ok("liked"));
+        // And a taint that only prefers weighs more than both.
+        let shy = made("shy", json!({"taints": [{"key": "k", "effect": "PreferNoSchedule"}]}), "4", "9");
+        let mut busy = sized("busy", "4");
+        busy.add(&asks("3"));
+        assert_eq!(schedule(&pod(json!({})), [shy, busy].iter(), PLUGINS, |_| 0), Ok("busy"));
+    }
+
+    #[test]
+    fn a_node_that_is_alone_is_not_scored() {
+        struct Never;
+        impl Plugin for Never {
+            fn name(&self) -> &'static str {
+                "Never"
+            }
+            fn score(&self, _: &PodFacts, _: &NodeState) -> Option<i64> {
+                panic!("one node needs no score")
+            }
+        }
+        let nodes = [sized("only", "4")];
+        assert_eq!(
+            schedule(&pod(json!({})), nodes.iter(), &[&Never], |_| panic!("nothing to choose from")),
+            Ok("only")
+        );
     }
 
     #[test]

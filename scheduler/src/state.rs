@@ -69,7 +69,7 @@ impl PodFacts {
         let preferred = node_affinity.and_then(|a| a.preferred_during_scheduling_ignored_during_execution.as_ref());
         Self {
             node_name: spec.node_name.clone().unwrap_or_default(),
-            requests: requests(spec),
+            requests: requests(spec, asked),
             scored: scored(spec),
             host_ports: host_ports(spec),
             tolerations: spec.tolerations.clone().unwrap_or_default(),
@@ -89,9 +89,9 @@ impl PodFacts {
     }
 }
 
-/// The larger of: all containers and sidecars together, or each init container with the sidecars before it; plus overhead
-/// (component-helpers, resource/helpers.go).
-fn requests(spec: &PodSpec) -> BTreeMap<String, i64> {
+/// The larger of: all containers and sidecars together, or each init container with the sidecars before it; what the pod as a
+/// whole asks for stands in its place; plus overhead (component-helpers, resource/helpers.go: PodRequests).
+fn requests(spec: &PodSpec, asked: fn(&Container) -> BTreeMap<String, i64>) -> BTreeMap<String, i64> {
     let mut total = BTreeMap::new();
     for container in &spec.containers {
         add_all(&mut total, &asked(container));
@@ -114,12 +114,27 @@ fn requests(spec: &PodSpec) -> BTreeMap<String, i64> {
         let sum = total.entry(name).or_default();
         *sum = (*sum).max(amount);
     }
+    let whole = amounts(spec.resources.as_ref().and_then(|resources| resources.requests.as_ref()));
+    total.extend(whole.into_iter().filter(|(name, _)| is_pod_level(name)));
     add_all(&mut total, &amounts(spec.overhead.as_ref()));
     total
 }
 
+/// Resources that a pod may ask for as a whole (supportedPodLevelResources).
+fn is_pod_level(name: &str) -> bool {
+    matches!(name, "cpu" | "memory") || name.starts_with("hugepages-")
+}
+
 fn asked(container: &Container) -> BTreeMap<String, i64> {
     amounts(container.resources.as_ref().and_then(|resources| resources.requests.as_ref()))
+}
+
+/// The same as scoring counts it: a container that names no CPU or memory counts with some all the same.
+fn assumed(container: &Container) -> BTreeMap<String, i64> {
+    let mut asked = asked(container);
+    asked.entry("cpu".into()).or_insert(ASSUMED_MILLI_CPU);
+    asked.entry("memory".into()).or_insert(ASSUMED_MEMORY);
+    asked
 }
 
 fn add_all(sum: &mut BTreeMap<String, i64>, other: &BTreeMap<String, i64>) {
@@ -138,12 +153,9 @@ fn amount(name: &str, text: &Text) -> i64 {
 }
 
 fn scored(spec: &PodSpec) -> (i64, i64) {
-    let one = |container: &Container| {
-        let asked = asked(container);
-        let or = |name: &str, assumed: i64| asked.get(name).copied().unwrap_or(assumed);
-        (or("cpu", ASSUMED_MILLI_CPU), or("memory", ASSUMED_MEMORY))
-    };
-    spec.containers.iter().map(one).fold((0, 0), |sum, each| (sum.0 + each.0, sum.1 + each.1))
+    let requests = requests(spec, assumed);
+    let of = |name: &str| requests.get(name).copied().unwrap_or(0);
+    (of("cpu"), of("memory"))
 }
 
 fn host_ports(spec: &PodSpec) -> Vec<HostPort> {
@@ -364,7 +376,7 @@ pub(crate) mod testing {
 mod tests {
     use super::testing::*;
     use super::*;
-    use k8s_openapi::serde_json::{from_value, json};
+    use k8s_openapi::serde_json::{self, from_value, json};
 
     #[test]
     fn requests_are_those_of_upstreams_rule() {
@@ -386,9 +398,50 @@ mod tests {
                 3000,
             ),
             (json!({"containers": [{"name": "a", "resources": cpu("1")}], "overhead": {"cpu": "250m"}}), 1250),
+            // A sidecar after an init container does not run beside it.
+            (
+                json!({"containers": [{"name": "a", "resources": cpu("1")}],
+                       "initContainers": [{"name": "i", "resources": cpu("2")},
+                                          {"name": "s", "restartPolicy": "Always", "resources": cpu("500m")}]}),
+                2000,
+            ),
+            // What the pod asks for as a whole counts, and overhead comes on top.
+            (
+                json!({"containers": [{"name": "a", "resources": cpu("1")}], "resources": cpu("3"),
+                       "overhead": {"cpu": "250m"}}),
+                3250,
+            ),
         ];
         for (spec, milli) in table {
             assert_eq!(pod(json!({"spec": spec})).requests["cpu"], milli, "{spec}");
+        }
+    }
+
+    #[test]
+    fn scoring_assumes_something_for_every_container_that_names_nothing() {
+        let (cpu, memory) = (ASSUMED_MILLI_CPU, ASSUMED_MEMORY);
+        let container =
+            |name: &str, requests: serde_json::Value| json!({"name": name, "resources": {"requests": requests}});
+        let table = [
+            (json!({"containers": [container("a", json!({}))]}), (cpu, memory)),
+            (
+                json!({"containers": [container("a", json!({})), container("b", json!({"cpu": "1"}))]}),
+                (cpu + 1000, 2 * memory),
+            ),
+            (json!({"containers": [container("a", json!({"cpu": "0", "memory": "0"}))]}), (0, 0)),
+            // An init container counts where it asks for more than what runs later.
+            (
+                json!({"containers": [container("a", json!({"cpu": "1"}))], "initContainers": [container("i", json!({"cpu": "2"}))]}),
+                (2000, memory),
+            ),
+            (
+                json!({"containers": [container("a", json!({}))], "overhead": {"cpu": "1", "memory": "1"}}),
+                (cpu + 1000, memory + 1),
+            ),
+        ];
+        for (spec, expected) in table {
+            let facts = pod(json!({"spec": spec}));
+            assert_eq!((facts.request_for_score("cpu"), facts.request_for_score("memory")), expected, "{spec}");
         }
     }
 
@@ -411,6 +464,65 @@ mod tests {
         let state = cluster.nodes().next().unwrap();
         assert_eq!((state.pod_count(), state.requested("cpu"), state.host_ports().count()), (0, 0, 0));
         assert_eq!(cluster.nodes.len(), 1);
+    }
+
+    #[test]
+    fn ports_of_the_node_are_those_that_containers_ask_for() {
+        let ports = json!([
+            {"containerPort": 80, "hostPort": 80},
+            {"containerPort": 53, "hostPort": 53, "protocol": "UDP", "hostIP": "10.0.0.1"},
+            {"containerPort": 81},
+            {"containerPort": 82, "hostPort": 0, "hostIP": ""},
+        ]);
+        let facts = pod(json!({"spec": {"containers": [{"name": "c", "ports": ports}],
+            "initContainers": [{"name": "i", "ports": [{"containerPort": 1, "hostPort": 9000, "hostIP": ""}]}]}}));
+        let told: Vec<String> =
+            facts.host_ports.iter().map(|port| format!("{}/{}:{}", port.protocol, port.ip, port.port)).collect();
+        assert_eq!(told, ["TCP/0.0.0.0:80", "UDP/10.0.0.1:53", "TCP/0.0.0.0:9000"]);
+    }
+
+    #[test]
+    fn pods_outlive_their_node_and_are_there_when_it_comes_back() {
+        let mut cluster = Cluster::default();
+        let node: Node = from_value(json!({"metadata": {"name": "n"}})).unwrap();
+        let facts = Arc::new(pod(json!({})));
+        // A pod may be known before its node is.
+        cluster.place(Key::new("default", "p"), "u", "n", facts);
+        assert_eq!(cluster.nodes().count(), 0);
+        assert_eq!(cluster.set_node(&node), [ClusterEvent::NodeAdded]);
+        assert_eq!(cluster.nodes().next().unwrap().pod_count(), 1);
+        cluster.remove_node("n");
+        assert_eq!(cluster.nodes().count(), 0);
+        assert_eq!(cluster.set_node(&node), [ClusterEvent::NodeAdded]);
+        assert_eq!(cluster.nodes().next().unwrap().pod_count(), 1);
+        cluster.remove_node("n");
+        assert!(cluster.forget(&Key::new("default", "p")));
+        assert!(cluster.nodes.is_empty(), "nothing is remembered without need");
+        cluster.remove_node("never-there");
+    }
+
+    #[test]
+    fn a_pod_that_moves_or_changes_is_counted_once() {
+        let mut cluster = Cluster::default();
+        let asks = |cpu: &str| {
+            Arc::new(pod(json!({"spec": {"containers": [{"name": "c", "resources": {"requests": {"cpu": cpu}}}]}})))
+        };
+        for name in ["a", "b"] {
+            cluster.set_node(&from_value(json!({"metadata": {"name": name}})).unwrap());
+        }
+        let key = Key::new("default", "p");
+        let sums = |cluster: &Cluster| {
+            cluster.nodes().map(|node| (node.requested("cpu"), node.pod_count())).collect::<Vec<_>>()
+        };
+        cluster.place(key.clone(), "u", "a", asks("1"));
+        assert_eq!(sums(&cluster), [(1000, 1), (0, 0)]);
+        // Resized in place, then assumed elsewhere, then another pod of the same name.
+        cluster.place(key.clone(), "u", "a", asks("2"));
+        assert_eq!(sums(&cluster), [(2000, 1), (0, 0)]);
+        cluster.place(key.clone(), "u", "b", asks("2"));
+        assert_eq!(sums(&cluster), [(0, 0), (2000, 1)]);
+        cluster.place(key, "u2", "b", asks("500m"));
+        assert_eq!(sums(&cluster), [(0, 0), (500, 1)]);
     }
 
     #[test]

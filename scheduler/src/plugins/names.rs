@@ -51,6 +51,15 @@ mod tests {
     use k8s_openapi::serde_json::json;
 
     #[test]
+    fn a_pod_that_names_its_node_goes_nowhere_else() {
+        for (wanted, fits) in [("", true), ("n", true), ("m", false)] {
+            let verdict = NodeName.filter(&pod(json!({"spec": {"nodeName": wanted}})), &node("n", json!({})));
+            let refused = Verdict::Refused(vec!["node(s) didn't match the requested node name".into()]);
+            assert_eq!(verdict, if fits { Verdict::Fits } else { refused }, "{wanted:?}");
+        }
+    }
+
+    #[test]
     fn a_cordoned_node_takes_only_pods_that_tolerate_it() {
         let cordoned = node("n", json!({"spec": {"unschedulable": true}}));
         let tolerant =

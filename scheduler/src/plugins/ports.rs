@@ -36,6 +36,26 @@ mod tests {
     }
 
     #[test]
+    fn only_ports_of_the_node_that_are_taken_refuse_a_pod() {
+        use crate::state::testing::{node, pod};
+        use k8s_openapi::serde_json::{Value, json};
+        let opens = |ports: Value| pod(json!({"spec": {"containers": [{"name": "c", "ports": ports}]}}));
+        let mut target = node("n", json!({}));
+        target.add(&opens(json!([{"containerPort": 1, "hostPort": 80}, {"containerPort": 2}])));
+        let table = [
+            (json!([]), true),
+            (json!([{"containerPort": 80}]), true),
+            (json!([{"containerPort": 1, "hostPort": 81}]), true),
+            (json!([{"containerPort": 1, "hostPort": 81}, {"containerPort": 2, "hostPort": 80}]), false),
+            (json!([{"containerPort": 1, "hostPort": 80, "hostIP": "127.0.0.1"}]), false),
+            (json!([{"containerPort": 1, "hostPort": 80, "protocol": "SCTP"}]), true),
+        ];
+        for (ports, fits) in table {
+            assert_eq!(NodePorts.filter(&opens(ports.clone()), &target) == Verdict::Fits, fits, "{ports}");
+        }
+    }
+
+    #[test]
     fn ports_conflict_by_number_protocol_and_address() {
         let taken = port("10.0.0.1", "TCP", 80);
         let table = [

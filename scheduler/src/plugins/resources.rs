@@ -49,6 +49,10 @@ impl Plugin for BalancedAllocation {
     }
 
     fn score(&self, pod: &PodFacts, node: &NodeState) -> Option<i64> {
+        // What asks for nothing balances nothing (PreScore skips it).
+        if ["cpu", "memory"].iter().all(|name| pod.requests.get(*name).copied().unwrap_or(0) == 0) {
+            return None;
+        }
         let fraction = |name: &str| {
             let capacity = node.allocatable(name);
             let used = node.requested(name) + pod.requests.get(name).copied().unwrap_or(0);
@@ -112,9 +116,54 @@ mod tests {
     }
 
     #[test]
+    fn free_shares_of_cpu_and_memory_count_alike() {
+        let target = sized("2", "4Gi", "10");
+        let table = [
+            (json!({"cpu": "1", "memory": "2Gi"}), 50),
+            (json!({"cpu": "2", "memory": "4Gi"}), 0),
+            (json!({"cpu": "0", "memory": "0"}), 100),
+            (json!({"cpu": "2", "memory": "0"}), 50),
+            // More than there is counts as nothing left.
+            (json!({"cpu": "9", "memory": "0"}), 50),
+        ];
+        for (requests, score) in table {
+            assert_eq!(Fit.score(&asks(requests.clone()), &target), Some(score), "{requests}");
+        }
+        assert_eq!(Fit.score(&asks(json!({})), &sized("0", "0", "10")), Some(0), "a node without resources");
+    }
+
+    #[test]
+    fn extended_and_local_storage_resources_are_looked_at_too() {
+        let allocatable = json!({"cpu": "2", "pods": "10", "ephemeral-storage": "1Gi", "example.com/gpu": "2"});
+        let mut target = node("n", json!({"status": {"allocatable": allocatable}}));
+        target.add(&asks(json!({"example.com/gpu": "1", "ephemeral-storage": "512Mi"})));
+        let table = [
+            (json!({"example.com/gpu": "1"}), None),
+            (json!({"example.com/gpu": "2"}), Some("Insufficient example.com/gpu")),
+            (json!({"ephemeral-storage": "512Mi"}), None),
+            (json!({"ephemeral-storage": "513Mi"}), Some("Insufficient ephemeral-storage")),
+            (json!({"hugepages-2Mi": "2Mi"}), Some("Insufficient hugepages-2Mi")),
+        ];
+        for (requests, reason) in table {
+            let expected = reason.map_or(Verdict::Fits, |reason| Verdict::Refused(vec![reason.into()]));
+            assert_eq!(Fit.filter(&asks(requests.clone()), &target), expected, "{requests}");
+        }
+    }
+
+    #[test]
     fn balance_scores_highest_when_both_are_used_alike() {
         let target = sized("2", "4Gi", "10");
         assert_eq!(BalancedAllocation.score(&asks(json!({"cpu": "1", "memory": "2Gi"})), &target), Some(100));
         assert_eq!(BalancedAllocation.score(&asks(json!({"cpu": "2"})), &target), Some(50));
+        assert_eq!(BalancedAllocation.score(&asks(json!({"memory": "1Gi"})), &target), Some(87));
+        assert_eq!(BalancedAllocation.score(&asks(json!({})), &target), None, "it asks for nothing");
+        let mut leaning = sized("2", "4Gi", "10");
+        leaning.add(&asks(json!({"cpu": "1"})));
+        assert_eq!(
+            BalancedAllocation.score(&asks(json!({"memory": "2Gi"})), &leaning),
+            Some(100),
+            "it balances the node"
+        );
+        assert_eq!(BalancedAllocation.score(&asks(json!({"cpu": "1"})), &sized("0", "0", "1")), Some(100));
     }
 }

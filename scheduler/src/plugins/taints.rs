@@ -15,13 +15,9 @@ impl Plugin for TaintToleration {
 
     fn filter(&self, pod: &PodFacts, node: &NodeState) -> Verdict {
         let binding = |effect: &str| matches!(effect, "NoSchedule" | "NoExecute");
-        let offending = node.taints().find(|taint| binding(taint.2) && !tolerated(&pod.tolerations, *taint));
-        match offending {
-            None => Verdict::Fits,
-            Some((key, value, _)) => {
-                Verdict::Refused(vec![format!("node(s) had untolerated taint {{{key}: {value}}}")])
-            }
-        }
+        let offends = |taint: (&str, &str, &str)| binding(taint.2) && !tolerated(&pod.tolerations, taint);
+        // One reason for all taints, so that nodes tainted each in its own way count together (since 1.35).
+        Verdict::when(!node.taints().any(offends), "node(s) had untolerated taint(s)")
     }
 
     fn score(&self, pod: &PodFacts, node: &NodeState) -> Option<i64> {
@@ -83,8 +79,50 @@ mod tests {
             let verdict = TaintToleration.filter(&pod(json!({"spec": {"tolerations": [toleration]}})), &tainted);
             assert_eq!(verdict == Verdict::Fits, fits, "{toleration}");
         }
-        let refused = Verdict::Refused(vec!["node(s) had untolerated taint {k: v}".into()]);
+        let refused = Verdict::Refused(vec!["node(s) had untolerated taint(s)".into()]);
         assert_eq!(TaintToleration.filter(&pod(json!({})), &tainted), refused);
+    }
+
+    #[test]
+    fn every_binding_taint_must_be_tolerated() {
+        let taint = |key: &str, effect: &str| json!({"key": key, "effect": effect});
+        let tolerate = |key: &str| json!({"key": key, "operator": "Exists"});
+        let table = [
+            (json!([]), json!([]), true),
+            (json!([taint("a", "NoSchedule"), taint("b", "NoExecute")]), json!([tolerate("a")]), false),
+            (json!([taint("a", "NoSchedule"), taint("b", "NoExecute")]), json!([tolerate("a"), tolerate("b")]), true),
+            (json!([taint("a", "PreferNoSchedule")]), json!([]), true),
+            (json!([taint("a", "NoExecute")]), json!([]), false),
+            // How long it may stay there is none of the scheduler's business.
+            (
+                json!([taint("a", "NoExecute")]),
+                json!([{"key": "a", "operator": "Exists", "tolerationSeconds": 1}]),
+                true,
+            ),
+        ];
+        for (taints, tolerations, fits) in table {
+            let verdict = TaintToleration.filter(
+                &pod(json!({"spec": {"tolerations": tolerations}})),
+                &node("n", json!({"spec": {"taints": taints}})),
+            );
+            assert_eq!(verdict == Verdict::Fits, fits, "{taints} {tolerations}");
+        }
+    }
+
+    #[test]
+    fn the_node_with_fewest_unwelcome_taints_is_best() {
+        let prefers = |keys: &[&str]| {
+            let taints: Vec<_> = keys.iter().map(|key| json!({"key": key, "effect": "PreferNoSchedule"})).collect();
+            node("n", json!({"spec": {"taints": taints}}))
+        };
+        let pod =
+            pod(json!({"spec": {"tolerations": [{"key": "c", "operator": "Exists", "effect": "PreferNoSchedule"},
+            {"key": "b", "operator": "Exists", "effect": "NoSchedule"}]}}));
+        let nodes = [prefers(&["a", "b"]), prefers(&["a"]), prefers(&["c"])];
+        let mut scores: Vec<i64> = nodes.iter().map(|node| TaintToleration.score(&pod, node).unwrap()).collect();
+        assert_eq!(scores, [2, 1, 0]);
+        TaintToleration.normalize(&mut scores);
+        assert_eq!(scores, [0, 50, 100]);
     }
 
     #[test]
