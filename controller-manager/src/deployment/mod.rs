@@ -7,10 +7,10 @@ mod status;
 use std::sync::Arc;
 
 use api::selector::LabelSelector;
+use base::Clock;
 use client::controller::{self, Action, Pass, Reconciler, Trigger};
 use client::events::{Recorder, Type};
 use client::{Cache, Caches, Client, DeleteOptions, Error, Key, Object, Patch};
-use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
@@ -24,6 +24,7 @@ use status::News;
 pub(crate) fn start(setup: &Setup) -> anyhow::Result<()> {
     let controller = Deployments {
         client: setup.client.clone(),
+        clock: setup.clock.clone(),
         recorder: setup.recorder("deployment-controller"),
         deployments: setup.caches.of(),
         sets: setup.caches.of(),
@@ -38,6 +39,7 @@ pub(crate) fn start(setup: &Setup) -> anyhow::Result<()> {
 
 struct Deployments {
     client: Client,
+    clock: Arc<dyn Clock>,
     recorder: Recorder,
     deployments: Cache<Deployment>,
     sets: Cache<ReplicaSet>,
@@ -112,7 +114,9 @@ impl Deployments {
             false => plan::recreate(deployment, sets, old_pods_run),
         };
         self.resize(deployment, sets, &sizes, pass).await?;
-        for set in plan::expired(deployment, sets) {
+        // Until the rollout has ended well, each old set may be wanted back.
+        let complete = deployment.status.as_ref().is_some_and(|status| status::is_complete(deployment, status));
+        for set in plan::expired(deployment, sets).into_iter().filter(|_| complete) {
             let key = set.key();
             match self.client.delete::<ReplicaSet>(&key.namespace, &key.name, &DeleteOptions::uid(set.uid())).await {
                 Ok(_) => pass.deleted(&self.sets, &*set),
@@ -257,7 +261,7 @@ impl Deployments {
         news: &News,
         pass: &Pass,
     ) -> Result<Action, Error> {
-        let (status, again) = status::status(deployment, sets, news, Timestamp::now());
+        let (status, again) = status::status(deployment, sets, news, self.clock.now());
         if deployment.status.as_ref() != Some(&status) {
             self.patch_deployment(deployment, json!({"status": status}), true, pass).await?;
         }

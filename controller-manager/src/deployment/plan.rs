@@ -306,3 +306,7 @@ mod tests {
         assert_eq!(gone, ["rs-1", "rs-2"]);
     }
 }
+
+#[cfg(test)]
+#[path = "plan_tests.rs"]
+mod tables;

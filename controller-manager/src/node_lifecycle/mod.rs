@@ -6,13 +6,13 @@ mod plan;
 mod pulse;
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::sync::Arc;
 
+use base::Clock;
 use client::controller::{self, Action, Pass, Reconciler, Trigger};
 use client::events::{Recorder, Type};
 use client::{Cache, Caches, Client, Error, Key, ListOptions, Object, Patch};
 use futures::future::join_all;
-use jiff::Timestamp;
 use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, ObjectReference, Pod};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -21,16 +21,20 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::{Setup, pods};
-use pulse::Pulse;
+use pulse::{Grace, Pulse};
 
 pub(crate) fn start(setup: &Setup) -> anyhow::Result<()> {
     let controller = NodeLifecycle {
         client: setup.client.clone(),
+        clock: setup.clock.clone(),
         recorder: setup.recorder("node-controller"),
         nodes: setup.caches.of(),
         leases: setup.caches.selected("kube-node-lease", ListOptions::default()),
         pods: setup.caches.of(),
-        grace: Duration::from_secs(setup.options.node_monitor_grace_period_seconds),
+        grace: Grace {
+            running: setup.options.node_monitor_grace_period,
+            starting: setup.options.node_startup_grace_period,
+        },
         pulses: Mutex::default(),
     };
     controller.pods.add_index("node", pods::index_by_node);
@@ -40,11 +44,12 @@ pub(crate) fn start(setup: &Setup) -> anyhow::Result<()> {
 
 struct NodeLifecycle {
     client: Client,
+    clock: Arc<dyn Clock>,
     recorder: Recorder,
     nodes: Cache<Node>,
     leases: Cache<Lease>,
     pods: Cache<Pod>,
-    grace: Duration,
+    grace: Grace,
     /// By name of the node.
     pulses: Mutex<HashMap<String, Pulse>>,
 }
@@ -59,7 +64,7 @@ impl Reconciler for NodeLifecycle {
         vec![
             Trigger::of(&self.nodes, move |old, new| {
                 let own = new.or(old).map(Object::key);
-                // Whether any node is ready decides about the others' taints.
+                // How many nodes are ready decides about the others' taints.
                 let turned = old.is_some_and(plan::is_ready) != new.is_some_and(plan::is_ready);
                 let others = nodes.list().into_iter().filter(|node| turned && !plan::is_ready(node));
                 own.into_iter().chain(others.map(|node| node.key())).collect()
@@ -125,7 +130,7 @@ impl NodeLifecycle {
 
     /// Returns whether something had to change.
     async fn mark_silent(&self, node: &Node, pass: &Pass) -> Result<bool, Error> {
-        let conditions = plan::silenced(node, Timestamp::now());
+        let conditions = plan::silenced(node, self.clock.now());
         if conditions.is_empty() {
             return Ok(false);
         }
@@ -141,8 +146,10 @@ impl NodeLifecycle {
     }
 
     async fn taint(&self, node: &Node, pass: &Pass) -> Result<(), Error> {
-        let any_ready = self.nodes.list().iter().any(|node| plan::is_ready(node));
-        let Some(taints) = plan::taints(node, any_ready, Timestamp::now()) else { return Ok(()) };
+        let nodes = self.nodes.list();
+        let ready = nodes.iter().filter(|node| plan::is_ready(node)).count();
+        let evict = plan::may_evict(ready, nodes.len() - ready);
+        let Some(taints) = plan::taints(node, evict, self.clock.now()) else { return Ok(()) };
         let patch = json!({
             "metadata": {"uid": node.uid(), "resourceVersion": node.metadata.resource_version},
             "spec": {"taints": if taints.is_empty() { json!(null) } else { json!(taints) }},
@@ -163,7 +170,7 @@ impl NodeLifecycle {
             let patch = json!({
                 "metadata": {"uid": pod.uid()},
                 "status": {"conditions": [
-                    {"type": "Ready", "status": "False", "lastTransitionTime": Time(Timestamp::now())}
+                    {"type": "Ready", "status": "False", "lastTransitionTime": Time(self.clock.now())}
                 ]},
             });
             let key = pod.key();

@@ -67,8 +67,20 @@ pub(super) fn silenced(node: &Node, now: Timestamp) -> Vec<NodeCondition> {
     changed
 }
 
-/// The node's taints as they must be; `None` if they are. `evict`: pods may be driven off; not while no node at all is
-/// ready, for then it is us who are cut off (upstream's full disruption).
+/// Nodes of a cluster up to this many count as few (upstream's --large-cluster-size-threshold).
+const FEW: usize = 50;
+/// From this part of nodes that are not ready on it is rather us who see badly (upstream's --unhealthy-zone-threshold).
+const UNHEALTHY: f64 = 0.55;
+
+/// Whether pods may be driven off nodes that are not ready. Not while none is ready, for then it is us who are cut off; nor,
+/// with few nodes, while most are not (ComputeZoneState and reducedQPSFunc: full and partial disruption).
+pub(super) fn may_evict(ready: usize, not_ready: usize) -> bool {
+    let all = ready + not_ready;
+    let partial = not_ready > 2 && not_ready as f64 / all as f64 >= UNHEALTHY;
+    ready > 0 && !(partial && all <= FEW)
+}
+
+/// The node's taints as they must be; `None` if they are. `evict`: as [`may_evict`] says.
 pub(super) fn taints(node: &Node, evict: bool, now: Timestamp) -> Option<Vec<Taint>> {
     let wanted = wanted(node, evict);
     let present = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
@@ -198,6 +210,27 @@ mod tests {
             let after = taints(&node(&conditions, unschedulable, &before), evict, now());
             let told = after.map(|taints| taints.iter().map(|t| format!("{}:{}", t.key, t.effect)).collect::<Vec<_>>());
             assert_eq!(told, expected, "{conditions:?} {before:?}");
+        }
+    }
+
+    #[test]
+    fn who_sees_most_nodes_fail_drives_nobody_off() {
+        let table = [
+            ((0, 1), false),
+            ((0, 0), false),
+            ((1, 0), true),
+            ((1, 2), true),
+            ((1, 3), false),
+            ((3, 3), true),
+            ((2, 3), false),
+            ((20, 25), false),
+            ((20, 24), true),
+            // Many nodes: upstream goes on, only slower.
+            ((10, 90), true),
+            ((0, 100), false),
+        ];
+        for ((ready, not_ready), evicts) in table {
+            assert_eq!(may_evict(ready, not_ready), evicts, "{ready} ready, {not_ready} not");
         }
     }
 

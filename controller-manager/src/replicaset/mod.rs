@@ -6,11 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::selector::LabelSelector;
+use base::Clock;
 use client::controller::{self, Action, Pass, Reconciler, Trigger};
 use client::events::{Recorder, Type};
 use client::{Cache, Caches, Client, DeleteOptions, Error, Key, Object, Patch};
 use futures::future::join_all;
-use jiff::Timestamp;
 use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetStatus};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
@@ -21,10 +21,12 @@ use plan::Scale;
 pub(crate) fn start(setup: &Setup) -> anyhow::Result<()> {
     let controller = ReplicaSets {
         client: setup.client.clone(),
+        clock: setup.clock.clone(),
         recorder: setup.recorder("replicaset-controller"),
         sets: setup.caches.of(),
         pods: setup.caches.of(),
     };
+    controller.sets.add_index("controller", pods::index_by_controller);
     controller.pods.add_index("controller", pods::index_by_controller);
     controller.pods.add_index("orphans", pods::index_orphans);
     controller::run(&setup.context, &setup.caches, controller, 8);
@@ -33,6 +35,7 @@ pub(crate) fn start(setup: &Setup) -> anyhow::Result<()> {
 
 struct ReplicaSets {
     client: Client,
+    clock: Arc<dyn Clock>,
     recorder: Recorder,
     sets: Cache<ReplicaSet>,
     pods: Cache<Pod>,
@@ -66,7 +69,7 @@ impl Reconciler for ReplicaSets {
         if set.metadata.deletion_timestamp.is_none() {
             let active: Vec<Arc<Pod>> = own.iter().filter(|pod| pods::is_active(pod)).cloned().collect();
             let wanted = set.spec.replicas.unwrap_or(1);
-            failure = match plan::scale(wanted, &active, Timestamp::now()) {
+            failure = match plan::scale(wanted, &active, &self.related(&set), self.clock.now()) {
                 Scale::Right => None,
                 Scale::Create(count) => self.create(&set, count, pass).await.err().map(|e| ("FailedCreate", e)),
                 Scale::Delete(pods) => self.delete(&set, &pods, pass).await.err().map(|e| ("FailedDelete", e)),
@@ -83,6 +86,16 @@ impl Reconciler for ReplicaSets {
 }
 
 impl ReplicaSets {
+    /// The pods of all sets that share this one's controller, its own included.
+    fn related(&self, set: &ReplicaSet) -> Vec<Arc<Pod>> {
+        let mut uids = vec![set.uid().to_string()];
+        if let Some(owner) = pods::controller_of(&set.metadata) {
+            let sisters = self.sets.by("controller", &owner.uid);
+            uids.extend(sisters.iter().map(|sister| sister.uid().to_string()).filter(|uid| uid != set.uid()));
+        }
+        uids.iter().flat_map(|uid| self.pods.by("controller", uid)).collect()
+    }
+
     /// Creates `count` pods in batches that double while all goes well: a template that is refused costs one request, not
     /// hundreds (upstream's slowStartBatch).
     async fn create(&self, set: &ReplicaSet, count: usize, pass: &Pass) -> Result<(), Error> {
@@ -93,6 +106,8 @@ impl ReplicaSets {
         while left > 0 {
             let now = batch.min(left);
             let created = join_all((0..now).map(|_| self.client.create(&namespace, &pod))).await;
+            // All of a batch count, also beside one that failed: the next pass must wait until they show.
+            let mut failed = None;
             for result in created {
                 match result {
                     Ok(pod) => {
@@ -105,9 +120,12 @@ impl ReplicaSets {
                     Err(error) => {
                         let message = format!("Error creating: {}", error.chain());
                         self.recorder.about(set, Type::Warning, "FailedCreate", message);
-                        return Err(error);
+                        failed.get_or_insert(error);
                     }
                 }
+            }
+            if let Some(error) = failed {
+                return Err(error);
             }
             left -= now;
             batch *= 2;
@@ -120,6 +138,7 @@ impl ReplicaSets {
             let key = pod.key();
             (pod, self.client.delete::<Pod>(&key.namespace, &key.name, &DeleteOptions::uid(pod.uid())).await)
         });
+        let mut failed = None;
         for (pod, result) in join_all(deletions).await {
             let name = pod.key().name;
             match result {
@@ -131,11 +150,11 @@ impl ReplicaSets {
                 Err(error) => {
                     let message = format!("Error deleting: {}", error.chain());
                     self.recorder.about(set, Type::Warning, "FailedDelete", message);
-                    return Err(error);
+                    failed.get_or_insert(error);
                 }
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     /// Writes the status if it differs; says after how many seconds it will change by itself.
@@ -147,7 +166,7 @@ impl ReplicaSets {
         pass: &Pass,
     ) -> Result<Option<i64>, Error> {
         let failure = failure.map(|(reason, error)| (*reason, error.chain()));
-        let (status, again) = plan::status(set, own, failure, Timestamp::now());
+        let (status, again) = plan::status(set, own, failure, self.clock.now());
         if set.status.as_ref().is_some_and(|before| same(before, &status)) {
             return Ok(again);
         }

@@ -27,15 +27,16 @@ pub(crate) enum Scale {
     Delete(Vec<Arc<Pod>>),
 }
 
-/// Compares the active pods with the wanted number.
-pub(crate) fn scale(wanted: i32, active: &[Arc<Pod>], now: Timestamp) -> Scale {
+/// Compares the active pods with the wanted number. `related`: the pods of all sets that share our controller, ours included: what
+/// is crowded is a node that has many of them (getIndirectlyRelatedPods).
+pub(crate) fn scale(wanted: i32, active: &[Arc<Pod>], related: &[Arc<Pod>], now: Timestamp) -> Scale {
     let wanted = usize::try_from(wanted).unwrap_or(0);
     match active.len().cmp(&wanted) {
         Ordering::Equal => Scale::Right,
         Ordering::Less => Scale::Create((wanted - active.len()).min(BURST)),
         Ordering::Greater => {
             let mut ranked = active.to_vec();
-            let crowd = crowd(active);
+            let crowd = crowd(related);
             ranked.sort_by(|a, b| deletion_order(a, b, &crowd, now));
             ranked.truncate((active.len() - wanted).min(BURST));
             Scale::Delete(ranked)
@@ -43,10 +44,10 @@ pub(crate) fn scale(wanted: i32, active: &[Arc<Pod>], now: Timestamp) -> Scale {
     }
 }
 
-/// Node → how many of the pods are there.
+/// Node → how many of the pods are active there.
 fn crowd(pods: &[Arc<Pod>]) -> HashMap<String, usize> {
     let mut crowd = HashMap::new();
-    for pod in pods {
+    for pod in pods.iter().filter(|pod| pods::is_active(pod)) {
         *crowd.entry(pods::node_name(pod).to_string()).or_default() += 1;
     }
     crowd
@@ -178,7 +179,7 @@ mod tests {
     }
 
     fn deleted(pods: &[Arc<Pod>], wanted: i32) -> Vec<String> {
-        match scale(wanted, pods, now()) {
+        match scale(wanted, pods, pods, now()) {
             Scale::Delete(pods) => pods.iter().map(|pod| pod.uid().to_string()).collect(),
             other => panic!("{other:?}"),
         }
@@ -186,10 +187,11 @@ mod tests {
 
     #[test]
     fn what_is_missing_is_created() {
-        assert_eq!(scale(3, &[ready("a", "n", "2026-01-01T00:00:00Z")], now()), Scale::Create(2));
-        assert_eq!(scale(1, &[ready("a", "n", "2026-01-01T00:00:00Z")], now()), Scale::Right);
-        assert_eq!(scale(100_000, &[], now()), Scale::Create(500));
-        assert_eq!(scale(-1, &[], now()), Scale::Right);
+        let one = [ready("a", "n", "2026-01-01T00:00:00Z")];
+        assert_eq!(scale(3, &one, &one, now()), Scale::Create(2));
+        assert_eq!(scale(1, &one, &one, now()), Scale::Right);
+        assert_eq!(scale(100_000, &[], &[], now()), Scale::Create(500));
+        assert_eq!(scale(-1, &[], &[], now()), Scale::Right);
     }
 
     #[test]
@@ -218,6 +220,56 @@ mod tests {
         let since = "2026-01-01T00:00:00Z";
         let all = [ready("alone", "m", since), ready("one", "n", since), ready("two", "n", since)];
         assert_eq!(deleted(&all, 2), ["one"]);
+    }
+
+    #[test]
+    fn pods_of_sister_sets_crowd_a_node_too() {
+        let since = "2026-01-01T00:00:00Z";
+        let own = [ready("a", "m", since), ready("b", "n", since)];
+        let mut ended = (*ready("ended", "m", since)).clone();
+        ended.status.as_mut().unwrap().phase = Some("Failed".into());
+        let (sister, ended) = (ready("sister", "n", since), Arc::new(ended));
+        let deleted = |related: &[Arc<Pod>]| match scale(1, &own, related, now()) {
+            Scale::Delete(pods) => pods[0].uid().to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(deleted(&own), "a");
+        assert_eq!(deleted(&[own[0].clone(), own[1].clone(), sister, ended]), "b");
+    }
+
+    #[test]
+    fn each_rank_of_the_order_decides_where_those_before_it_are_equal() {
+        let since = "2026-01-01T00:00:00Z";
+        let restarted = |name: &str, count: i32| {
+            let mut pod = (*ready(name, "n", since)).clone();
+            let status = json!([{"name": "c", "image": "", "imageID": "", "ready": true, "restartCount": count}]);
+            pod.status.as_mut().unwrap().container_statuses = from_value(status).unwrap();
+            Arc::new(pod)
+        };
+        let phase = |name: &str, phase: &str| {
+            pod(name, json!({"spec": {"containers": [], "nodeName": "n"}, "status": {"phase": phase}}))
+        };
+        let created = |name: &str, at: &str| {
+            pod(
+                name,
+                json!({"metadata": {"creationTimestamp": at}, "spec": {"containers": [], "nodeName": "n"}, "status": {"phase": "Running"}}),
+            )
+        };
+        // (the one that stays, the one that goes)
+        let table = [
+            (phase("b", "Running"), phase("a", "Unknown")),
+            (phase("b", "Unknown"), phase("a", "Pending")),
+            (restarted("b", 1), restarted("a", 5)),
+            (ready("b", "n", "2026-01-01T00:00:00Z"), ready("a", "n", "2026-01-01T00:50:00Z")),
+            (created("b", "2026-01-01T00:00:00Z"), created("a", "2026-01-01T00:50:00Z")),
+            // Within a factor of two ages are the same: the UID decides, so that all decide alike.
+            (ready("b", "n", "2026-01-01T00:00:00Z"), ready("a", "n", "2026-01-01T00:00:10Z")),
+        ];
+        for (stays, goes) in table {
+            for both in [[stays.clone(), goes.clone()], [goes.clone(), stays.clone()]] {
+                assert_eq!(deleted(&both, 1), [goes.uid()], "{stays:?} {goes:?}");
+            }
+        }
     }
 
     #[test]
