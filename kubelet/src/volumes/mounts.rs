@@ -11,8 +11,18 @@ use crate::env::expansion;
 use crate::pod;
 use crate::runtime::Mount;
 
-/// Host paths of volumes, by name.
-pub type Volumes = BTreeMap<String, PathBuf>;
+/// A volume that is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Made {
+    /// Where, on the node.
+    pub path: PathBuf,
+    /// Whether no container may write to it, whatever its mount says: what the kubelet writes and keeps up to date
+    /// (GetAttributes of the configMap, secret, downwardAPI and projected plugins).
+    pub readonly: bool,
+}
+
+/// Volumes, by name.
+pub type Volumes = BTreeMap<String, Made>;
 
 /// The mounts of `container`, in an order in which inner ones follow outer ones.
 ///
@@ -35,7 +45,7 @@ pub fn mounts(
         all.push(Mount {
             host_path: inside(volume, mount, env, &container.name)?,
             container_path,
-            readonly: mount.read_only == Some(true),
+            readonly: volume.readonly || mount.read_only == Some(true),
         });
     }
     let taken = |path: &Path| container.volume_mounts.iter().flatten().any(|m| Path::new(&m.mount_path) == path);
@@ -49,7 +59,8 @@ pub fn mounts(
     Ok(all)
 }
 
-fn inside(volume: &Path, mount: &VolumeMount, env: &[(String, String)], container: &str) -> Result<PathBuf, String> {
+fn inside(volume: &Made, mount: &VolumeMount, env: &[(String, String)], container: &str) -> Result<PathBuf, String> {
+    let volume = volume.path.as_path();
     let expression = mount.sub_path_expr.as_deref().filter(|e| !e.is_empty());
     let sub = match expression {
         Some(expression) => {
@@ -94,7 +105,9 @@ mod tests {
         let volume = dir.path().join("v");
         fs::create_dir(&volume).unwrap();
         std::os::unix::fs::symlink("/etc", volume.join("out")).unwrap();
-        let volumes: Volumes = [("v".to_string(), volume.clone())].into();
+        let writable = Made { path: volume.clone(), readonly: false };
+        let written_by_us = Made { path: volume.clone(), readonly: true };
+        let volumes: Volumes = [("v".to_string(), writable), ("config".to_string(), written_by_us)].into();
         let run = |mounts_of: serde_json::Value| {
             let c: Container = serde_json::from_value(json!({"name": "c", "volumeMounts": mounts_of})).unwrap();
             let env = [("POD".to_string(), "p1".to_string())];
@@ -111,6 +124,11 @@ mod tests {
             let error = run(json!([{"name": "v", "mountPath": "/a", "subPath": sub}])).unwrap_err();
             assert!(error.contains("failed to prepare subPath"), "{sub}: {error}");
         }
+        let both = run(json!([{"name": "config", "mountPath": "/a"}, {"name": "v", "mountPath": "/b"},
+            {"name": "config", "mountPath": "/c", "readOnly": false}]))
+        .unwrap();
+        let readonly: Vec<bool> = both.iter().take(3).map(|mount| mount.readonly).collect();
+        assert_eq!(readonly, [true, false, true], "what we write nobody else does: {both:?}");
         let own = run(json!([{"name": "v", "mountPath": "/etc/hosts"}])).unwrap();
         assert_eq!(own.iter().filter(|m| m.container_path == Path::new("/etc/hosts")).count(), 1);
     }

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{EmptyDirVolumeSource, HostPathVolumeSource, Volume};
 
 use super::atomic;
-use super::mounts::Volumes;
+use super::mounts::{Made, Volumes};
 use super::paths::Paths;
 use super::payload::{Tokens, payload};
 use crate::env::Scope;
@@ -39,26 +39,26 @@ pub fn prepare(paths: &Paths, scope: &Scope<'_>, tokens: &Tokens, now: Timestamp
     let (mut made, mut failed) = (Volumes::new(), Vec::new());
     for volume in pod::spec(scope.pod).volumes.iter().flatten() {
         match one(paths, volume, scope, tokens, now) {
-            Ok(path) => drop(made.insert(volume.name.clone(), path)),
+            Ok(volume_made) => drop(made.insert(volume.name.clone(), volume_made)),
             Err(message) => failed.push(SetupError { volume: volume.name.clone(), message }),
         }
     }
     if failed.is_empty() { Ok(made) } else { Err(failed) }
 }
 
-fn one(paths: &Paths, volume: &Volume, scope: &Scope<'_>, tokens: &Tokens, now: Timestamp) -> Result<PathBuf, String> {
+fn one(paths: &Paths, volume: &Volume, scope: &Scope<'_>, tokens: &Tokens, now: Timestamp) -> Result<Made, String> {
     let uid = pod::uid(scope.pod);
     let group = pod::spec(scope.pod).security_context.as_ref().and_then(|s| s.fs_group);
     let group = group.and_then(|g| u32::try_from(g).ok());
     if let Some(source) = &volume.host_path {
-        return host_path(source);
+        return Ok(Made { path: host_path(source)?, readonly: false });
     }
     let kind = kind(volume);
     if matches!(kind.as_str(), "emptyDir" | "") {
         let path = paths.volume(uid, "kubernetes.io~empty-dir", &volume.name);
-        empty_dir(&path, volume.empty_dir.as_ref())?;
+        empty_dir(&path, volume.empty_dir.as_ref(), memory_bound(scope))?;
         own(&path, group, false).map_err(|error| error.to_string())?;
-        return Ok(path);
+        return Ok(Made { path, readonly: false });
     }
     let Some(files) = payload(volume, scope, tokens)? else {
         return Err(format!("volume type {kind} is not supported by this kubelet; it can make: {SUPPORTED}"));
@@ -75,7 +75,15 @@ fn one(paths: &Paths, volume: &Volume, scope: &Scope<'_>, tokens: &Tokens, now: 
     if changed {
         own(&path, group, true).map_err(|error| error.to_string())?;
     }
-    Ok(path)
+    Ok(Made { path, readonly: true })
+}
+
+/// Most bytes that a volume in memory may hold unless it says less: what all containers may use together, if each is limited,
+/// and never more than the node has for pods (pkg/volume/emptydir, calculateEmptyDirMemorySize).
+fn memory_bound(scope: &Scope<'_>) -> Option<i128> {
+    let node = scope.facts.allocatable.get("memory").map(|milli| milli / 1000);
+    let pod = crate::resources::whole_pod(scope.pod).memory_limit.map(i128::from);
+    node.into_iter().chain(pod).filter(|bytes| *bytes > 0).min()
 }
 
 /// The field of the volume that says what it is, e.g. `emptyDir`; empty if there is none (which means emptyDir).
@@ -85,12 +93,13 @@ fn kind(volume: &Volume) -> String {
     fields.find(|k| *k != "name").cloned().unwrap_or_default()
 }
 
-fn empty_dir(path: &Path, source: Option<&EmptyDirVolumeSource>) -> Result<(), String> {
+fn empty_dir(path: &Path, source: Option<&EmptyDirVolumeSource>, bound: Option<i128>) -> Result<(), String> {
     let existed = path.is_dir();
     fs::create_dir_all(path).map_err(|error| error.to_string())?;
     if source.and_then(|s| s.medium.as_deref()) == Some("Memory") && !is_mounted(path) {
         let limit = source.and_then(|s| s.size_limit.as_ref()).and_then(|q| crate::resources::parse_milli(&q.0));
-        let size = limit.map(|milli| format!(",size={}", milli / 1000)).unwrap_or_default();
+        let limit = limit.map(|milli| milli / 1000).filter(|bytes| *bytes > 0);
+        let size = limit.into_iter().chain(bound).min().map(|bytes| format!(",size={bytes}")).unwrap_or_default();
         return mount_memory(path, &format!("mode=0777{size}")).map_err(|error| cannot_mount(path, error));
     }
     if !existed {
@@ -223,7 +232,7 @@ mod tests {
         let (fetched, facts) = (Fetched::default(), Facts::default());
         let scope = Scope { pod: &pod, fetched: &fetched, services: &[], facts: &facts };
         let made = prepare(&Paths::new(dir), &scope, &Tokens::new(), Timestamp::UNIX_EPOCH);
-        made.map(|v| v["v"].clone()).map_err(|errors| errors[0].to_string())
+        made.map(|v| v["v"].path.clone()).map_err(|errors| errors[0].to_string())
     }
 
     #[test]
@@ -245,6 +254,66 @@ mod tests {
         teardown(&Paths::new(dir.path()), "u").unwrap();
         assert!(!path.exists());
         teardown(&Paths::new(dir.path()), "u").unwrap();
+    }
+
+    #[test]
+    fn only_what_the_kubelet_writes_is_closed_to_containers() {
+        let dir = tempfile::tempdir().unwrap();
+        let item = json!([{"path": "n", "fieldRef": {"fieldPath": "metadata.name"}}]);
+        let table = [
+            (json!({"name": "v", "emptyDir": {}}), false),
+            (json!({"name": "v", "hostPath": {"path": "/tmp"}}), false),
+            (json!({"name": "v", "configMap": {"name": "c", "optional": true}}), true),
+            (json!({"name": "v", "secret": {"secretName": "s", "optional": true}}), true),
+            (json!({"name": "v", "downwardAPI": {"items": item}}), true),
+            (json!({"name": "v", "projected": {"sources": [{"downwardAPI": {"items": item}}]}}), true),
+        ];
+        for (volume, readonly) in table {
+            let pod: Pod = serde_json::from_value(json!({"metadata": {"name": "p", "uid": "u"},
+                "spec": {"containers": [], "volumes": [volume]}}))
+            .unwrap();
+            let (fetched, facts) = (Fetched::default(), Facts::default());
+            let scope = Scope { pod: &pod, fetched: &fetched, services: &[], facts: &facts };
+            let made = prepare(&Paths::new(dir.path()), &scope, &Tokens::new(), Timestamp::UNIX_EPOCH).unwrap();
+            assert_eq!(made["v"].readonly, readonly, "{volume}");
+        }
+        teardown(&Paths::new(dir.path()), "u").unwrap();
+    }
+
+    #[test]
+    fn a_volume_in_memory_holds_no_more_than_pod_and_node_have() {
+        let limited = |memory: Value| {
+            let limits = if memory.is_null() { json!({}) } else { json!({"limits": {"memory": memory}}) };
+            let pod = json!({"spec": {"containers": [{"name": "c", "resources": limits}]}});
+            serde_json::from_value::<Pod>(pod).unwrap()
+        };
+        let mebibytes = |count: i128| count << 20;
+        for (limit, node, expected) in [
+            (json!(null), Some(100), Some(100)),
+            (json!("64Mi"), Some(100), Some(64)),
+            (json!("200Mi"), Some(100), Some(100)),
+            (json!("64Mi"), None, Some(64)),
+            (json!(null), None, None),
+        ] {
+            let allocatable = node.map(|node| ("memory".to_string(), mebibytes(node) * 1000)).into_iter().collect();
+            let (pod, fetched, facts) =
+                (limited(limit.clone()), Fetched::default(), Facts { allocatable, ..Facts::default() });
+            let scope = Scope { pod: &pod, fetched: &fetched, services: &[], facts: &facts };
+            assert_eq!(memory_bound(&scope), expected.map(mebibytes), "{limit} {node:?}");
+        }
+    }
+
+    #[test]
+    fn a_volume_in_memory_has_its_size() {
+        if !rustix::process::geteuid().is_root() {
+            eprintln!("SKIPPED: mounting needs root");
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let path = run(dir.path(), json!({"name": "v", "emptyDir": {"medium": "Memory", "sizeLimit": "1Mi"}})).unwrap();
+        let size = rustix::fs::statvfs(&path).map(|found| found.f_blocks * found.f_frsize);
+        teardown(&Paths::new(dir.path()), "u").unwrap();
+        assert_eq!(size.unwrap(), 1 << 20);
     }
 
     #[test]
