@@ -121,7 +121,8 @@ impl Group {
 
     /// What it uses.
     pub fn stats(&self) -> Stats {
-        let mut stats = Stats::default();
+        let processes = u64::try_from(self.processes().len()).unwrap_or(u64::MAX);
+        let mut stats = Stats { processes, ..Stats::default() };
         for (kind, directory) in self.directories() {
             let read = |file: &str| std::fs::read_to_string(directory.join(file)).unwrap_or_default();
             let number = |file: &str| read(file).trim().parse::<u64>().unwrap_or(0);

@@ -186,6 +186,10 @@ impl Runtime for FakeRuntime {
         ok(self.state.lock().sandboxes.clone())
     }
 
+    fn sandboxes_of<'a>(&'a self, uid: &'a str) -> BoxFuture<'a, Result<Vec<Sandbox>>> {
+        ok(self.state.lock().sandboxes.iter().filter(|sandbox| sandbox.uid == uid).cloned().collect())
+    }
+
     fn create_container<'a>(&'a self, sandbox: &'a str, spec: &'a ContainerSpec) -> BoxFuture<'a, Result<ContainerId>> {
         let mut state = self.state.lock();
         state.counter += 1;
@@ -320,5 +324,9 @@ impl Runtime for FakeRuntime {
 
     fn stats<'a>(&'a self, _: &'a str) -> BoxFuture<'a, Result<Stats>> {
         ok(Stats::default())
+    }
+
+    fn layer(&self, _: &str) -> Option<std::path::PathBuf> {
+        None
     }
 }

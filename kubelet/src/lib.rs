@@ -9,6 +9,7 @@
 //! | [`status`] | pure: the status of a pod |
 //! | [`probes`] | startup, liveness, readiness |
 //! | [`env`] | environment and arguments of containers |
+//! | [`eviction`] | pure: when the node runs short, what its conditions are and which pod goes |
 //! | [`volumes`] | volumes, mounts, /etc/hosts |
 //! | [`objects`] | config maps and secrets that pods refer to |
 //! | [`cluster`] | what workers need of the API server; [`cluster_api`] asks the real one |
@@ -24,6 +25,7 @@ pub mod cgroup;
 pub mod cluster;
 pub mod cluster_api;
 pub mod env;
+pub mod eviction;
 #[cfg(test)]
 mod fake;
 pub mod known;

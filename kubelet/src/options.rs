@@ -5,7 +5,10 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use api::duration::parse_flag;
 use k8s_openapi::api::core::v1::Taint;
+
+use crate::eviction::thresholds::{self, Settings};
 
 /// Flags.
 #[derive(Debug, Clone, clap::Args)]
@@ -58,8 +61,8 @@ pub struct Options {
     /// Domain of the cluster.
     #[arg(long, default_value = "cluster.local")]
     pub cluster_domain: String,
-    /// How often a node status that could not be written is tried again, in seconds.
-    #[arg(long, default_value = "10s", value_parser = parse_duration)]
+    /// How often a node status that could not be written is tried again.
+    #[arg(long, default_value = "10s", value_parser = parse_flag)]
     pub node_status_update_frequency: Duration,
     /// CPUs of this node, e.g. 1500m; the machine's if not given.
     #[arg(long)]
@@ -76,6 +79,24 @@ pub struct Options {
     /// Name of the control group that holds this kubelet's pods; nobody else on the machine may use it.
     #[arg(long)]
     pub cgroup_root: Option<String>,
+    /// Below which pods are made to end at once: signal<amount,…; empty: none.
+    #[arg(long, default_value = thresholds::HARD, overrides_with = "eviction_hard")]
+    pub eviction_hard: String,
+    /// Below which pods are made to end after a grace period.
+    #[arg(long, default_value = "")]
+    pub eviction_soft: String,
+    /// The grace periods: signal=duration,…
+    #[arg(long, default_value = "")]
+    pub eviction_soft_grace_period: String,
+    /// By how much more than the threshold is reclaimed: signal=amount,…
+    #[arg(long, default_value = "")]
+    pub eviction_minimum_reclaim: String,
+    /// Most seconds that a pod ended by a soft threshold gets.
+    #[arg(long, default_value_t = 0)]
+    pub eviction_max_pod_grace_period: i64,
+    /// How long a pressure condition outlasts its cause.
+    #[arg(long, default_value = "5m0s", value_parser = parse_flag)]
+    pub eviction_pressure_transition_period: Duration,
     /// Directories that containers of the process runtime see empty, beside the root directory.
     #[arg(long, value_delimiter = ',')]
     pub hide: Vec<PathBuf>,
@@ -85,6 +106,22 @@ impl Options {
     /// Labels as a map.
     pub fn labels(&self) -> BTreeMap<String, String> {
         self.node_labels.iter().cloned().collect()
+    }
+
+    /// What the flags of eviction say together.
+    ///
+    /// # Errors
+    /// In upstream's words.
+    pub fn eviction(&self) -> Result<Settings, String> {
+        let (hard, soft) = (&self.eviction_hard, &self.eviction_soft);
+        let thresholds =
+            thresholds::parse(hard, soft, &self.eviction_soft_grace_period, &self.eviction_minimum_reclaim)?;
+        Ok(Settings {
+            thresholds,
+            transition: self.eviction_pressure_transition_period,
+            soft_grace: self.eviction_max_pod_grace_period,
+            shared: self.capacity_divide > 1 || self.node_memory.is_some(),
+        })
     }
 }
 
@@ -107,33 +144,27 @@ fn parse_taint(text: &str) -> Result<Taint, String> {
     Ok(Taint { key: key.into(), value, effect: effect.into(), time_added: None })
 }
 
-/// Seconds, as a number or like `1m30s`.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let invalid = || format!("invalid duration {text:?}");
-    if let Ok(seconds) = text.parse() {
-        return Ok(Duration::from_secs(seconds));
-    }
-    let mut total = Duration::ZERO;
-    let mut rest = text;
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(invalid)?;
-        let number: u64 = rest[..digits].parse().map_err(|_| invalid())?;
-        let unit = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |i| digits + i);
-        total += match &rest[digits..unit] {
-            "ms" => Duration::from_millis(number),
-            "s" => Duration::from_secs(number),
-            "m" => Duration::from_secs(number * 60),
-            "h" => Duration::from_secs(number * 3600),
-            _ => return Err(invalid()),
-        };
-        rest = &rest[unit..];
-    }
-    Ok(total)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[derive(clap::Parser)]
+    struct Cli {
+        #[command(flatten)]
+        options: Options,
+    }
+
+    #[test]
+    fn eviction_has_upstreams_flags_and_the_last_word_counts() {
+        let parse = |flags: &[&str]| <Cli as clap::Parser>::parse_from(["test"].iter().chain(flags)).options;
+        let settings = parse(&[]).eviction().unwrap();
+        assert_eq!((settings.thresholds.len(), settings.transition.as_secs(), settings.shared), (5, 300, false));
+        let settings =
+            parse(&["--eviction-hard=memory.available<1Gi", "--eviction-hard=", "--capacity-divide=3"]).eviction();
+        let settings = settings.unwrap();
+        assert!(settings.thresholds.is_empty() && settings.shared);
+        assert!(parse(&["--eviction-soft=memory.available<1Gi"]).eviction().is_err());
+    }
 
     #[test]
     fn flags_parse() {
@@ -142,8 +173,5 @@ mod tests {
         assert_eq!((taint.key.as_str(), taint.value.as_deref(), taint.effect.as_str()), ("k", Some("v"), "NoSchedule"));
         assert_eq!(parse_taint("k:NoExecute").unwrap().value, None);
         assert!(parse_taint("k=v").is_err() && parse_taint("k:Never").is_err() && parse_taint(":NoExecute").is_err());
-        assert_eq!(parse_duration("1m30s"), Ok(Duration::from_secs(90)));
-        assert_eq!(parse_duration("5"), Ok(Duration::from_secs(5)));
-        assert!(parse_duration("5x").is_err() && parse_duration("s").is_err());
     }
 }

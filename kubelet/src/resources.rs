@@ -75,6 +75,15 @@ pub fn qos(pod: &Pod) -> &'static str {
     }
 }
 
+/// From this priority on a pod is one that the cluster cannot do without (scheduling.SystemCriticalPriority).
+pub const SYSTEM_CRITICAL: i32 = 2_000_000_000;
+
+/// Whether the cluster cannot do without the pod: static ones, and those of the system's priorities
+/// (kubelettypes.IsCriticalPod).
+pub fn is_critical(pod: &Pod) -> bool {
+    pod::is_static(pod) || pod::spec(pod).priority.is_some_and(|priority| priority >= SYSTEM_CRITICAL)
+}
+
 /// Fewest and most shares that a cgroup takes.
 const SHARES: std::ops::RangeInclusive<i128> = 2..=262_144;
 
@@ -103,7 +112,7 @@ pub fn container(pod: &Pod, container: &Container, node_memory: u64) -> Resource
 
 /// The sooner a container is to be killed when memory runs out, the higher (pkg/kubelet/qos/policy.go).
 fn oom_score(pod: &Pod, memory_request: i128, node_memory: u64) -> i32 {
-    if pod::spec(pod).priority.is_some_and(|p| p >= 2_000_000_000) {
+    if pod::spec(pod).priority.is_some_and(|p| p >= SYSTEM_CRITICAL) {
         return -997;
     }
     match qos(pod) {

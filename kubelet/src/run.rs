@@ -20,6 +20,7 @@ use crate::node::status::{Reporter, SetPodCidr};
 use crate::node::{lease, machine::Machine};
 use crate::options::Options;
 use crate::pods::manager::Manager;
+use crate::pods::pressure::Monitor;
 use crate::process::{ProcessOptions, ProcessRuntime};
 use crate::runtime::Runtime;
 use crate::server;
@@ -135,8 +136,9 @@ pub async fn run_with(options: Options, context: Context, parts: Parts) -> anyho
             description,
             set_pod_cidr: parts.set_pod_cidr,
             network_ready: Box::new(move || poke.retry_all()),
+            pressures: manager.pressures().clone(),
             registered,
-            recorder,
+            recorder: recorder.clone(),
             frequency: options.node_status_update_frequency,
         };
         context.spawn("node-status", reporter.run(context.clone()));
@@ -144,6 +146,12 @@ pub async fn run_with(options: Options, context: Context, parts: Parts) -> anyho
         let known = move || own.get(&key);
         context.spawn("lease", lease::run(client.clone(), parts.clock, name.clone(), known, is_registered));
     }
+    let monitor = Monitor {
+        manager: manager.clone(),
+        settings: options.eviction().map_err(|error| anyhow::anyhow!("{error}"))?,
+        recorder,
+    };
+    context.spawn("eviction", monitor.run());
     context.spawn("orphans", remove_orphans(manager.clone(), api_ready, statics));
     server::serve(&context, listener, &options, &name, manager, client).await?;
     context.run_to_end(PATIENCE).await;

@@ -350,3 +350,45 @@ fn pods_reach_each_other_and_themselves() {
         assert!(node.get("127.0.0.1".parse().unwrap(), 8099, "/").await.contains("pod: host\n"));
     });
 }
+
+#[test]
+fn privileges_are_those_that_were_asked_for() {
+    Node::run("privileges", async |node| {
+        let sysctls = [("kernel.shm_rmid_forced", "1"), ("net.ipv4.ip_unprivileged_port_start", "80")];
+        let sandbox = node
+            .sandbox("p", |spec| {
+                spec.sysctls = sysctls.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+            })
+            .await;
+        let script = "grep -E 'CapEff|CapBnd|NoNewPrivs' /proc/self/status; cat /proc/sys/kernel/shm_rmid_forced \
+                      /proc/sys/net/ipv4/ip_unprivileged_port_start";
+        let names = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        // Effective set (which exec takes from the bounding one), and whether more can be gained.
+        for (name, add, drop, fixed, capabilities) in [
+            ("default", vec![], vec![], false, "00000000a80425fb"),
+            ("added", vec!["NET_ADMIN"], vec![], false, "00000000a80435fb"),
+            ("none", vec![], vec!["ALL"], true, "0000000000000000"),
+            ("one", vec!["NET_BIND_SERVICE"], vec!["ALL"], true, "0000000000000400"),
+        ] {
+            let mut spec = shell(node, name, script);
+            (spec.add_capabilities, spec.drop_capabilities) = (names(&add), names(&drop));
+            spec.no_new_privileges = fixed;
+            let id = node.start_container(&sandbox.id, &spec).await;
+            node.ended(&id).await;
+            let log = node.log(name);
+            for line in [
+                format!("CapEff:\t{capabilities}"),
+                format!("CapBnd:\t{capabilities}"),
+                format!("NoNewPrivs:\t{}", u8::from(fixed)),
+                "stdout F 1\n".to_string(),
+                "stdout F 80\n".to_string(),
+            ] {
+                assert!(log.contains(&line), "{name}: {line:?} in {log}");
+            }
+        }
+        let mut unknown = shell(node, "unknown", "true");
+        unknown.add_capabilities = names(&["FLY"]);
+        let error = node.runtime.create_container(&sandbox.id, &unknown).await.unwrap_err();
+        assert!(error.to_string().contains("unknown capability \"FLY\""), "{error}");
+    });
+}

@@ -11,6 +11,7 @@ use k8s_openapi::apimachinery::pkg::api::resource::Quantity;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, Time};
 
 use super::machine::Machine;
+use crate::eviction::plan::Pressure;
 use crate::resources::Quantities;
 
 /// What the kubelet reports as its version.
@@ -52,6 +53,8 @@ pub struct Description {
 pub struct Health {
     /// Why the node is not ready; empty = it is.
     pub problems: Vec<String>,
+    /// What the node lacks.
+    pub pressures: Vec<Pressure>,
 }
 
 impl Description {
@@ -161,13 +164,19 @@ fn quantities(cpu_milli: u64, memory: u64, storage: String, pods: u32) -> BTreeM
 }
 
 fn conditions(health: &Health, before: &[NodeCondition], now: Timestamp) -> Vec<NodeCondition> {
-    let fine = [
-        ("MemoryPressure", "KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
-        ("DiskPressure", "KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
-        ("PIDPressure", "KubeletHasSufficientPID", "kubelet has sufficient PID available"),
-    ];
-    let mut all: Vec<(&str, bool, &str, String)> =
-        fine.into_iter().map(|(name, reason, message)| (name, false, reason, message.to_string())).collect();
+    let pressures = [Pressure::Memory, Pressure::Disk, Pressure::Pid].into_iter().map(|pressure| {
+        let lacks = health.pressures.contains(&pressure);
+        let (reason, message) = match (pressure, lacks) {
+            (Pressure::Memory, true) => ("KubeletHasInsufficientMemory", "kubelet has insufficient memory available"),
+            (Pressure::Memory, false) => ("KubeletHasSufficientMemory", "kubelet has sufficient memory available"),
+            (Pressure::Disk, true) => ("KubeletHasDiskPressure", "kubelet has disk pressure"),
+            (Pressure::Disk, false) => ("KubeletHasNoDiskPressure", "kubelet has no disk pressure"),
+            (Pressure::Pid, true) => ("KubeletHasInsufficientPID", "kubelet has insufficient PID available"),
+            (Pressure::Pid, false) => ("KubeletHasSufficientPID", "kubelet has sufficient PID available"),
+        };
+        (pressure.condition(), lacks, reason, message.to_string())
+    });
+    let mut all: Vec<(&str, bool, &str, String)> = pressures.collect();
     all.push(match health.problems.as_slice() {
         [] => ("Ready", true, "KubeletReady", "kubelet is posting ready status".into()),
         problems => ("Ready", false, "KubeletNotReady", problems.join(", ")),
@@ -245,7 +254,7 @@ mod tests {
     #[test]
     fn ready_changes_with_its_time_and_others_keep_theirs() {
         let (early, late) = (Timestamp::UNIX_EPOCH, Timestamp::from_second(60).unwrap());
-        let network = Health { problems: vec![NETWORK_NOT_READY.into()] };
+        let network = Health { problems: vec![NETWORK_NOT_READY.into()], ..Health::default() };
         let before = description().status(&network, &[], early);
         let ready = |s: &NodeStatus| s.conditions.clone().unwrap().into_iter().find(|c| c.type_ == "Ready").unwrap();
         assert_eq!(ready(&before).reason.as_deref(), Some("KubeletNotReady"));
@@ -257,6 +266,24 @@ mod tests {
         assert!(differs(&before, &after));
         let later = description().status(&Health::default(), after.conditions.as_deref().unwrap(), Timestamp::now());
         assert!(!differs(&after, &later), "a heartbeat alone is no difference");
+    }
+
+    #[test]
+    fn pressure_is_said_in_upstreams_words() {
+        let health = Health { pressures: vec![Pressure::Disk], ..Health::default() };
+        let status = description().status(&health, &[], Timestamp::UNIX_EPOCH);
+        let told: Vec<(String, String, String)> =
+            status.conditions.unwrap().into_iter().map(|c| (c.type_, c.status, c.reason.unwrap())).collect();
+        let row = |kind: &str, status: &str, reason: &str| (kind.to_string(), status.to_string(), reason.to_string());
+        assert_eq!(
+            told,
+            [
+                row("MemoryPressure", "False", "KubeletHasSufficientMemory"),
+                row("DiskPressure", "True", "KubeletHasDiskPressure"),
+                row("PIDPressure", "False", "KubeletHasSufficientPID"),
+                row("Ready", "True", "KubeletReady"),
+            ]
+        );
     }
 
     #[test]

@@ -14,6 +14,7 @@ use serde_json::json;
 use tokio::sync::{Notify, watch};
 
 use super::object::{Description, Health, NETWORK_NOT_READY, differs};
+use crate::eviction::plan::Pressure;
 
 /// How often the status is written though nothing changed (nodeStatusReportFrequency).
 const REPORT: Duration = Duration::from_secs(300);
@@ -37,6 +38,8 @@ pub struct Reporter {
     pub set_pod_cidr: Option<SetPodCidr>,
     /// Called when the pod network has become ready.
     pub network_ready: Box<dyn Fn() + Send + Sync>,
+    /// What the node lacks.
+    pub pressures: Arc<watch::Sender<Vec<Pressure>>>,
     /// Becomes true once the node is registered.
     pub registered: watch::Sender<bool>,
     /// Events.
@@ -58,9 +61,11 @@ pub fn reference(name: &str) -> ObjectReference {
 impl Reporter {
     /// Runs until the context stops.
     pub async fn run(self, context: Context) {
-        let health = |cidr: Option<&str>| match (&self.set_pod_cidr, cidr) {
-            (Some(_), None) => Health { problems: vec![NETWORK_NOT_READY.into()] },
-            _ => Health::default(),
+        let mut pressures = self.pressures.subscribe();
+        let health = |cidr: Option<&str>| {
+            let networked = self.set_pod_cidr.is_none() || cidr.is_some();
+            let problems = if networked { Vec::new() } else { vec![NETWORK_NOT_READY.into()] };
+            Health { problems, pressures: self.pressures.borrow().clone() }
         };
         self.register(&health(None)).await;
         self.registered.send_replace(true);
@@ -94,6 +99,7 @@ impl Reporter {
             tokio::select! {
                 () = tokio::time::sleep(again) => {}
                 () = changed.notified() => {}
+                Ok(()) = pressures.changed() => {}
             }
         }
     }

@@ -4,14 +4,19 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{ContainerPort, Pod};
+use k8s_openapi::api::core::v1::{ContainerPort, Pod, Toleration};
 
+use crate::eviction::plan::{self, Pressure};
 use crate::known::memory::Rejection;
 use crate::pod::{self, Role};
 use crate::resources::{self, Quantities};
+use crate::status::EVICTED;
 
 /// Resources that are looked at, in upstream's order: the first that lacks is the one named.
 const COUNTED: [&str; 3] = ["cpu", "memory", "ephemeral-storage"];
+
+/// The taint of a node that is short of memory.
+const MEMORY_TAINT: &str = "node.kubernetes.io/memory-pressure";
 
 /// Whether the kubelet is to judge this pod at all. Not one that it once took on (a restarted kubelet throws nobody out), not a
 /// static one (the node cannot run without those), not one that is over or on its way.
@@ -19,6 +24,22 @@ pub fn is_judged(pod: &Pod) -> bool {
     let status = pod::status(pod);
     let over = pod.metadata.deletion_timestamp.is_some() || pod::is_terminal(status);
     !over && status.start_time.is_none() && !pod::is_static(pod)
+}
+
+/// Why a pod may not start while the node lacks something (eviction_manager.go, Admit).
+pub fn under_pressure(pod: &Pod, pressures: &[Pressure]) -> Option<Rejection> {
+    let tolerates = |toleration: &Toleration| {
+        let given = |field: &Option<String>| field.clone().unwrap_or_default();
+        let (key, effect, value) = (given(&toleration.key), given(&toleration.effect), given(&toleration.value));
+        let exists = toleration.operator.as_deref() == Some("Exists");
+        (key == MEMORY_TAINT || key.is_empty() && exists)
+            && matches!(effect.as_str(), "" | "NoSchedule")
+            && (exists || value.is_empty())
+    };
+    let tolerant = pod::spec(pod).tolerations.iter().flatten().any(tolerates);
+    let critical = resources::is_critical(pod);
+    let message = plan::refuse(pressures, critical, resources::qos(pod) == "BestEffort", tolerant)?;
+    Some(Rejection { reason: EVICTED.into(), message })
 }
 
 /// Judges `pod` beside `others`, which are all the pods of the node that have not ended. What `allocatable` (in thousandths) does not
@@ -129,6 +150,28 @@ mod tests {
         ] {
             let verdict = admit(&with(port.clone()), &[with(held.clone())], &node());
             assert_eq!(verdict.map_err(|r| r.reason), if free { Ok(()) } else { Err("NodePorts".into()) }, "{port}");
+        }
+    }
+
+    #[test]
+    fn a_node_short_of_memory_takes_only_pods_that_asked_for_some() {
+        let tolerant =
+            |toleration: Value| json!({"spec": {"containers": [{"name": "c"}], "tolerations": [toleration]}});
+        let asks = json!({"resources": {"requests": {"memory": "1Mi"}}, "name": "c"});
+        let table = [
+            (json!({"spec": {"containers": [{"name": "c"}]}}), false),
+            (json!({"spec": {"containers": [asks]}}), true),
+            (json!({"spec": {"containers": [{"name": "c"}], "priority": 2_000_000_000}}), true),
+            (tolerant(json!({"key": MEMORY_TAINT, "operator": "Exists"})), true),
+            (tolerant(json!({"operator": "Exists"})), true),
+            (tolerant(json!({"key": MEMORY_TAINT, "operator": "Exists", "effect": "NoExecute"})), false),
+            (tolerant(json!({"key": "other", "operator": "Exists"})), false),
+        ];
+        for (pod, fits) in table {
+            let refused = under_pressure(&serde_json::from_value(pod.clone()).unwrap(), &[Pressure::Memory]);
+            let expected =
+                Rejection { reason: "Evicted".into(), message: "The node had condition: [MemoryPressure]. ".into() };
+            assert_eq!(refused, (!fits).then_some(expected), "{pod}");
         }
     }
 

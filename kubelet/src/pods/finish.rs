@@ -33,9 +33,9 @@ impl Worker {
             }
         }
         let uid = pod::uid(&self.pod).to_string();
-        match runtime.sandboxes().await {
+        match runtime.sandboxes_of(&uid).await {
             Ok(all) => {
-                for sandbox in all.iter().filter(|s| s.uid == uid) {
+                for sandbox in &all {
                     remove_sandbox(&*runtime, &sandbox.id).await;
                 }
             }

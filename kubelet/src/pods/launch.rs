@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{Container, Pod};
 
 use super::hooks;
 use super::mailbox::Mailbox;
+use super::unsupported;
 use crate::cluster::{Interest, Severity};
 use crate::env::{self, Scope, fields::Facts, services};
 use crate::known::memory::{Failure, Retry};
@@ -155,6 +156,7 @@ impl Launch {
 
     async fn configure(&self) -> Result<ContainerSpec, String> {
         let (pod, container, node) = (&*self.pod, &self.container, &*self.node);
+        unsupported::check(pod, container)?;
         let fetched = self.interest.fetch().await?;
         // A static pod must start while the API server is down: it then hears of no services.
         let all = match node.cluster.services().await {
@@ -192,6 +194,9 @@ impl Launch {
             supplemental_groups: Vec::new(),
             readonly_rootfs: false,
             privileged: false,
+            add_capabilities: Vec::new(),
+            drop_capabilities: Vec::new(),
+            no_new_privileges: false,
             log_path: node.paths.log(pod, &container.name, self.attempt),
         };
         security(pod, container, &mut spec)?;
@@ -244,6 +249,10 @@ fn security(pod: &Pod, container: &Container, spec: &mut ContainerSpec) -> Resul
     spec.supplemental_groups = groups.filter_map(|g| u32::try_from(g).ok()).collect();
     spec.readonly_rootfs = own.and_then(|s| s.read_only_root_filesystem).unwrap_or(false);
     spec.privileged = own.and_then(|s| s.privileged).unwrap_or(false);
+    let capabilities = own.and_then(|s| s.capabilities.clone()).unwrap_or_default();
+    spec.add_capabilities = capabilities.add.unwrap_or_default();
+    spec.drop_capabilities = capabilities.drop.unwrap_or_default();
+    spec.no_new_privileges = own.and_then(|s| s.allow_privilege_escalation) == Some(false);
     let non_root = own.and_then(|s| s.run_as_non_root).or(pods.and_then(|s| s.run_as_non_root)).unwrap_or(false);
     let named = format!("(pod: \"{}\", container: {})", pod::full_name(pod), container.name);
     match spec.run_as_user {

@@ -11,6 +11,15 @@ use tokio::sync::Notify;
 use crate::probes::ProbeKind;
 use crate::runtime::ContainerId;
 
+/// The node needs what the pod takes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Eviction {
+    /// `status.message`.
+    pub message: String,
+    /// Seconds that its containers get.
+    pub grace_seconds: i64,
+}
+
 /// News for a worker.
 #[derive(Debug, Default)]
 pub struct News {
@@ -20,6 +29,8 @@ pub struct News {
     pub mirror: Option<Option<Arc<Pod>>>,
     /// The pod was removed from its source.
     pub gone: bool,
+    /// The pod is to end for the sake of the others.
+    pub eviction: Option<Eviction>,
     /// Something that the pod refers to changed.
     pub objects_changed: bool,
     /// What failed may be tried again at once.

@@ -9,11 +9,14 @@ use base::Context;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
 use parking_lot::{Mutex, RwLock};
+use tokio::sync::watch;
 
 use super::admission;
 use super::finish::remove_sandbox;
-use super::mailbox::Mailbox;
+use super::mailbox::{Eviction, Mailbox};
+use super::unsupported;
 use super::worker::{Published, Worker};
+use crate::eviction::plan::Pressure;
 use crate::known::memory::Rejection;
 use crate::node::Node;
 use crate::pod;
@@ -41,12 +44,19 @@ pub struct Manager {
     node: Arc<Node>,
     context: Context,
     state: Arc<Mutex<State>>,
+    /// What the node lacks: new pods may be refused for it.
+    pressures: Arc<watch::Sender<Vec<Pressure>>>,
 }
 
 impl Manager {
     /// No pods yet.
     pub fn new(node: Arc<Node>, context: Context) -> Self {
-        Self { node, context, state: Arc::default() }
+        Self { node, context, state: Arc::default(), pressures: Arc::new(watch::Sender::new(Vec::new())) }
+    }
+
+    /// What the node lacks; whoever finds out says it here.
+    pub fn pressures(&self) -> &Arc<watch::Sender<Vec<Pressure>>> {
+        &self.pressures
     }
 
     /// The node.
@@ -110,6 +120,10 @@ impl Manager {
         if !admission::is_judged(pod) {
             return None;
         }
+        let refused = admission::under_pressure(pod, &self.pressures.borrow());
+        if let Some(rejection) = refused.or_else(|| unsupported::forbidden(pod)) {
+            return Some(rejection);
+        }
         let others = state.workers.values().map(|entry| entry.published.read().clone());
         let others: Vec<_> = others.filter(|other| !pod::is_terminal(pod::status(other))).collect();
         admission::admit(pod, &others, &self.node.allocatable).err()
@@ -129,6 +143,13 @@ impl Manager {
         state.waiting.retain(|_, pod| pod::uid(pod) != uid);
         if let Some(entry) = state.workers.get(uid) {
             entry.mailbox.tell(|news| news.gone = true);
+        }
+    }
+
+    /// The pod is to end for the sake of the others.
+    pub fn evict(&self, uid: &str, eviction: Eviction) {
+        if let Some(entry) = self.state.lock().workers.get(uid) {
+            entry.mailbox.tell(|news| news.eviction = Some(eviction));
         }
     }
 

@@ -15,6 +15,8 @@
 //! | [`plan`] | pure: what to do next |
 //! | [`launch`] | starts a container: image, configuration, hooks |
 //! | [`hooks`] | postStart and preStop |
+//! | [`pressure`] | what the node runs short of, and the pod that ends for it |
+//! | [`unsupported`] | pure: what pods may ask for and is refused |
 //! | [`supplies`] | makes and renews volumes and tokens |
 
 mod acting;
@@ -27,9 +29,11 @@ pub mod manager;
 pub mod messages;
 pub mod operations;
 pub mod plan;
+pub mod pressure;
 pub mod report;
 pub mod supplies;
 mod tending;
+pub mod unsupported;
 pub mod worker;
 
 #[cfg(test)]

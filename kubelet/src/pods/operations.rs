@@ -8,6 +8,7 @@ use k8s_openapi::api::core::v1::Pod;
 use super::hooks;
 use super::launch::Launched;
 use super::supplies::Supplies;
+use super::unsupported;
 use crate::cluster::{Severity, WriteError};
 use crate::known::memory::Failure;
 use crate::node::Node;
@@ -75,6 +76,7 @@ pub async fn run_sandbox(node: Arc<Node>, pod: Arc<Pod>, attempt: u32) -> Done {
         resolv_conf: Some(network_files::resolv_conf(&pod, &node.dns, &resolv)),
         cgroup_parent: resources::cgroup_parent(&pod),
         resources: resources::whole_pod(&pod),
+        sysctls: unsupported::sysctls(&pod),
     };
     Done::Sandboxed(node.runtime.run_sandbox(&spec).await.map_err(|error| {
         let message = format!("Failed to create pod sandbox: {}", describe(&error));

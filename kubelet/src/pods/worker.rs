@@ -9,7 +9,7 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus};
 use parking_lot::RwLock;
 use tokio::task::{AbortHandle, JoinSet};
 
-use super::mailbox::Mailbox;
+use super::mailbox::{Eviction, Mailbox};
 use super::messages;
 use super::operations::Done;
 use super::plan::{self, Action, Plan};
@@ -155,6 +155,9 @@ impl Worker {
             self.gone = true;
             self.terminate(pod::grace_seconds(&self.pod));
         }
+        if let Some(eviction) = news.eviction {
+            self.evicted(eviction);
+        }
         if news.objects_changed || news.retry {
             self.stale |= news.objects_changed;
             self.retry_now();
@@ -197,6 +200,17 @@ impl Worker {
             let grace = self.pod.metadata.deletion_grace_period_seconds;
             self.terminate(grace.unwrap_or_else(|| pod::grace_seconds(&self.pod)));
         }
+    }
+
+    /// The pod is to end but its object stays, and says why (eviction_manager.go, evictPod).
+    fn evicted(&mut self, eviction: Eviction) {
+        if self.memory.finished || self.memory.termination.is_some() {
+            return;
+        }
+        let Eviction { message, grace_seconds } = eviction;
+        self.node.cluster.event(&self.pod, None, Severity::Warning, status::EVICTED, &message);
+        let (since, reason) = (self.node.now(), status::EVICTED.into());
+        self.memory.termination = Some(Termination { since, grace_seconds, deletion: false, reason, message });
     }
 
     /// The pod is to be deleted; a later call can only shorten the grace period.
@@ -253,9 +267,7 @@ impl Worker {
     }
 
     async fn observe(&mut self) -> runtime::Result<Observed> {
-        let uid = pod::uid(&self.pod);
-        let mut sandboxes = self.node.runtime.sandboxes().await?;
-        sandboxes.retain(|s| s.uid == uid);
+        let sandboxes = self.node.runtime.sandboxes_of(pod::uid(&self.pod)).await?;
         let mut containers = Vec::new();
         for sandbox in &sandboxes {
             match self.node.runtime.containers(&sandbox.id).await {

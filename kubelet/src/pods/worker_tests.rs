@@ -11,6 +11,7 @@ use k8s_openapi::api::core::v1::{Pod, PodStatus, Service};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
+use super::mailbox::Eviction;
 use super::manager::Manager;
 use crate::cluster::{Cluster, Interest, OnChange, Severity, Token, WriteError};
 use crate::fake::FakeRuntime;
@@ -601,4 +602,62 @@ async fn a_pod_that_does_not_fit_fails_and_takes_no_room() {
     assert_eq!(world.status().and_then(|s| s.reason).as_deref(), Some("OutOfcpu"));
     world.delete(30);
     world.until_gone().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_is_evicted_fails_and_says_why() {
+    let world = World::new();
+    let pod = world.run(json!({"containers": [container()]}));
+    world.until("running", running).await;
+    let message = "The node was low on resource: memory. ".to_string();
+    world.manager.evict(pod::uid(&pod), Eviction { message: message.clone(), grace_seconds: 1 });
+    let failed = world.until("failed", |s| phase(s) == "Failed").await;
+    assert_eq!((failed.reason.as_deref(), failed.message.as_ref()), (Some("Evicted"), Some(&message)));
+    assert_eq!(condition(&failed, "DisruptionTarget"), "True/TerminationByKubelet");
+    assert!(world.events().contains(&format!("!Evicted {message}")), "{:?}", world.events());
+    // Its object stays until somebody deletes it; a second eviction is none.
+    world.manager.evict(pod::uid(&pod), Eviction { message: "again".into(), grace_seconds: 1 });
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(world.status().and_then(|status| status.message), Some(message));
+    world.delete(30);
+    world.until_gone().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_short_of_disk_takes_no_new_pods() {
+    use crate::eviction::plan::Pressure;
+    let world = World::new();
+    world.manager.pressures().send_replace(vec![Pressure::Disk]);
+    world.run(json!({"containers": [container()]}));
+    let failed = world.until("failed", |s| phase(s) == "Failed").await;
+    let message = "Pod was rejected: The node had condition: [DiskPressure]. ";
+    assert_eq!((failed.reason.as_deref(), failed.message.as_deref()), (Some("Evicted"), Some(message)));
+    assert_eq!(world.runtime.started("c"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_honoured_is_a_waiting_container_and_an_event() {
+    let world = World::new();
+    world.run(json!({"hostPID": true, "containers": [container()]}));
+    let status = world.until("waiting", |s| waits(s, 0) == "CreateContainerConfigError").await;
+    let waiting = status.container_statuses.unwrap()[0].state.clone().unwrap().waiting.unwrap();
+    assert_eq!(waiting.message.as_deref(), Some("spec.hostPID is not supported by this kubelet's runtime"));
+    let event =
+        "!Failed spec.containers{c}: Error: spec.hostPID is not supported by this kubelet's runtime".to_string();
+    assert!(world.events().contains(&event), "{:?}", world.events());
+    assert_eq!(world.runtime.started("c"), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sysctl_that_is_not_safe_fails_the_pod() {
+    let world = World::new();
+    world.run(
+        json!({"securityContext": {"sysctls": [{"name": "kernel.msgmax", "value": "1"}]}, "containers": [container()]}),
+    );
+    let failed = world.until("failed", |s| phase(s) == "Failed").await;
+    assert_eq!(failed.reason.as_deref(), Some("SysctlForbidden"));
+    assert_eq!(
+        failed.message.as_deref(),
+        Some("Pod was rejected: forbidden sysctl: \"kernel.msgmax\" not allowlisted")
+    );
 }

@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use super::pods::{Held, Pod};
 use super::{KILL_DEADLINE, ProcessRuntime, blocking, image, other, session};
 use crate::runtime::{ContainerId, ContainerSpec, ContainerState, Error, ExecOutput, Result, Session, Streams};
+use crate::shim::capabilities;
 use crate::shim::wire::{self, Answer, ContainerConfig, Phase, Request};
 
 /// How long a stream must be silent to count as ended when its command has.
@@ -24,6 +25,8 @@ impl ProcessRuntime {
         if let Some(known) = pod.containers.lock().values().find(|held| same(held)) {
             return Ok(known.config.id.clone());
         }
+        capabilities::set(&spec.add_capabilities, &spec.drop_capabilities)
+            .map_err(|why| Error::Other { what: why, source: io::Error::from(io::ErrorKind::InvalidInput) })?;
         let entry = image::entry(image::find(&spec.image)?, &spec.command, &spec.args)?;
         let sandbox = &pod.config.spec;
         let addresses = pod.config.network.iter().flat_map(|network| &network.addresses);
@@ -49,6 +52,7 @@ impl ProcessRuntime {
         let (made, kept) = (pod.clone(), config.clone());
         blocking(move || make_container(&made, &kept).map_err(other("making a container"))).await?;
         pod.containers.lock().insert(id.clone(), Held { config, record: None });
+        self.pods.lock().add_container(&id, &pod.config.id);
         Ok(id)
     }
 
@@ -116,6 +120,7 @@ impl ProcessRuntime {
         })
         .await?;
         pod.containers.lock().remove(id);
+        self.pods.lock().remove_container(id);
         Ok(())
     }
 

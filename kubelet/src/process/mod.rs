@@ -23,8 +23,8 @@ pub mod link;
 pub mod pods;
 mod sandboxes;
 pub mod session;
+mod table;
 
-use std::collections::BTreeMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
@@ -46,6 +46,7 @@ use crate::runtime::{
 use crate::shim::wire::{self};
 use link::{Link, News};
 use pods::Pod;
+use table::Table;
 
 pub use cleanup::cleanup;
 
@@ -91,7 +92,7 @@ pub struct ProcessRuntime {
     options: ProcessOptions,
     cgroup: Group,
     addresses: Mutex<Pool>,
-    pods: Mutex<BTreeMap<String, Arc<Pod>>>,
+    pods: Mutex<Table>,
     events: broadcast::Sender<RuntimeEvent>,
     myself: Weak<Self>,
 }
@@ -176,7 +177,7 @@ impl ProcessRuntime {
                     continue;
                 }
             };
-            self.pods.lock().insert(pod.config.id.clone(), pod.clone());
+            self.pods.lock().insert(pod.clone());
             match self.connect_shim(&pod).await {
                 Ok(()) => self.take_addresses(&pod),
                 Err(error) => {
@@ -233,9 +234,7 @@ impl ProcessRuntime {
 
     /// The pod that has a container.
     fn owner(&self, container: &str) -> Result<Arc<Pod>> {
-        let pods = self.pods.lock();
-        let found = pods.values().find(|pod| pod.containers.lock().contains_key(container));
-        found.cloned().ok_or_else(|| Error::NotFound(format!("container {container}")))
+        self.pods.lock().owner(container).cloned().ok_or_else(|| Error::NotFound(format!("container {container}")))
     }
 
     fn link(pod: &Pod) -> Result<Arc<Link>> {
@@ -274,7 +273,11 @@ impl Runtime for ProcessRuntime {
     }
 
     fn sandboxes(&self) -> BoxFuture<'_, Result<Vec<Sandbox>>> {
-        Box::pin(async move { Ok(self.pods.lock().values().map(|pod| pod.sandbox()).collect()) })
+        Box::pin(async move { Ok(self.pods.lock().all().map(|pod| pod.sandbox()).collect()) })
+    }
+
+    fn sandboxes_of<'a>(&'a self, uid: &'a str) -> BoxFuture<'a, Result<Vec<Sandbox>>> {
+        Box::pin(async move { Ok(self.pods.lock().of_uid(uid).map(|pod| pod.sandbox()).collect()) })
     }
 
     fn create_container<'a>(&'a self, sandbox: &'a str, spec: &'a ContainerSpec) -> BoxFuture<'a, Result<ContainerId>> {
@@ -306,7 +309,7 @@ impl Runtime for ProcessRuntime {
                 // Too slow: anything may have changed.
                 Err(_) => myself.upgrade().map_or_else(Vec::new, |runtime| {
                     let pods = runtime.pods.lock();
-                    let all = pods.values().map(|pod| &pod.config);
+                    let all = pods.all().map(|pod| &pod.config);
                     all.map(|config| RuntimeEvent { sandbox: config.id.clone(), pod_uid: config.spec.uid.clone() })
                         .collect()
                 }),
@@ -351,6 +354,11 @@ impl Runtime for ProcessRuntime {
 
     fn stats<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Stats>> {
         Box::pin(async move { Ok(self.owner(id)?.config.cgroup.child(id).stats()) })
+    }
+
+    fn layer(&self, id: &str) -> Option<PathBuf> {
+        let pod = self.owner(id).ok()?;
+        Some(pod.directory.join(wire::CONTAINERS).join(id).join("layer"))
     }
 }
 

@@ -26,7 +26,7 @@ impl ProcessRuntime {
         let mut pool = self.addresses.lock();
         for address in pod.config.network.iter().flat_map(|network| &network.addresses) {
             // Another sandbox may have it by now, if this one was dead when the kubelet returned.
-            let held = self.pods.lock().values().any(|known| {
+            let held = self.pods.lock().all().any(|known| {
                 known.config.id != pod.config.id
                     && known.link().is_some()
                     && known.config.network.as_ref().is_some_and(|network| network.addresses.contains(address))
@@ -39,7 +39,7 @@ impl ProcessRuntime {
 
     pub(super) async fn make_sandbox(&self, spec: &SandboxSpec) -> Result<Sandbox> {
         let same = |pod: &Pod| pod.config.spec.uid == spec.uid && pod.config.spec.attempt == spec.attempt;
-        let known = self.pods.lock().values().find(|pod| same(pod)).cloned();
+        let known = self.pods.lock().of_uid(&spec.uid).find(|pod| same(pod)).cloned();
         if let Some(known) = known {
             let sandbox = known.sandbox();
             if sandbox.ready {
@@ -51,7 +51,7 @@ impl ProcessRuntime {
         let network = if spec.host_network { None } else { Some(PodNetwork::new(&id, vec![self.allocate()?])) };
         let directory = self.options.root.join(SANDBOXES).join(&id);
         let config = SandboxConfig {
-            id: id.clone(),
+            id,
             spec: spec.clone(),
             created_at: wire::now(),
             network,
@@ -71,7 +71,7 @@ impl ProcessRuntime {
             let _ = blocking(move || std::fs::remove_dir_all(directory).map_err(other("removing"))).await;
             return Err(error);
         }
-        self.pods.lock().insert(id, pod.clone());
+        self.pods.lock().insert(pod.clone());
         Ok(pod.sandbox())
     }
 

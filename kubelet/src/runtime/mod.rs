@@ -44,6 +44,9 @@ pub struct SandboxSpec {
     pub cgroup_parent: String,
     /// Limits of the whole pod.
     pub resources: Resources,
+    /// Kernel parameters of the pod's namespaces, by their names with dots.
+    #[serde(default)]
+    pub sysctls: Vec<(String, String)>,
 }
 
 /// A sandbox as the runtime sees it.
@@ -128,6 +131,15 @@ pub struct ContainerSpec {
     pub readonly_rootfs: bool,
     /// All privileges of root on the node.
     pub privileged: bool,
+    /// Capabilities that the runtime's default set lacks, with or without `CAP_`; `ALL` is every one.
+    #[serde(default)]
+    pub add_capabilities: Vec<String>,
+    /// Capabilities that it has too many.
+    #[serde(default)]
+    pub drop_capabilities: Vec<String>,
+    /// Whether no process of it may gain privileges that its parent lacks (set-user-ID programs).
+    #[serde(default)]
+    pub no_new_privileges: bool,
     /// The container's log file, absolute.
     pub log_path: PathBuf,
 }
@@ -230,6 +242,8 @@ pub struct Stats {
     pub cpu_nanos: u64,
     /// Memory in use without the page cache that can be dropped, in bytes.
     pub memory_working_set: u64,
+    /// Processes.
+    pub processes: u64,
 }
 
 /// Why the runtime did not do it.
@@ -283,6 +297,9 @@ pub trait Runtime: Send + Sync + 'static {
     /// All sandboxes on this node, also those made before the kubelet was restarted.
     fn sandboxes(&self) -> BoxFuture<'_, Result<Vec<Sandbox>>>;
 
+    /// The sandboxes of one pod; what that costs does not depend on how many other pods there are.
+    fn sandboxes_of<'a>(&'a self, uid: &'a str) -> BoxFuture<'a, Result<Vec<Sandbox>>>;
+
     /// Makes a container; nothing runs yet.
     fn create_container<'a>(&'a self, sandbox: &'a str, spec: &'a ContainerSpec) -> BoxFuture<'a, Result<ContainerId>>;
     /// Starts it.
@@ -318,4 +335,6 @@ pub trait Runtime: Send + Sync + 'static {
 
     /// Resource use.
     fn stats<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<Stats>>;
+    /// Where the container's writable layer is kept; `None` if it has none on a disk.
+    fn layer(&self, id: &str) -> Option<PathBuf>;
 }

@@ -16,7 +16,7 @@ use rustix::pty::OpenptFlags;
 use rustix::thread::{CapabilitySet, CapabilitySets, LinkNameSpaceType, UnshareFlags, move_into_link_name_space};
 
 use super::wire::{ContainerConfig, SandboxConfig, recv_fds, send_fds};
-use super::{lookup, rootfs};
+use super::{capabilities, lookup, rootfs};
 use crate::cgroup::Group;
 use crate::sys::{Forked, fork, unshare};
 
@@ -215,26 +215,11 @@ fn execute(place: Place<'_>, argv: &[String], builtin: bool, tty: bool) -> Strin
     }
 }
 
-/// The capabilities that containers keep unless privileged (what Docker and containerd leave).
-const CAPABILITIES: CapabilitySet = CapabilitySet::CHOWN
-    .union(CapabilitySet::DAC_OVERRIDE)
-    .union(CapabilitySet::FSETID)
-    .union(CapabilitySet::FOWNER)
-    .union(CapabilitySet::MKNOD)
-    .union(CapabilitySet::NET_RAW)
-    .union(CapabilitySet::SETGID)
-    .union(CapabilitySet::SETUID)
-    .union(CapabilitySet::SETFCAP)
-    .union(CapabilitySet::SETPCAP)
-    .union(CapabilitySet::NET_BIND_SERVICE)
-    .union(CapabilitySet::SYS_CHROOT)
-    .union(CapabilitySet::KILL)
-    .union(CapabilitySet::AUDIT_WRITE);
-
 fn become_user(place: Place<'_>, passwd: &str) -> io::Result<()> {
     let spec = &place.config.spec;
+    let kept = capabilities::set(&spec.add_capabilities, &spec.drop_capabilities).map_err(io::Error::other)?;
     if !spec.privileged {
-        for capability in CapabilitySet::all().difference(CAPABILITIES) {
+        for capability in CapabilitySet::all().difference(kept) {
             // Fails only for those the kernel does not know.
             let _ = rustix::thread::remove_capability_from_bounding_set(capability);
         }
@@ -249,9 +234,12 @@ fn become_user(place: Place<'_>, passwd: &str) -> io::Result<()> {
     rustix::thread::set_thread_res_gid(gid, gid, gid)?;
     rustix::thread::set_thread_res_uid(uid, uid, uid)?;
     if !spec.privileged && uid.is_root() {
-        let held = rustix::thread::capabilities(None)?.permitted.intersection(CAPABILITIES);
+        let held = rustix::thread::capabilities(None)?.permitted.intersection(kept);
         let sets = CapabilitySets { effective: held, permitted: held, inheritable: CapabilitySet::empty() };
         rustix::thread::set_capabilities(None, sets)?;
+    }
+    if spec.no_new_privileges && !spec.privileged {
+        rustix::thread::set_no_new_privs(true)?;
     }
     // A change of user forgets it.
     Ok(rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?)

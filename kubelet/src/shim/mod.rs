@@ -20,6 +20,7 @@
 //!
 //! One thread, no tokio, little memory. If a shim dies, the kernel kills its containers with it (parent death signal).
 
+pub mod capabilities;
 pub mod child;
 pub mod client;
 pub mod lookup;
@@ -124,6 +125,22 @@ fn prepare(directory: &Path, config: SandboxConfig) -> Result<serve::Shim, Strin
         network.enter_new().map_err(because("network namespace"))?;
         crate::sys::unshare(UnshareFlags::NEWUTS).map_err(because("UTS namespace"))?;
         rustix::system::sethostname(config.spec.hostname.as_bytes()).map_err(|error| format!("host name: {error}"))?;
+    }
+    for (name, value) in &config.spec.sysctls {
+        // A slash inside a name stands for a dot that is none of its separators.
+        let file: String = name
+            .chars()
+            .map(|c| {
+                if c == '.' {
+                    '/'
+                } else if c == '/' {
+                    '.'
+                } else {
+                    c
+                }
+            })
+            .collect();
+        std::fs::write(Path::new("/proc/sys").join(file), value).map_err(because(&format!("sysctl {name}")))?;
     }
     let me = ProcessId::of(std::process::id()).ok_or("/proc is not mounted")?;
     wire::write_json(&directory.join(wire::SHIM_FILE), &me, false).map_err(because("shim.json"))?;

@@ -11,6 +11,17 @@ use crate::pod;
 /// The conditions that the kubelet owns, in upstream's order.
 pub const OWNED: [&str; 5] = ["PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady", "PodScheduled"];
 
+/// Says that the system ends the pod, not its own doing; others may have said so before.
+const DISRUPTION: &str = "DisruptionTarget";
+
+/// The reason of the kubelet's own disruptions.
+const BY_KUBELET: &str = "TerminationByKubelet";
+
+/// Whether a condition is the kubelet's to write.
+pub fn is_ours(name: &str, reason: &str) -> bool {
+    OWNED.contains(&name) || (name == DISRUPTION && reason == BY_KUBELET)
+}
+
 struct Finding {
     status: bool,
     reason: &'static str,
@@ -54,6 +65,12 @@ pub fn conditions(
         })
         .collect();
     all.extend(previous.iter().filter(|c| !OWNED.contains(&c.type_.as_str())).cloned());
+    if let Some(termination) = view.memory.termination.as_ref().filter(|t| t.reason == super::EVICTED)
+        && !all.iter().any(|condition| condition.type_ == DISRUPTION)
+    {
+        let finding = Finding { status: true, reason: BY_KUBELET, message: termination.message.clone() };
+        all.push(condition(DISRUPTION, finding, None, view.pod.metadata.generation, view.now));
+    }
     all
 }
 

@@ -25,6 +25,9 @@ use crate::known::memory::{Memory, Rejection};
 use crate::known::observed::Observed;
 use crate::pod;
 
+/// `status.reason` of a pod that was made to end for the sake of the others.
+pub const EVICTED: &str = "Evicted";
+
 /// How the message of a rejected pod begins (pkg/kubelet/kubelet.go, rejectPod).
 const REJECTED: &str = "Pod was rejected: ";
 

@@ -6,7 +6,7 @@
 use k8s_openapi::api::core::v1::PodStatus;
 use serde_json::{Map, Value, json};
 
-use super::conditions::OWNED;
+use super::conditions::is_ours;
 
 /// The patch for the pod with `uid` (a precondition), or `None` when nothing changed.
 pub fn patch(uid: &str, old: &PodStatus, new: &PodStatus) -> Option<Value> {
@@ -37,7 +37,8 @@ pub fn patch(uid: &str, old: &PodStatus, new: &PodStatus) -> Option<Value> {
 }
 
 fn conditions(before: &[Value], after: &[Value]) -> Option<Value> {
-    let owned = |c: &&Value| c["type"].as_str().is_some_and(|t| OWNED.contains(&t));
+    let text = |c: &Value, field: &str| c[field].as_str().unwrap_or_default().to_string();
+    let owned = |c: &&Value| is_ours(&text(c, "type"), &text(c, "reason"));
     let changed: Vec<Value> = after
         .iter()
         .filter(owned)

@@ -89,6 +89,7 @@ impl Node {
             resolv_conf: Some("nameserver 10.96.0.10\n".to_owned()),
             cgroup_parent: format!("kubepods/pod{name}"),
             resources: Resources::default(),
+            sysctls: Vec::new(),
         };
         change(&mut spec);
         self.runtime.run_sandbox(&spec).await.unwrap()
@@ -180,6 +181,9 @@ pub fn container(node: &Node, name: &str, image: &str, command: &[&str]) -> Cont
         supplemental_groups: Vec::new(),
         readonly_rootfs: false,
         privileged: false,
+        add_capabilities: Vec::new(),
+        drop_capabilities: Vec::new(),
+        no_new_privileges: false,
         log_path: node.directory.join(format!("logs/{name}/0.log")),
     }
 }

@@ -133,6 +133,9 @@ fn kubelet(layout: &Layout, cluster: &Cluster, node: &str, address: &str) -> Vec
             ("--cgroup-root", cluster.cgroup(node)),
             ("--capacity-divide", cluster.nodes.to_string()),
             ("--hide", layout.root().display().to_string()),
+            // All nodes share one disk with everything else on the machine, and there are no images to make room with: a full
+            // disk is the person's to empty, not the pods' (kind and minikube do the same).
+            ("--eviction-hard", "memory.available<100Mi".into()),
         ],
     )
 }
