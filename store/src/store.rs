@@ -88,7 +88,7 @@ impl Store {
         context.spawn_graceful("store", async move {
             tokio::select! {
                 () = stop.stopped() => {}
-                _ = ended.wait_for(|ended| *ended) => return,
+                _ = ended.wait_for(|ended| *ended) => {}
             }
             if let Some(store) = weak.upgrade() {
                 store.close().await;
@@ -155,12 +155,12 @@ impl Store {
 
     /// Finishes the writes under way and lets go of the directory. Later requests are refused.
     pub async fn close(&self) {
-        if let Some(peers) = &self.peers {
-            peers.stop();
-        }
         // Fails if the writer has ended already.
         let _ = self.writer.send(Message::Close);
         let _ = self.ended.clone().wait_for(|ended| *ended).await;
+        if let Some(peers) = &self.peers {
+            peers.stopped().await;
+        }
     }
 
     pub(crate) async fn propose(&self, request: bytes::Bytes) -> Result<Outcome, Error> {
@@ -218,6 +218,14 @@ impl Store {
                     Err(error) => return Err(error),
                 }
             }
+        }
+    }
+}
+
+impl Drop for Store {
+    fn drop(&mut self) {
+        if let Some(peers) = &self.peers {
+            peers.stop();
         }
     }
 }

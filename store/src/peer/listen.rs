@@ -1,5 +1,6 @@
 //! Sockets for other members, with TLS: who connects must show a certificate of the peers' authority.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::ToSocketAddrs;
 use std::pin::Pin;
@@ -71,11 +72,15 @@ impl Door {
         Ok(Self { listeners })
     }
 
-    /// Connections, greeted by TLS. In a tokio runtime.
-    pub(super) fn connections(self) -> impl Stream<Item = io::Result<Accepted>> {
+    /// Connections, greeted by TLS. In a tokio runtime. `open` is held as long as a socket is open.
+    pub(super) fn connections(self, open: &mpsc::Sender<Infallible>) -> impl Stream<Item = io::Result<Accepted>> {
         let (accepted, waiting) = mpsc::channel(WAITING);
         for (listener, tls) in self.listeners {
-            tokio::spawn(accept(listener, tls, accepted.clone()));
+            let (accepted, open) = (accepted.clone(), open.clone());
+            tokio::spawn(async move {
+                accept(listener, tls, accepted).await;
+                drop(open);
+            });
         }
         stream::unfold(waiting, |mut waiting: mpsc::Receiver<Accepted>| async move {
             waiting.recv().await.map(|connection| (Ok(connection), waiting))

@@ -19,6 +19,7 @@ mod serve;
 mod ship;
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,6 +67,8 @@ pub(crate) struct Inner {
     heard: Mutex<HashMap<u64, u64>>,
     runtime: tokio::runtime::Handle,
     stopped: watch::Sender<bool>,
+    /// Closed when no socket is open any more.
+    closed: tokio::sync::Mutex<mpsc::Receiver<Infallible>>,
 }
 
 struct Link {
@@ -88,6 +91,7 @@ impl Peers {
     /// Knows nobody yet; listens at `door`. In a tokio runtime.
     pub(crate) fn new(around: Around, door: Door) -> Self {
         let Around { me, core, disk, dir, inbox, tls } = around;
+        let (open, closed) = mpsc::channel(1);
         let inner = Arc::new(Inner {
             me,
             core,
@@ -99,8 +103,9 @@ impl Peers {
             heard: Mutex::default(),
             runtime: tokio::runtime::Handle::current(),
             stopped: watch::Sender::new(false),
+            closed: tokio::sync::Mutex::new(closed),
         });
-        tokio::spawn(serve::serve(Arc::clone(&inner), door));
+        tokio::spawn(serve::serve(Arc::clone(&inner), door, open));
         Self { inner }
     }
 
@@ -145,10 +150,17 @@ impl Peers {
         }
     }
 
-    /// Ends all streams and stops listening.
+    /// Ends all streams and stops listening, soon.
     pub(crate) fn stop(&self) {
         self.inner.stopped.send_replace(true);
         self.reach(HashMap::new());
+    }
+
+    /// The same; returns when others can listen there.
+    pub(crate) async fn stopped(&self) {
+        self.stop();
+        // Nothing is ever sent.
+        let _ = self.inner.closed.lock().await.recv().await;
     }
 }
 

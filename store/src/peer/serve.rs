@@ -1,5 +1,6 @@
 //! What other members call here.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use proto::log::SnapshotHead;
@@ -21,7 +22,7 @@ use crate::state::State;
 const AHEAD: usize = 4;
 
 /// Serves until the member stops.
-pub(super) async fn serve(inner: Arc<Inner>, door: Door) {
+pub(super) async fn serve(inner: Arc<Inner>, door: Door, open: mpsc::Sender<Infallible>) {
     let mut stopped = inner.stopped.subscribe();
     let service =
         PeerServer::new(Service { inner }).max_decoding_message_size(MOST_BYTES).max_encoding_message_size(MOST_BYTES);
@@ -29,7 +30,7 @@ pub(super) async fn serve(inner: Arc<Inner>, door: Door) {
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(2 << 20)
         .add_service(service)
-        .serve_with_incoming(door.connections());
+        .serve_with_incoming(door.connections(&open));
     tokio::select! {
         result = served => if let Err(error) = result {
             tracing::error!(%error, "other members can no longer reach this one");
