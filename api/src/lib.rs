@@ -20,6 +20,7 @@ pub mod schema;
 pub mod selector;
 pub mod status;
 pub mod validate;
+pub mod view;
 pub mod yaml;
 
 pub use field::{FieldError, Path};

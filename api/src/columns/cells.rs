@@ -3,13 +3,14 @@
 use serde_json::Value;
 
 use super::{Column, Now};
-use crate::{duration, object, selector};
+use crate::view::{Elements, Node};
+use crate::{duration, selector};
 
 /// The name of the object: the first column of almost every kind.
 pub(super) const NAME: Column = Column {
     format: "name",
     ..Column::text("Name", "Name of the object, unique for its kind within its namespace", |o, _| {
-        object::name(o).into()
+        o.text("/metadata/name").into()
     })
 };
 
@@ -27,18 +28,18 @@ pub const NAME_CREATED_AT: &[Column] = &[
     Column {
         r#type: "date",
         ..Column::text("Created At", "Time at which the object was created", |o, _| {
-            object::text(o, "/metadata/creationTimestamp").into()
+            o.text("/metadata/creationTimestamp").into()
         })
     },
 ];
 
 /// Columns of everything that runs pods, shown with `-o wide`.
 pub(super) const CONTAINERS: Column = Column::text("Containers", "Names of the containers", |o, _| {
-    join_field(object::list(o, "/spec/template/spec/containers"), "name").into()
+    join_field(o.list("/spec/template/spec/containers"), "name").into()
 })
 .wide();
 pub(super) const IMAGES: Column = Column::text("Images", "Images of the containers", |o, _| {
-    join_field(object::list(o, "/spec/template/spec/containers"), "image").into()
+    join_field(o.list("/spec/template/spec/containers"), "image").into()
 })
 .wide();
 pub(super) const SELECTOR: Column = Column::text("Selector", "Labels of the pods that belong to the object", |o, _| {
@@ -47,55 +48,49 @@ pub(super) const SELECTOR: Column = Column::text("Selector", "Labels of the pods
 .wide();
 
 /// How long ago the time at a pointer was; `<unknown>` if it is not set.
-pub(super) fn since(object: &Value, pointer: &str, now: &Now) -> String {
-    duration::age(object::text(object, pointer), now.0)
+pub(super) fn since(object: Node<'_>, pointer: &str, now: &Now) -> String {
+    duration::age(object.text(pointer), now.0)
 }
 
 /// The text at a pointer.
-pub(super) fn text(object: &Value, pointer: &str) -> Value {
-    object::text(object, pointer).into()
+pub(super) fn text(object: Node<'_>, pointer: &str) -> Value {
+    object.text(pointer).into()
 }
 
 /// The text at a pointer, or something else if there is none.
-pub(super) fn text_or(object: &Value, pointer: &str, otherwise: &str) -> Value {
-    match object::text(object, pointer) {
+pub(super) fn text_or(object: Node<'_>, pointer: &str, otherwise: &str) -> Value {
+    match object.text(pointer) {
         "" => otherwise.into(),
         text => text.into(),
     }
 }
 
 /// The integer at a pointer; 0 if there is none.
-pub(super) fn number(object: &Value, pointer: &str) -> Value {
+pub(super) fn number(object: Node<'_>, pointer: &str) -> Value {
     count(object, pointer).into()
 }
 
 /// The same as a number.
-pub(super) fn count(object: &Value, pointer: &str) -> i64 {
-    object::integer(object, pointer).unwrap_or_default()
+pub(super) fn count(object: Node<'_>, pointer: &str) -> i64 {
+    object.integer(pointer).unwrap_or_default()
 }
 
 /// How many elements the list or map at a pointer has.
-pub(super) fn size(object: &Value, pointer: &str) -> i64 {
-    let size = match object.pointer(pointer) {
-        Some(Value::Array(list)) => list.len(),
-        Some(Value::Object(map)) => map.len(),
-        _ => 0,
-    };
-    i64::try_from(size).unwrap_or(i64::MAX)
+pub(super) fn size(object: Node<'_>, pointer: &str) -> i64 {
+    object.at(pointer).map_or(0, |found| i64::try_from(found.len()).unwrap_or(i64::MAX))
 }
 
 /// A scalar (number, text or quantity) as text; `otherwise` if there is none.
-pub(super) fn scalar(object: &Value, pointer: &str, otherwise: &str) -> String {
-    match object.pointer(pointer) {
-        Some(Value::String(text)) => text.clone(),
-        None | Some(Value::Null) => otherwise.into(),
-        Some(other) => other.to_string(),
+pub(super) fn scalar(object: Node<'_>, pointer: &str, otherwise: &str) -> String {
+    match object.at(pointer) {
+        None => otherwise.into(),
+        Some(found) => found.as_str().map_or_else(|| found.json().into_owned(), String::from),
     }
 }
 
 /// A boolean with a default.
-pub(super) fn flag(object: &Value, pointer: &str, default: bool) -> Value {
-    object.pointer(pointer).and_then(Value::as_bool).unwrap_or(default).into()
+pub(super) fn flag(object: Node<'_>, pointer: &str, default: bool) -> Value {
+    object.at(pointer).and_then(Node::as_bool).unwrap_or(default).into()
 }
 
 /// A list joined by commas.
@@ -104,8 +99,8 @@ pub(super) fn join<'a>(items: impl IntoIterator<Item = &'a str>) -> String {
 }
 
 /// One text field of each element of a list, joined by commas.
-pub(super) fn join_field(items: &[Value], field: &str) -> String {
-    join(items.iter().map(|item| item.get(field).and_then(Value::as_str).unwrap_or_default()))
+pub(super) fn join_field(items: Elements<'_>, field: &str) -> String {
+    join(items.map(|item| item.get(field).and_then(Node::as_str).unwrap_or_default()))
 }
 
 /// The first three of a list and how many more there are; `<unset>` if there are none.
@@ -119,24 +114,39 @@ pub(super) fn first_three(items: &[String]) -> String {
 }
 
 /// A `meta/v1 LabelSelector` in its text form.
-pub(super) fn label_selector(object: &Value, pointer: &str) -> Value {
-    selector::format(object.pointer(pointer).unwrap_or(&Value::Null)).into()
+pub(super) fn label_selector(object: Node<'_>, pointer: &str) -> Value {
+    selector::format(&tree(object, pointer)).into()
+}
+
+/// What is at a pointer as a tree, for what works on trees; null if there is nothing.
+pub(super) fn tree(object: Node<'_>, pointer: &str) -> Value {
+    object.at(pointer).map(Node::value).unwrap_or_default()
 }
 
 /// A plain map of labels as `a=b,c=d`; `<none>` if there is none.
-pub(super) fn label_map(object: &Value, pointer: &str) -> Value {
-    let pairs = object::map(object, pointer).into_iter().flatten();
+pub(super) fn label_map(object: Node<'_>, pointer: &str) -> Value {
+    let pairs = object.map(pointer);
     let pairs: Vec<String> =
         pairs.map(|(key, value)| format!("{key}={}", value.as_str().unwrap_or_default())).collect();
     if pairs.is_empty() { "<none>".into() } else { pairs.join(",").into() }
 }
 
+/// One annotation.
+pub(super) fn annotation<'a>(object: Node<'a>, key: &str) -> Option<&'a str> {
+    object.map("/metadata/annotations").find(|(name, _)| *name == key)?.1.as_str()
+}
+
+/// Whether the object is on its way out.
+pub(super) fn is_deleted(object: Node<'_>) -> bool {
+    !object.text("/metadata/deletionTimestamp").is_empty()
+}
+
 /// The condition of that type in `status.conditions`.
-pub(super) fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
-    object::list(object, "/status/conditions").iter().find(|condition| object::text(condition, "/type") == kind)
+pub(super) fn condition<'a>(object: Node<'a>, kind: &str) -> Option<Node<'a>> {
+    object.list("/status/conditions").find(|condition| condition.text("/type") == kind)
 }
 
 /// Whether the condition of that type is true.
-pub(super) fn is_true(object: &Value, kind: &str) -> bool {
-    condition(object, kind).is_some_and(|condition| object::text(condition, "/status") == "True")
+pub(super) fn is_true(object: Node<'_>, kind: &str) -> bool {
+    condition(object, kind).is_some_and(|condition| condition.text("/status") == "True")
 }

@@ -2,9 +2,9 @@
 
 use serde_json::Value;
 
-use super::cells::{AGE, NAME, count, first_three, label_map, scalar, size, text, text_or};
+use super::cells::{AGE, NAME, annotation, count, first_three, is_deleted, label_map, scalar, size, text, text_or};
 use super::{Column, Now};
-use crate::object;
+use crate::view::{Elements, Node};
 
 /// Namespaces.
 pub const NAMESPACE: &[Column] = &[
@@ -58,14 +58,14 @@ pub const PERSISTENT_VOLUME: &[Column] = &[
     NAME,
     Column::text("Capacity", "Size of the volume", |o, _| scalar(o, "/spec/capacity/storage", "0").into()),
     Column::text("Access Modes", "Ways in which it can be mounted", |o, _| {
-        access_modes(object::list(o, "/spec/accessModes")).into()
+        access_modes(o.list("/spec/accessModes")).into()
     }),
     Column::text("Reclaim Policy", "What happens when the claim is gone", |o, _| {
         text(o, "/spec/persistentVolumeReclaimPolicy")
     }),
     Column::text("Status", "Phase of the volume", |o, _| phase(o)),
-    Column::text("Claim", "Claim that it is bound to", |o, _| match object::at(o, "/spec/claimRef") {
-        Some(claim) => format!("{}/{}", object::text(claim, "/namespace"), object::text(claim, "/name")).into(),
+    Column::text("Claim", "Claim that it is bound to", |o, _| match o.at("/spec/claimRef") {
+        Some(claim) => format!("{}/{}", claim.text("/namespace"), claim.text("/name")).into(),
         None => "".into(),
     }),
     Column::text("StorageClass", "Storage class of the volume", |o, _| storage_class(o)),
@@ -86,7 +86,7 @@ pub const PERSISTENT_VOLUME_CLAIM: &[Column] = &[
         if bound(o) { scalar(o, "/status/capacity/storage", "0").into() } else { "".into() }
     }),
     Column::text("Access Modes", "Ways in which the volume can be mounted", |o, _| {
-        if bound(o) { access_modes(object::list(o, "/status/accessModes")).into() } else { "".into() }
+        if bound(o) { access_modes(o.list("/status/accessModes")).into() } else { "".into() }
     }),
     Column::text("StorageClass", "Storage class of the claim", |o, _| storage_class(o)),
     Column::text("VolumeAttributesClass", "Volume attributes class of the claim", |o, _| {
@@ -101,35 +101,37 @@ const VOLUME_MODE: Column = Column::text("VolumeMode", "Whether it is a file sys
 })
 .wide();
 
-fn bound(claim: &Value) -> bool {
-    !object::text(claim, "/spec/volumeName").is_empty()
+fn bound(claim: Node<'_>) -> bool {
+    !claim.text("/spec/volumeName").is_empty()
 }
 
-fn phase(o: &Value) -> Value {
-    if object::deletion_timestamp(o).is_some() { "Terminating".into() } else { text(o, "/status/phase") }
+fn phase(o: Node<'_>) -> Value {
+    if is_deleted(o) { "Terminating".into() } else { text(o, "/status/phase") }
 }
 
-fn storage_class(o: &Value) -> Value {
-    match object::annotation(o, "volume.beta.kubernetes.io/storage-class") {
+fn storage_class(o: Node<'_>) -> Value {
+    match annotation(o, "volume.beta.kubernetes.io/storage-class") {
         Some(class) => class.into(),
         None => text(o, "/spec/storageClassName"),
     }
 }
 
 /// The abbreviations of the modes in their fixed order.
-fn access_modes(modes: &[Value]) -> String {
+fn access_modes(modes: Elements<'_>) -> String {
     let table =
         [("ReadWriteOnce", "RWO"), ("ReadOnlyMany", "ROX"), ("ReadWriteMany", "RWX"), ("ReadWriteOncePod", "RWOP")];
-    let present = table.iter().filter(|(mode, _)| modes.iter().any(|given| given == mode));
+    let present = table.iter().filter(|(mode, _)| modes.clone().any(|given| given.as_str() == Some(mode)));
     present.map(|(_, short)| *short).collect::<Vec<_>>().join(",")
 }
 
-fn quota(o: &Value, limits: bool) -> String {
-    let hard = object::map(o, "/status/hard").into_iter().flatten();
+fn quota(o: Node<'_>, limits: bool) -> String {
+    let hard = o.map("/status/hard");
     let lines = hard.filter(|(resource, _)| resource.starts_with("limits.") == limits).map(|(resource, _)| {
-        let key = resource.replace('~', "~0").replace('/', "~1");
-        let amount = |of: &str| scalar(o, &format!("/status/{of}/{key}"), "0");
-        format!("{resource}: {}/{}", amount("used"), amount("hard"))
+        let amount = |of: &str| {
+            let found = o.at(of).and_then(|amounts| amounts.get(resource)).filter(|amount| !amount.is_null());
+            found.map_or("0".into(), |amount| scalar(amount, "", "0"))
+        };
+        format!("{resource}: {}/{}", amount("/status/used"), amount("/status/hard"))
     });
     lines.collect::<Vec<_>>().join(", ")
 }
@@ -139,15 +141,15 @@ fn host_port(address: &str, port: i64) -> String {
     if address.contains(':') { format!("[{address}]:{port}") } else { format!("{address}:{port}") }
 }
 
-fn endpoints(o: &Value) -> String {
-    let subsets = object::list(o, "/subsets");
+fn endpoints(o: Node<'_>) -> String {
+    let subsets = o.list("/subsets");
     if subsets.is_empty() {
         return "<none>".into();
     }
     let mut all = Vec::new();
     for subset in subsets {
-        let addresses = || object::list(subset, "/addresses").iter().map(|address| object::text(address, "/ip"));
-        let ports = object::list(subset, "/ports");
+        let addresses = || subset.list("/addresses").map(|address| address.text("/ip"));
+        let ports = subset.list("/ports");
         if ports.is_empty() {
             all.extend(addresses().map(String::from));
         }
@@ -164,8 +166,8 @@ pub const EVENT: &[Column] = &[
     Column::text("Type", "Normal or Warning", |o, _| text(o, "/type")),
     Column::text("Reason", "Why it happened, for programs", |o, _| text(o, "/reason")),
     Column::text("Object", "What it is about", |o, _| {
-        let kind = object::text(o, &about(o, "kind")).to_lowercase();
-        match object::text(o, &about(o, "name")) {
+        let kind = o.text(&about(o, "kind")).to_lowercase();
+        match o.text(&about(o, "name")) {
             "" => kind.into(),
             name => format!("{kind}/{name}").into(),
         }
@@ -174,7 +176,7 @@ pub const EVENT: &[Column] = &[
     Column::text("Source", "Who reported it", |o, _| source(o).into()).wide(),
     Column::text("Message", "What happened, for people", |o, _| either(o, "/message", "/note").trim().into()),
     Column::text("First Seen", "Time since the event was first seen", |o, now| first_seen(o, now).into()).wide(),
-    Column::text("Count", "How often it was seen", |o, _| match object::integer(o, "/series/count") {
+    Column::text("Count", "How often it was seen", |o, _| match o.integer("/series/count") {
         Some(count) => count.into(),
         None => count(o, "/count").max(count(o, "/deprecatedCount")).max(1).into(),
     })
@@ -182,40 +184,40 @@ pub const EVENT: &[Column] = &[
     Column { priority: 1, ..NAME },
 ];
 
-fn about(o: &Value, field: &str) -> String {
-    let object = if object::at(o, "/involvedObject").is_some() { "involvedObject" } else { "regarding" };
+fn about(o: Node<'_>, field: &str) -> String {
+    let object = if o.at("/involvedObject").is_some() { "involvedObject" } else { "regarding" };
     format!("/{object}/{field}")
 }
 
-fn either<'a>(o: &'a Value, first: &str, second: &str) -> &'a str {
-    match object::text(o, first) {
-        "" => object::text(o, second),
+fn either<'a>(o: Node<'a>, first: &str, second: &str) -> &'a str {
+    match o.text(first) {
+        "" => o.text(second),
         text => text,
     }
 }
 
-fn source(o: &Value) -> String {
+fn source(o: Node<'_>) -> String {
     let component = match either(o, "/source/component", "/deprecatedSource/component") {
         "" => either(o, "/reportingComponent", "/reportingController"),
         component => component,
     };
     let host = match either(o, "/source/host", "/deprecatedSource/host") {
-        "" => object::text(o, "/reportingInstance"),
+        "" => o.text("/reportingInstance"),
         host => host,
     };
     if host.is_empty() { component.into() } else { format!("{component}, {host}") }
 }
 
-fn first_seen(o: &Value, now: &Now) -> String {
+fn first_seen(o: Node<'_>, now: &Now) -> String {
     let first = match either(o, "/firstTimestamp", "/deprecatedFirstTimestamp") {
-        "" => object::text(o, "/eventTime"),
+        "" => o.text("/eventTime"),
         first => first,
     };
     crate::duration::age(first, now.0)
 }
 
-fn last_seen(o: &Value, now: &Now) -> String {
-    if object::at(o, "/series").is_some() {
+fn last_seen(o: Node<'_>, now: &Now) -> String {
+    if o.at("/series").is_some() {
         return super::cells::since(o, "/series/lastObservedTime", now);
     }
     match either(o, "/lastTimestamp", "/deprecatedLastTimestamp") {

@@ -11,9 +11,9 @@ mod rest;
 mod workloads;
 
 use jiff::Timestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
-use crate::object;
+use crate::view::Node;
 
 pub use cells::{NAME_AGE, NAME_CREATED_AT};
 pub use core::{
@@ -53,22 +53,22 @@ pub struct Column {
     /// 0 is always shown, others only with `-o wide`.
     pub priority: u8,
     /// The cell of an object.
-    pub cell: fn(&Value, &Now) -> Value,
+    pub cell: fn(Node<'_>, &Now) -> Value,
 }
 
 impl Column {
     /// A column of text.
-    pub const fn text(name: &'static str, description: &'static str, cell: fn(&Value, &Now) -> Value) -> Self {
+    pub const fn text(name: &'static str, description: &'static str, cell: fn(Node<'_>, &Now) -> Value) -> Self {
         Self { name, r#type: "string", format: "", description, priority: 0, cell }
     }
 
     /// A column of integers.
-    pub const fn integer(name: &'static str, description: &'static str, cell: fn(&Value, &Now) -> Value) -> Self {
+    pub const fn integer(name: &'static str, description: &'static str, cell: fn(Node<'_>, &Now) -> Value) -> Self {
         Self { r#type: "integer", ..Self::text(name, description, cell) }
     }
 
     /// A column of booleans.
-    pub const fn boolean(name: &'static str, description: &'static str, cell: fn(&Value, &Now) -> Value) -> Self {
+    pub const fn boolean(name: &'static str, description: &'static str, cell: fn(Node<'_>, &Now) -> Value) -> Self {
         Self { r#type: "boolean", ..Self::text(name, description, cell) }
     }
 
@@ -113,46 +113,48 @@ pub fn definitions(columns: &[Column]) -> Value {
     columns.iter().map(Column::definition).collect()
 }
 
-/// One row of a table.
-pub fn row(columns: &[Column], item: &Value, now: Now, include: IncludeObject) -> Value {
-    let cells: Vec<Value> = columns.iter().map(|column| (column.cell)(item, &now)).collect();
-    let mut row = Map::from_iter([("cells".to_string(), Value::Array(cells))]);
-    if let Some(condition) = completed(item) {
-        row.insert("conditions".into(), Value::Array(vec![condition]));
+/// Appends one row of a table as JSON. `object` is the JSON of the row's `object`: `null`, what [`write_partial`] writes, or the whole.
+pub fn write_row(columns: &[Column], item: Node<'_>, now: Now, object: &[u8], out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"cells\":[");
+    for (index, column) in columns.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write((column.cell)(item, &now), out);
     }
-    let object = match include {
-        IncludeObject::None => Value::Null,
-        IncludeObject::Object => item.clone(),
-        IncludeObject::Metadata => json!({"kind": "PartialObjectMetadata", "apiVersion": "meta.k8s.io/v1",
-            "metadata": item.get("metadata").cloned().unwrap_or_default()}),
-    };
-    row.insert("object".into(), object);
-    Value::Object(row)
+    out.push(b']');
+    if let Some(condition) = completed(item) {
+        out.extend_from_slice(b",\"conditions\":[");
+        write(condition, out);
+        out.push(b']');
+    }
+    out.extend_from_slice(b",\"object\":");
+    out.extend_from_slice(object);
+    out.push(b'}');
 }
 
-/// A `meta.k8s.io/v1 Table` of the items; the caller fills in `metadata` of a list.
-pub fn table<'a>(
-    columns: &[Column],
-    items: impl IntoIterator<Item = &'a Value>,
-    now: Now,
-    include: IncludeObject,
-) -> Value {
-    let rows: Vec<Value> = items.into_iter().map(|item| row(columns, item, now, include)).collect();
-    json!({"kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": {}, "columnDefinitions": definitions(columns),
-        "rows": rows})
+/// Writing to memory does not fail.
+fn write(value: Value, out: &mut Vec<u8>) {
+    let _ = serde_json::to_writer(out, &value);
+}
+
+/// Appends the `meta.k8s.io/v1 PartialObjectMetadata` of an object, as JSON.
+pub fn write_partial(item: Node<'_>, out: &mut Vec<u8>) {
+    let metadata = item.at("/metadata").map_or("{}".into(), Node::json);
+    out.extend_from_slice(b"{\"apiVersion\":\"meta.k8s.io/v1\",\"kind\":\"PartialObjectMetadata\",\"metadata\":");
+    out.extend_from_slice(metadata.as_bytes());
+    out.push(b'}');
 }
 
 /// The condition of rows of finished pods: clients may hide them.
-fn completed(item: &Value) -> Option<Value> {
-    if object::kind(item) != "Pod" || object::api_version(item) != "v1" {
-        return None;
-    }
-    let (reason, message) = match object::text(item, "/status/phase") {
+fn completed(item: Node<'_>) -> Option<Value> {
+    let (reason, message) = match item.text("/status/phase") {
         "Succeeded" => ("Succeeded", "The pod has completed successfully."),
         "Failed" => ("Failed", "The pod failed."),
         _ => return None,
     };
-    Some(json!({"type": "Completed", "status": "True", "reason": reason, "message": message}))
+    let is_pod = item.text("/kind") == "Pod" && item.text("/apiVersion") == "v1";
+    is_pod.then(|| json!({"type": "Completed", "status": "True", "reason": reason, "message": message}))
 }
 
 #[cfg(test)]

@@ -2,11 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::Value;
-
 use super::Column;
 use super::cells::{AGE, NAME, count, first_three, join, label_map, label_selector, text, text_or};
-use crate::object;
+use crate::view::Node;
 
 /// Services.
 pub const SERVICE: &[Column] = &[
@@ -24,16 +22,16 @@ pub const ENDPOINT_SLICE: &[Column] = &[
     NAME,
     Column::text("AddressType", "Kind of the addresses", |o, _| text(o, "/addressType")),
     Column::text("Ports", "Ports of every endpoint", |o, _| {
-        let port = |port: &Value| match (object::integer(port, "/port"), object::at(port, "/name")) {
+        let port = |port: Node<'_>| match (port.integer("/port"), port.at("/name")) {
             (Some(number), _) => number.to_string(),
             (None, Some(name)) => name.as_str().unwrap_or_default().into(),
             (None, None) => "*".into(),
         };
-        first_three(&object::list(o, "/ports").iter().map(port).collect::<Vec<_>>()).into()
+        first_three(&o.list("/ports").map(port).collect::<Vec<_>>()).into()
     }),
     Column::text("Endpoints", "Addresses of the endpoints", |o, _| {
-        let endpoints = object::list(o, "/endpoints").iter();
-        let addresses = endpoints.flat_map(|endpoint| object::list(endpoint, "/addresses")).filter_map(Value::as_str);
+        let endpoints = o.list("/endpoints");
+        let addresses = endpoints.flat_map(|endpoint| endpoint.list("/addresses")).filter_map(Node::as_str);
         first_three(&addresses.map(String::from).collect::<Vec<_>>()).into()
     }),
     AGE,
@@ -46,7 +44,7 @@ pub const INGRESS: &[Column] = &[
     Column::text("Hosts", "Hosts of its rules", |o, _| hosts(o).into()),
     Column::text("Address", "Addresses of the load balancer", |o, _| load_balancer(o).into()),
     Column::text("Ports", "Ports that are open", |o, _| {
-        if object::list(o, "/spec/tls").is_empty() { "80".into() } else { "80, 443".into() }
+        if o.list("/spec/tls").is_empty() { "80".into() } else { "80, 443".into() }
     }),
     AGE,
 ];
@@ -69,9 +67,7 @@ pub const NETWORK_POLICY: &[Column] = &[
 /// Ranges of service addresses.
 pub const SERVICE_CIDR: &[Column] = &[
     NAME,
-    Column::text("CIDRs", "Ranges of addresses", |o, _| {
-        join(object::list(o, "/spec/cidrs").iter().filter_map(Value::as_str)).into()
-    }),
+    Column::text("CIDRs", "Ranges of addresses", |o, _| join(o.list("/spec/cidrs").filter_map(Node::as_str)).into()),
     AGE,
 ];
 
@@ -79,21 +75,20 @@ pub const SERVICE_CIDR: &[Column] = &[
 pub const IP_ADDRESS: &[Column] =
     &[NAME, Column::text("ParentRef", "Object that the address belongs to", |o, _| parent(o).into())];
 
-fn load_balancer(o: &Value) -> String {
-    let ingress = object::list(o, "/status/loadBalancer/ingress").iter();
-    let address = |point| match object::text(point, "/ip") {
-        "" => object::text(point, "/hostname"),
+fn load_balancer(o: Node<'_>) -> String {
+    let addresses = o.list("/status/loadBalancer/ingress").map(|point| match point.text("/ip") {
+        "" => point.text("/hostname"),
         ip => ip,
-    };
-    join(ingress.map(address).filter(|address| !address.is_empty()).collect::<BTreeSet<_>>())
+    });
+    join(addresses.filter(|address| !address.is_empty()).collect::<BTreeSet<_>>())
 }
 
-fn external_ip(o: &Value) -> String {
-    let mut external: Vec<&str> = object::list(o, "/spec/externalIPs").iter().filter_map(Value::as_str).collect();
-    let (balancer, none) = match object::text(o, "/spec/type") {
+fn external_ip(o: Node<'_>) -> String {
+    let mut external: Vec<&str> = o.list("/spec/externalIPs").filter_map(Node::as_str).collect();
+    let (balancer, none) = match o.text("/spec/type") {
         "ClusterIP" | "NodePort" => (String::new(), "<none>"),
         "LoadBalancer" => (load_balancer(o), "<pending>"),
-        "ExternalName" => return object::text(o, "/spec/externalName").into(),
+        "ExternalName" => return o.text("/spec/externalName").into(),
         _ => return "<unknown>".into(),
     };
     if !balancer.is_empty() {
@@ -102,22 +97,22 @@ fn external_ip(o: &Value) -> String {
     if external.is_empty() { none.into() } else { external.join(",") }
 }
 
-fn ports(o: &Value) -> String {
-    let port = |port: &Value| match count(port, "/nodePort") {
-        0 => format!("{}/{}", count(port, "/port"), object::text(port, "/protocol")),
-        node => format!("{}:{node}/{}", count(port, "/port"), object::text(port, "/protocol")),
+fn ports(o: Node<'_>) -> String {
+    let port = |port: Node<'_>| match count(port, "/nodePort") {
+        0 => format!("{}/{}", count(port, "/port"), port.text("/protocol")),
+        node => format!("{}:{node}/{}", count(port, "/port"), port.text("/protocol")),
     };
-    let ports: Vec<String> = object::list(o, "/spec/ports").iter().map(port).collect();
+    let ports: Vec<String> = o.list("/spec/ports").map(port).collect();
     if ports.is_empty() { "<none>".into() } else { ports.join(",") }
 }
 
 /// Up to three hosts; how many more is counted in rules, as upstream does.
-fn hosts(o: &Value) -> String {
-    let rules = object::list(o, "/spec/rules");
+fn hosts(o: Node<'_>) -> String {
+    let rules = o.list("/spec/rules");
     let (mut hosts, mut more) = (Vec::new(), false);
-    for rule in rules {
+    for rule in rules.clone() {
         more |= hosts.len() == 3;
-        let host = object::text(rule, "/host");
+        let host = rule.text("/host");
         if !more && !host.is_empty() {
             hosts.push(host);
         }
@@ -129,23 +124,23 @@ fn hosts(o: &Value) -> String {
     }
 }
 
-fn parameters(o: &Value) -> String {
-    let Some(parameters) = object::at(o, "/spec/parameters") else { return "<none>".into() };
-    let group = match object::at(parameters, "/apiGroup").and_then(Value::as_str) {
+fn parameters(o: Node<'_>) -> String {
+    let Some(parameters) = o.at("/spec/parameters") else { return "<none>".into() };
+    let group = match parameters.at("/apiGroup").and_then(Node::as_str) {
         Some(group) => format!(".{group}"),
         None => String::new(),
     };
-    format!("{}{group}/{}", object::text(parameters, "/kind"), object::text(parameters, "/name"))
+    format!("{}{group}/{}", parameters.text("/kind"), parameters.text("/name"))
 }
 
-fn parent(o: &Value) -> String {
-    let Some(parent) = object::at(o, "/spec/parentRef") else { return "<none>".into() };
-    let mut text = object::text(parent, "/resource").to_lowercase();
+fn parent(o: Node<'_>) -> String {
+    let Some(parent) = o.at("/spec/parentRef") else { return "<none>".into() };
+    let mut text = parent.text("/resource").to_lowercase();
     for (separator, field) in [('.', "/group"), ('/', "/namespace")] {
-        let part = object::text(parent, field);
+        let part = parent.text(field);
         if !part.is_empty() {
             text = format!("{text}{separator}{part}");
         }
     }
-    format!("{text}/{}", object::text(parent, "/name"))
+    format!("{text}/{}", parent.text("/name"))
 }

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::cells::{AGE, NAME, condition, join, text, text_or};
 use super::{Column, Now};
-use crate::object;
+use crate::view::Node;
 
 /// Nodes.
 pub const NODE: &[Column] = &[
@@ -36,18 +36,18 @@ pub const LEASE: &[Column] =
 pub const RUNTIME_CLASS: &[Column] =
     &[NAME, Column::text("Handler", "Handler that the runtime knows it by", |o, _| text(o, "/handler")), AGE];
 
-fn status(node: &Value, _: &Now) -> Value {
+fn status(node: Node<'_>, _: &Now) -> Value {
     let ready = match condition(node, "Ready") {
         None => "Unknown",
-        Some(ready) if object::text(ready, "/status") == "True" => "Ready",
+        Some(ready) if ready.text("/status") == "True" => "Ready",
         Some(_) => "NotReady",
     };
-    if object::flag(node, "/spec/unschedulable") { format!("{ready},SchedulingDisabled").into() } else { ready.into() }
+    if node.flag("/spec/unschedulable") { format!("{ready},SchedulingDisabled").into() } else { ready.into() }
 }
 
-fn roles(node: &Value, _: &Now) -> Value {
+fn roles(node: Node<'_>, _: &Now) -> Value {
     let mut roles = BTreeSet::new();
-    for (key, value) in object::labels(node).into_iter().flatten() {
+    for (key, value) in node.map("/metadata/labels") {
         match key.strip_prefix("node-role.kubernetes.io/") {
             Some(role) => roles.insert(role),
             None if key == "kubernetes.io/role" => roles.insert(value.as_str().unwrap_or_default()),
@@ -58,8 +58,8 @@ fn roles(node: &Value, _: &Now) -> Value {
     if roles.is_empty() { "<none>".into() } else { join(roles).into() }
 }
 
-fn address(node: &Value, kind: &str) -> Value {
-    let addresses = object::list(node, "/status/addresses");
-    let found = addresses.iter().find(|address| object::text(address, "/type") == kind);
-    found.map_or("<none>", |address| object::text(address, "/address")).into()
+fn address(node: Node<'_>, kind: &str) -> Value {
+    let mut addresses = node.list("/status/addresses");
+    let found = addresses.find(|address| address.text("/type") == kind);
+    found.map_or("<none>", |address| address.text("/address")).into()
 }

@@ -2,9 +2,10 @@
 
 use serde_json::Value;
 
-use super::cells::{self, AGE, NAME, condition, count, join_field, label_map, text_or};
+use super::cells::{self, AGE, NAME, condition, count, is_deleted, join_field, label_map, text_or};
 use super::{Column, Now};
-use crate::{duration, object};
+use crate::duration;
+use crate::view::Node;
 
 /// Pods.
 pub const POD: &[Column] = &[
@@ -29,15 +30,15 @@ pub const POD: &[Column] = &[
 pub const POD_TEMPLATE: &[Column] = &[
     NAME,
     Column::text("Containers", "Names of the containers in the template", |o, _| {
-        join_field(object::list(o, "/template/spec/containers"), "name").into()
+        join_field(o.list("/template/spec/containers"), "name").into()
     }),
     Column::text("Images", "Images of the containers in the template", |o, _| {
-        join_field(object::list(o, "/template/spec/containers"), "image").into()
+        join_field(o.list("/template/spec/containers"), "image").into()
     }),
     Column::text("Pod Labels", "Labels of the template", |o, _| label_map(o, "/template/metadata/labels")),
 ];
 
-fn restarts(pod: &Value, now: &Now) -> Value {
+fn restarts(pod: Node<'_>, now: &Now) -> Value {
     let summary = Summary::of(pod);
     if summary.restarts == 0 || summary.last_restart.is_empty() {
         return summary.restarts.to_string().into();
@@ -45,12 +46,12 @@ fn restarts(pod: &Value, now: &Now) -> Value {
     format!("{} ({} ago)", summary.restarts, duration::age(summary.last_restart, now.0)).into()
 }
 
-fn readiness_gates(pod: &Value, _: &Now) -> Value {
-    let gates = object::list(pod, "/spec/readinessGates");
+fn readiness_gates(pod: Node<'_>, _: &Now) -> Value {
+    let gates = pod.list("/spec/readinessGates");
     if gates.is_empty() {
         return "<none>".into();
     }
-    let passed = gates.iter().filter(|gate| cells::is_true(pod, object::text(gate, "/conditionType"))).count();
+    let passed = gates.clone().filter(|gate| cells::is_true(pod, gate.text("/conditionType"))).count();
     format!("{passed}/{}", gates.len()).into()
 }
 
@@ -64,34 +65,33 @@ struct Summary<'a> {
 }
 
 /// How a container state is named when it explains the pod.
-fn terminated_reason(terminated: &Value) -> String {
-    match (object::text(terminated, "/reason"), count(terminated, "/signal")) {
+fn terminated_reason(terminated: Node<'_>) -> String {
+    match (terminated.text("/reason"), count(terminated, "/signal")) {
         ("", 0) => format!("ExitCode:{}", count(terminated, "/exitCode")),
         ("", signal) => format!("Signal:{signal}"),
         (reason, _) => reason.into(),
     }
 }
 
-fn is_sidecar(pod: &Value, name: &str) -> bool {
-    object::list(pod, "/spec/initContainers").iter().any(|container| {
-        object::text(container, "/name") == name && object::text(container, "/restartPolicy") == "Always"
-    })
+fn is_sidecar(pod: Node<'_>, name: &str) -> bool {
+    pod.list("/spec/initContainers")
+        .any(|container| container.text("/name") == name && container.text("/restartPolicy") == "Always")
 }
 
 impl<'a> Summary<'a> {
-    fn of(pod: &'a Value) -> Self {
-        let init_specs = object::list(pod, "/spec/initContainers");
-        let sidecars = init_specs.iter().filter(|c| object::text(c, "/restartPolicy") == "Always").count();
-        let phase = object::text(pod, "/status/phase");
-        let status_reason = object::text(pod, "/status/reason");
+    fn of(pod: Node<'a>) -> Self {
+        let init_specs = pod.list("/spec/initContainers");
+        let sidecars = init_specs.clone().filter(|c| c.text("/restartPolicy") == "Always").count();
+        let phase = pod.text("/status/phase");
+        let status_reason = pod.text("/status/reason");
         let mut summary = Self {
             ready: 0,
-            total: object::list(pod, "/spec/containers").len() + sidecars,
+            total: pod.list("/spec/containers").len() + sidecars,
             reason: if status_reason.is_empty() { phase } else { status_reason }.into(),
             restarts: 0,
             last_restart: "",
         };
-        let gated = |c: &Value| object::text(c, "/reason") == "SchedulingGated";
+        let gated = |c: Node<'_>| c.text("/reason") == "SchedulingGated";
         if condition(pod, "PodScheduled").is_some_and(gated) {
             summary.reason = "SchedulingGated".into();
         }
@@ -99,7 +99,7 @@ impl<'a> Summary<'a> {
         if !initializing || cells::is_true(pod, "Initialized") {
             summary.add_containers(pod);
         }
-        if object::deletion_timestamp(pod).is_some() {
+        if is_deleted(pod) {
             if status_reason == "NodeLost" {
                 summary.reason = "Unknown".into();
             } else if phase != "Succeeded" && phase != "Failed" {
@@ -109,31 +109,31 @@ impl<'a> Summary<'a> {
         summary
     }
 
-    fn add_restarts(&mut self, status: &'a Value) {
+    fn add_restarts(&mut self, status: Node<'a>) {
         self.restarts += count(status, "/restartCount");
         // RFC 3339 times in UTC sort as texts.
-        self.last_restart = self.last_restart.max(object::text(status, "/lastState/terminated/finishedAt"));
+        self.last_restart = self.last_restart.max(status.text("/lastState/terminated/finishedAt"));
     }
 
     /// Whether an init container still has to run; then it gives the reason. Once all have run only sidecars' restarts count.
-    fn add_init_containers(&mut self, pod: &'a Value, specs: usize) -> bool {
+    fn add_init_containers(&mut self, pod: Node<'a>, specs: usize) -> bool {
         let mut sidecars = Self { ready: 0, total: 0, reason: String::new(), restarts: 0, last_restart: "" };
         let mut initializing = false;
-        for (index, status) in object::list(pod, "/status/initContainerStatuses").iter().enumerate() {
+        for (index, status) in pod.list("/status/initContainerStatuses").enumerate() {
             self.add_restarts(status);
-            let sidecar = is_sidecar(pod, object::text(status, "/name"));
+            let sidecar = is_sidecar(pod, status.text("/name"));
             if sidecar {
                 sidecars.add_restarts(status);
             }
-            let terminated = object::at(status, "/state/terminated");
+            let terminated = status.at("/state/terminated");
             if terminated.is_some_and(|terminated| count(terminated, "/exitCode") == 0) {
                 continue;
             }
-            if sidecar && object::flag(status, "/started") {
-                self.ready += usize::from(object::flag(status, "/ready"));
+            if sidecar && status.flag("/started") {
+                self.ready += usize::from(status.flag("/ready"));
                 continue;
             }
-            let waiting = object::text(status, "/state/waiting/reason");
+            let waiting = status.text("/state/waiting/reason");
             self.reason = match terminated {
                 Some(terminated) => format!("Init:{}", terminated_reason(terminated)),
                 None if !waiting.is_empty() && waiting != "PodInitializing" => format!("Init:{waiting}"),
@@ -149,19 +149,20 @@ impl<'a> Summary<'a> {
     }
 
     /// The first container that is not running gives the reason; a pod with both finished and running ones is not Completed.
-    fn add_containers(&mut self, pod: &'a Value) {
+    fn add_containers(&mut self, pod: Node<'a>) {
         let (mut running, mut failure) = (false, String::new());
-        for status in object::list(pod, "/status/containerStatuses").iter().rev() {
+        let statuses: Vec<_> = pod.list("/status/containerStatuses").collect();
+        for status in statuses.into_iter().rev() {
             self.add_restarts(status);
-            let waiting = object::text(status, "/state/waiting/reason");
+            let waiting = status.text("/state/waiting/reason");
             if !waiting.is_empty() {
                 self.reason = waiting.into();
-            } else if let Some(terminated) = object::at(status, "/state/terminated") {
+            } else if let Some(terminated) = status.at("/state/terminated") {
                 self.reason = terminated_reason(terminated);
                 if count(terminated, "/exitCode") != 0 {
                     failure.clone_from(&self.reason);
                 }
-            } else if object::flag(status, "/ready") && object::at(status, "/state/running").is_some() {
+            } else if status.flag("/ready") && status.at("/state/running").is_some() {
                 running = true;
                 self.ready += 1;
             }
@@ -180,13 +181,16 @@ impl<'a> Summary<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{IncludeObject, row};
+    use super::super::write_row;
     use super::*;
+    use crate::view::View;
     use serde_json::json;
 
     fn cells(pod: &Value) -> Vec<String> {
         let now = Now("2026-01-01T01:00:00Z".parse().unwrap());
-        let row = row(POD, pod, now, IncludeObject::None);
+        let (mut view, text, mut out) = (View::default(), pod.to_string(), Vec::new());
+        write_row(POD, view.read(text.as_bytes()).unwrap(), now, b"null", &mut out);
+        let row: Value = serde_json::from_slice(&out).unwrap();
         row["cells"].as_array().unwrap().iter().map(|cell| cell.as_str().unwrap().to_string()).collect()
     }
 

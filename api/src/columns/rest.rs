@@ -3,18 +3,21 @@
 
 use serde_json::Value;
 
-use super::cells::{AGE, NAME, condition, flag, join, join_field, number, scalar, since, size, text, text_or};
+use super::cells::{
+    AGE, NAME, annotation, condition, flag, is_deleted, join, join_field, number, scalar, since, size, text, text_or,
+};
 use super::{Column, Now};
-use crate::{duration, object};
+use crate::duration;
+use crate::view::Node;
 
 /// Storage classes.
 pub const STORAGE_CLASS: &[Column] = &[
     Column {
         cell: |o, _| {
-            let marked = |key| object::annotation(o, key) == Some("true");
+            let marked = |key| annotation(o, key) == Some("true");
             let default = marked("storageclass.kubernetes.io/is-default-class")
                 || marked("storageclass.beta.kubernetes.io/is-default-class");
-            format!("{}{}", object::name(o), if default { " (default)" } else { "" }).into()
+            format!("{}{}", o.text("/metadata/name"), if default { " (default)" } else { "" }).into()
         },
         ..NAME
     },
@@ -59,16 +62,16 @@ pub const CSI_DRIVER: &[Column] = &[
         flag(o, "/spec/storageCapacity", false)
     }),
     Column::text("TokenRequests", "Audiences of tokens that the driver gets", |o, _| {
-        match object::at(o, "/spec/tokenRequests") {
+        match o.at("/spec/tokenRequests") {
             None => "<unset>".into(),
-            Some(_) => join_field(object::list(o, "/spec/tokenRequests"), "audience").into(),
+            Some(_) => join_field(o.list("/spec/tokenRequests"), "audience").into(),
         }
     }),
     Column::boolean("RequiresRepublish", "Whether mounted volumes are renewed", |o, _| {
         flag(o, "/spec/requiresRepublish", false)
     }),
     Column::text("Modes", "Life cycles of its volumes", |o, _| {
-        let modes = join(object::list(o, "/spec/volumeLifecycleModes").iter().filter_map(Value::as_str));
+        let modes = join(o.list("/spec/volumeLifecycleModes").filter_map(Node::as_str));
         if modes.is_empty() { "<none>".into() } else { modes.into() }
     }),
     AGE,
@@ -96,7 +99,7 @@ pub const PRIORITY_CLASS: &[Column] = &[
 pub const ROLE_BINDING: &[Column] = &[
     NAME,
     Column::text("Role", "Role that is granted", |o, _| {
-        format!("{}/{}", object::text(o, "/roleRef/kind"), object::text(o, "/roleRef/name")).into()
+        format!("{}/{}", o.text("/roleRef/kind"), o.text("/roleRef/name")).into()
     }),
     AGE,
     Column::text("Users", "Users that have the role", |o, _| subjects(o, "User").into()).wide(),
@@ -105,13 +108,13 @@ pub const ROLE_BINDING: &[Column] = &[
         .wide(),
 ];
 
-fn subjects(o: &Value, kind: &str) -> String {
-    let subjects = object::list(o, "/subjects").iter().filter(|subject| object::kind(subject) == kind);
-    let name = |subject| match (kind, object::text(subject, "/namespace")) {
+fn subjects(o: Node<'_>, kind: &str) -> String {
+    let subjects = o.list("/subjects").filter(|subject| subject.text("/kind") == kind);
+    let name = |subject: Node<'_>| match (kind, subject.text("/namespace")) {
         ("ServiceAccount", namespace) if !namespace.is_empty() => {
-            format!("{namespace}/{}", object::text(subject, "/name"))
+            format!("{namespace}/{}", subject.text("/name"))
         }
-        _ => object::text(subject, "/name").into(),
+        _ => subject.text("/name").into(),
     };
     subjects.map(name).collect::<Vec<_>>().join(", ")
 }
@@ -123,7 +126,7 @@ pub const CERTIFICATE_SIGNING_REQUEST: &[Column] = &[
     Column::text("SignerName", "Who is asked to sign", |o, _| text_or(o, "/spec/signerName", "<none>")),
     Column::text("Requestor", "Who asks", |o, _| text(o, "/spec/username")),
     Column::text("RequestedDuration", "For how long the certificate should be valid", |o, _| {
-        match object::integer(o, "/spec/expirationSeconds") {
+        match o.integer("/spec/expirationSeconds") {
             Some(seconds) => duration::human(jiff::SignedDuration::from_secs(seconds)).into(),
             None => "<none>".into(),
         }
@@ -131,7 +134,7 @@ pub const CERTIFICATE_SIGNING_REQUEST: &[Column] = &[
     Column::text("Condition", "What became of the request", |o, _| signing_condition(o).into()),
 ];
 
-fn signing_condition(o: &Value) -> String {
+fn signing_condition(o: Node<'_>) -> String {
     let has = |kind: &str| condition(o, kind).is_some();
     let mut state = match (has("Denied"), has("Approved")) {
         (true, _) => "Denied".to_string(),
@@ -141,7 +144,7 @@ fn signing_condition(o: &Value) -> String {
     if has("Failed") {
         state.push_str(",Failed");
     }
-    if !object::text(o, "/status/certificate").is_empty() {
+    if !o.text("/status/certificate").is_empty() {
         state.push_str(",Issued");
     }
     state
@@ -176,7 +179,7 @@ pub const FLOW_SCHEMA: &[Column] = &[
     }),
     AGE,
     Column::text("MissingPL", "Whether the level does not exist", |o, _| {
-        condition(o, "Dangling").map_or("?", |dangling| object::text(dangling, "/status")).into()
+        condition(o, "Dangling").map_or("?", |dangling| dangling.text("/status")).into()
     }),
 ];
 
@@ -185,7 +188,7 @@ pub const PRIORITY_LEVEL_CONFIGURATION: &[Column] = &[
     NAME,
     Column::text("Type", "Whether the level is limited", |o, _| text(o, "/spec/type")),
     Column::text("NominalConcurrencyShares", "Share of the server", |o, _| {
-        let limited = object::at(o, "/spec/limited").is_some();
+        let limited = o.at("/spec/limited").is_some();
         if limited { number(o, "/spec/limited/nominalConcurrencyShares") } else { "<none>".into() }
     }),
     Column::text("Queues", "Number of queues", |o, _| queuing(o, "queues")),
@@ -194,8 +197,8 @@ pub const PRIORITY_LEVEL_CONFIGURATION: &[Column] = &[
     AGE,
 ];
 
-fn queuing(o: &Value, field: &str) -> Value {
-    match object::at(o, "/spec/limited/limitResponse/queuing") {
+fn queuing(o: Node<'_>, field: &str) -> Value {
+    match o.at("/spec/limited/limitResponse/queuing") {
         Some(queuing) => number(queuing, &format!("/{field}")),
         None => "<none>".into(),
     }
@@ -205,8 +208,8 @@ fn queuing(o: &Value, field: &str) -> Value {
 pub const RESOURCE_CLAIM: &[Column] = &[
     NAME,
     Column::text("State", "Whether the claim is allocated and used", |o, _| {
-        let deleted = object::deletion_timestamp(o).is_some();
-        let allocated = object::at(o, "/status/allocation").is_some();
+        let deleted = is_deleted(o);
+        let allocated = o.at("/status/allocation").is_some();
         let reserved = allocated && size(o, "/status/reservedFor") > 0;
         let states = [
             (deleted, "deleted"),
@@ -234,11 +237,9 @@ pub const DEVICE_TAINT_RULE: &[Column] = &[
     Column::text("Key", "Key of the taint", |o, _| text(o, "/spec/taint/key")),
     Column::text("Value", "Value of the taint", |o, _| text(o, "/spec/taint/value")),
     Column::text("Effect", "Effect of the taint", |o, _| text(o, "/spec/taint/effect")),
-    Column::text("TimeAdded", "Time since the taint was added", |o, now| {
-        match object::at(o, "/spec/taint/timeAdded") {
-            Some(_) => since(o, "/spec/taint/timeAdded", now).into(),
-            None => "".into(),
-        }
+    Column::text("TimeAdded", "Time since the taint was added", |o, now| match o.at("/spec/taint/timeAdded") {
+        Some(_) => since(o, "/spec/taint/timeAdded", now).into(),
+        None => "".into(),
     }),
     AGE,
 ];
@@ -260,8 +261,8 @@ pub const MUTATING_ADMISSION_POLICY: &[Column] =
     &[NAME, Column::integer("Mutations", "Number of rules", |o, _| size(o, "/spec/mutations").into()), PARAM_KIND, AGE];
 
 const PARAM_KIND: Column =
-    Column::text("ParamKind", "Kind of the policy's parameters", |o, _| match object::at(o, "/spec/paramKind") {
-        Some(kind) => format!("{}/{}", object::api_version(kind), object::kind(kind)).into(),
+    Column::text("ParamKind", "Kind of the policy's parameters", |o, _| match o.at("/spec/paramKind") {
+        Some(kind) => format!("{}/{}", kind.text("/apiVersion"), kind.text("/kind")).into(),
         None => "<unset>".into(),
     });
 
@@ -269,11 +270,11 @@ const PARAM_KIND: Column =
 pub const ADMISSION_POLICY_BINDING: &[Column] = &[
     NAME,
     Column::text("PolicyName", "Policy that is bound", |o, _| text(o, "/spec/policyName")),
-    Column::text("ParamRef", "Parameters of the policy", |o, _| match object::at(o, "/spec/paramRef") {
+    Column::text("ParamRef", "Parameters of the policy", |o, _| match o.at("/spec/paramRef") {
         None => "<unset>".into(),
-        Some(param) => match object::text(param, "/namespace") {
+        Some(param) => match param.text("/namespace") {
             "" => text(param, "/name"),
-            namespace => format!("{namespace}/{}", object::text(param, "/name")).into(),
+            namespace => format!("{namespace}/{}", param.text("/name")).into(),
         },
     }),
     AGE,
@@ -282,19 +283,19 @@ pub const ADMISSION_POLICY_BINDING: &[Column] = &[
 /// API services.
 pub const API_SERVICE: &[Column] = &[
     NAME,
-    Column::text("Service", "Service that serves the version", |o, _| match object::at(o, "/spec/service") {
+    Column::text("Service", "Service that serves the version", |o, _| match o.at("/spec/service") {
         None => "Local".into(),
-        Some(service) => format!("{}/{}", object::text(service, "/namespace"), object::text(service, "/name")).into(),
+        Some(service) => format!("{}/{}", service.text("/namespace"), service.text("/name")).into(),
     }),
     Column::text("Available", "Whether the version is served", available),
     AGE,
 ];
 
-fn available(o: &Value, _: &Now) -> Value {
+fn available(o: Node<'_>, _: &Now) -> Value {
     let Some(available) = condition(o, "Available") else { return "Unknown".into() };
-    match object::text(available, "/status") {
+    match available.text("/status") {
         "True" => "True".into(),
-        status => format!("{status} ({})", object::text(available, "/reason")).into(),
+        status => format!("{status} ({})", available.text("/reason")).into(),
     }
 }
 
@@ -302,6 +303,6 @@ fn available(o: &Value, _: &Now) -> Value {
 pub const STORAGE_VERSION_MIGRATION: &[Column] = &[
     Column { format: "", ..NAME },
     Column::text("Resource", "Resource whose objects are rewritten", |o, _| {
-        format!("{}.{}", object::text(o, "/spec/resource/resource"), object::text(o, "/spec/resource/group")).into()
+        format!("{}.{}", o.text("/spec/resource/resource"), o.text("/spec/resource/group")).into()
     }),
 ];

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::view::View;
 
 fn now() -> Now {
     Now("2026-01-01T01:00:00Z".parse().unwrap())
@@ -11,7 +12,17 @@ fn now() -> Now {
 /// The cells behind the name, with the age taken out.
 fn cells(columns: &[Column], object: Value) -> Vec<Value> {
     let shown = columns.iter().filter(|column| column.format != "name" && column.name != "Age");
-    shown.map(|column| (column.cell)(&object, &now())).collect()
+    let (mut view, text) = (View::default(), object.to_string());
+    let node = view.read(text.as_bytes()).unwrap();
+    shown.map(|column| (column.cell)(node, &now())).collect()
+}
+
+/// A row with this `object`.
+fn row(columns: &[Column], item: &Value, now: Now, object: &Value) -> Value {
+    let (mut view, text, mut out) = (View::default(), item.to_string(), Vec::new());
+    let item = view.read(text.as_bytes()).unwrap();
+    write_row(columns, item, now, object.to_string().as_bytes(), &mut out);
+    serde_json::from_slice(&out).unwrap()
 }
 
 #[track_caller]
@@ -24,7 +35,7 @@ fn every_kind_has_columns_that_fit_an_empty_object() {
     for kind in crate::kinds::KINDS {
         assert!(kind.columns.iter().any(|column| column.name == "Name"), "{}", kind.kind);
         for object in [json!({}), json!({"metadata": 1, "spec": [], "status": "x", "webhooks": {}, "subsets": 1})] {
-            let row = row(kind.columns, &object, now(), IncludeObject::Metadata);
+            let row = row(kind.columns, &object, now(), &Value::Null);
             assert_eq!(row["cells"].as_array().unwrap().len(), kind.columns.len());
         }
         for column in kind.columns {
@@ -74,7 +85,7 @@ fn volumes() {
     );
     let class =
         json!({"metadata": {"name": "a", "annotations": {"storageclass.kubernetes.io/is-default-class": "true"}}});
-    assert_eq!((STORAGE_CLASS[0].cell)(&class, &now()), "a (default)");
+    assert_eq!(row(STORAGE_CLASS, &class, now(), &Value::Null)["cells"][0], "a (default)");
     check(STORAGE_CLASS, class, json!(["", "Delete", "Immediate", false]));
 }
 
@@ -265,23 +276,27 @@ fn the_rest() {
 }
 
 #[test]
-fn a_table_in_full() {
+fn a_row_in_full() {
     let now = Now("2026-01-01T00:10:00Z".parse().unwrap());
     let item = json!({"kind": "X", "metadata": {"name": "a", "creationTimestamp": "2026-01-01T00:00:00Z"}});
-    let table = table(NAME_AGE, [&item], now, IncludeObject::Metadata);
-    assert_eq!(table["columnDefinitions"][0]["name"], "Name");
-    assert_eq!(table["columnDefinitions"][0]["format"], "name");
-    assert_eq!(table["rows"][0]["cells"], json!(["a", "10m"]));
-    assert_eq!(table["rows"][0]["object"]["kind"], "PartialObjectMetadata");
-    assert_eq!(table["rows"][0]["object"]["metadata"], item["metadata"]);
-    assert_eq!(row(NAME_AGE, &item, now, IncludeObject::None)["object"], Value::Null);
-    assert_eq!(row(NAME_AGE, &item, now, IncludeObject::Object)["object"], item);
+    let definitions = definitions(NAME_AGE);
+    assert_eq!((&definitions[0]["name"], &definitions[0]["format"]), (&json!("Name"), &json!("name")));
+    assert_eq!(row(NAME_AGE, &item, now, &Value::Null), json!({"cells": ["a", "10m"], "object": null}));
+    assert_eq!(row(NAME_AGE, &item, now, &item)["object"], item);
+    let (mut view, text, mut out) = (View::default(), item.to_string(), Vec::new());
+    write_partial(view.read(text.as_bytes()).unwrap(), &mut out);
+    let partial: Value = serde_json::from_slice(&out).unwrap();
+    let expected =
+        json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": item["metadata"]});
+    assert_eq!(partial, expected);
 }
 
 #[test]
 fn finished_pods_are_marked() {
     let now = Now(Timestamp::UNIX_EPOCH);
-    let pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "status": {"phase": "Failed"}});
-    assert_eq!(row(NAME_AGE, &pod, now, IncludeObject::None)["conditions"][0]["reason"], "Failed");
+    let mut pod = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a"}, "status": {"phase": "Failed"}});
+    assert_eq!(row(NAME_AGE, &pod, now, &Value::Null)["conditions"][0]["reason"], "Failed");
+    pod["apiVersion"] = json!("example.com/v1");
+    assert_eq!(row(NAME_AGE, &pod, now, &Value::Null).get("conditions"), None);
     assert_eq!(IncludeObject::parse("All"), None);
 }

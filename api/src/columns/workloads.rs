@@ -1,14 +1,13 @@
 //! Columns of the groups apps, batch, autoscaling and policy.
 
-use serde_json::Value;
-
 use super::cells::{
-    AGE, CONTAINERS, IMAGES, NAME, SELECTOR, count, is_true, join_field, label_map, label_selector, number, scalar,
-    since, size, text, text_or,
+    AGE, CONTAINERS, IMAGES, NAME, SELECTOR, count, is_deleted, is_true, join_field, label_map, label_selector, number,
+    scalar, since, size, text, text_or, tree,
 };
 use super::{Column, Now};
+use crate::duration;
 use crate::selector::LabelSelector;
-use crate::{duration, object};
+use crate::view::Node;
 
 /// Deployments.
 pub const DEPLOYMENT: &[Column] = &[
@@ -22,7 +21,7 @@ pub const DEPLOYMENT: &[Column] = &[
     CONTAINERS,
     IMAGES,
     Column::text("Selector", "Labels of the pods that belong to the object", |o, _| {
-        let selector = LabelSelector::from_value(o.pointer("/spec/selector").unwrap_or(&Value::Null));
+        let selector = LabelSelector::from_value(&tree(o, "/spec/selector"));
         selector.map_or("<invalid>".into(), |selector| selector.to_string().into())
     })
     .wide(),
@@ -87,23 +86,23 @@ pub const CRON_JOB: &[Column] = &[
     NAME,
     Column::text("Schedule", "When it runs", |o, _| text(o, "/spec/schedule")),
     Column::text("Timezone", "Time zone of the schedule", |o, _| text_or(o, "/spec/timeZone", "<none>")),
-    Column::boolean("Suspend", "Whether it is suspended", |o, _| match object::at(o, "/spec/suspend") {
+    Column::boolean("Suspend", "Whether it is suspended", |o, _| match o.at("/spec/suspend").map(Node::as_bool) {
         None => "<unset>".into(),
-        Some(Value::Bool(true)) => "True".into(),
+        Some(Some(true)) => "True".into(),
         Some(_) => "False".into(),
     }),
     Column::integer("Active", "Running jobs", |o, _| size(o, "/status/active").into()),
-    Column::text("Last Schedule", "Time since it last ran", |o, now| match object::at(o, "/status/lastScheduleTime") {
+    Column::text("Last Schedule", "Time since it last ran", |o, now| match o.at("/status/lastScheduleTime") {
         None => "<none>".into(),
         Some(_) => since(o, "/status/lastScheduleTime", now).into(),
     }),
     AGE,
     Column::text("Containers", "Names of the containers", |o, _| {
-        join_field(object::list(o, "/spec/jobTemplate/spec/template/spec/containers"), "name").into()
+        join_field(o.list("/spec/jobTemplate/spec/template/spec/containers"), "name").into()
     })
     .wide(),
     Column::text("Images", "Images of the containers", |o, _| {
-        join_field(object::list(o, "/spec/jobTemplate/spec/template/spec/containers"), "image").into()
+        join_field(o.list("/spec/jobTemplate/spec/template/spec/containers"), "image").into()
     })
     .wide(),
     Column::text("Selector", "Labels of the pods of its jobs", |o, _| {
@@ -116,7 +115,7 @@ pub const CRON_JOB: &[Column] = &[
 pub const HORIZONTAL_POD_AUTOSCALER: &[Column] = &[
     NAME,
     Column::text("Reference", "What is scaled", |o, _| {
-        let target = |field: &str| object::text(o, &format!("/spec/scaleTargetRef/{field}")).to_string();
+        let target = |field: &str| o.text(&format!("/spec/scaleTargetRef/{field}")).to_string();
         format!("{}/{}", target("kind"), target("name")).into()
     }),
     Column::text("Targets", "Current and wanted values of the metrics", |o, _| metrics(o).into()),
@@ -149,19 +148,20 @@ const READY_OF_WANTED: Column = Column::text("Ready", "Ready pods of wanted pods
     format!("{}/{}", count(o, "/status/readyReplicas"), count(o, "/spec/replicas")).into()
 });
 
-fn controller(o: &Value) -> String {
-    let Some(owner) = object::controller_of(o) else { return "<none>".into() };
-    let (group, _) = object::group_version(owner);
-    let kind = object::kind(owner).to_lowercase();
+fn controller(o: Node<'_>) -> String {
+    let mut owners = o.list("/metadata/ownerReferences");
+    let Some(owner) = owners.find(|owner| owner.flag("/controller")) else { return "<none>".into() };
+    let group = owner.text("/apiVersion").split_once('/').map_or("", |(group, _)| group);
+    let kind = owner.text("/kind").to_lowercase();
     let dot = if group.is_empty() { "" } else { "." };
-    format!("{kind}{dot}{group}/{}", object::text(owner, "/name"))
+    format!("{kind}{dot}{group}/{}", owner.text("/name"))
 }
 
-fn job_status(o: &Value) -> &'static str {
+fn job_status(o: Node<'_>) -> &'static str {
     match () {
         () if is_true(o, "Complete") => "Complete",
         () if is_true(o, "Failed") => "Failed",
-        () if object::deletion_timestamp(o).is_some() => "Terminating",
+        () if is_deleted(o) => "Terminating",
         () if is_true(o, "Suspended") => "Suspended",
         () if is_true(o, "FailureTarget") => "FailureTarget",
         () if is_true(o, "SuccessCriteriaMet") => "SuccessCriteriaMet",
@@ -169,27 +169,27 @@ fn job_status(o: &Value) -> &'static str {
     }
 }
 
-fn completions(o: &Value) -> String {
+fn completions(o: Node<'_>) -> String {
     let succeeded = count(o, "/status/succeeded");
-    match (object::integer(o, "/spec/completions"), count(o, "/spec/parallelism")) {
+    match (o.integer("/spec/completions"), count(o, "/spec/parallelism")) {
         (Some(wanted), _) => format!("{succeeded}/{wanted}"),
         (None, parallelism) if parallelism > 1 => format!("{succeeded}/1 of {parallelism}"),
         (None, _) => format!("{succeeded}/1"),
     }
 }
 
-fn job_duration(o: &Value, now: &Now) -> String {
-    let time = |pointer: &str| object::text(o, pointer).parse::<jiff::Timestamp>().ok();
+fn job_duration(o: Node<'_>, now: &Now) -> String {
+    let time = |pointer: &str| o.text(pointer).parse::<jiff::Timestamp>().ok();
     let end = time("/status/completionTime").unwrap_or(now.0);
     time("/status/startTime").map_or(String::new(), |start| duration::human(end.duration_since(start)))
 }
 
 /// `cpu: 20%/80%`: per metric the current and the wanted value, two at most.
-fn metrics(o: &Value) -> String {
-    let specs = object::list(o, "/spec/metrics");
+fn metrics(o: Node<'_>) -> String {
+    let specs = o.list("/spec/metrics");
     if specs.is_empty() {
         // The v1 shape knows nothing but CPU.
-        return match object::integer(o, "/spec/targetCPUUtilizationPercentage") {
+        return match o.integer("/spec/targetCPUUtilizationPercentage") {
             None => "<none>".into(),
             Some(wanted) => {
                 let now = scalar(o, "/status/currentCPUUtilizationPercentage", "<unknown>");
@@ -198,17 +198,17 @@ fn metrics(o: &Value) -> String {
             }
         };
     }
-    let statuses = object::list(o, "/status/currentMetrics");
-    let metric = |(index, spec): (usize, &Value)| metric(spec, statuses.get(index).unwrap_or(&Value::Null));
-    let shown: Vec<String> = specs.iter().take(2).enumerate().map(metric).collect();
+    let statuses = o.list("/status/currentMetrics");
+    let metric = |(index, spec): (usize, Node<'_>)| metric(spec, statuses.clone().nth(index));
+    let shown: Vec<String> = specs.clone().take(2).enumerate().map(metric).collect();
     match specs.len() {
         more @ 3.. => format!("{} + {} more...", shown.join(", "), more - 2),
         _ => shown.join(", "),
     }
 }
 
-fn metric(spec: &Value, status: &Value) -> String {
-    let (source, resource) = match object::text(spec, "/type") {
+fn metric(spec: Node<'_>, status: Option<Node<'_>>) -> String {
+    let (source, resource) = match spec.text("/type") {
         "External" => ("external", false),
         "Pods" => ("pods", false),
         "Object" => ("object", false),
@@ -217,8 +217,11 @@ fn metric(spec: &Value, status: &Value) -> String {
         _ => return "<unknown type>".into(),
     };
     let wanted = |field: &str| scalar(spec, &format!("/{source}/target/{field}"), "");
-    let current = |field: &str| scalar(status, &format!("/{source}/current/{field}"), "<unknown>");
-    let name = if resource { format!("{}: ", object::text(spec, &format!("/{source}/name"))) } else { String::new() };
+    let current = |field: &str| {
+        let unknown = || "<unknown>".to_string();
+        status.map_or_else(unknown, |status| scalar(status, &format!("/{source}/current/{field}"), "<unknown>"))
+    };
+    let name = if resource { format!("{}: ", spec.text(&format!("/{source}/name"))) } else { String::new() };
     let average = wanted("averageValue");
     if !average.is_empty() {
         let note = if matches!(source, "external" | "object") { " (avg)" } else { "" };

@@ -1,129 +1,139 @@
-//! JSON to messages.
+//! JSON to messages. Of a map's members the order is kept: that of the keys, because such is the JSON of this server.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
-use serde_json::Value;
 
 use super::decode::GO_ZERO_TIME;
 use super::wire::Writer;
 use crate::schema::{Def, Field, Form, Type};
+use crate::view::Node;
+
+/// A value; absent is what is not there or null.
+type Given<'a> = Option<Node<'a>>;
 
 /// An object, or what a definition with a form of its own looks like, as a message.
-pub(super) fn message(def: &'static Def, value: &Value, writer: &mut Writer, depth: u32) -> Result<(), String> {
+pub(super) fn message(def: &'static Def, given: Given<'_>, writer: &mut Writer, depth: u32) -> Result<(), String> {
     let deeper = depth.checked_sub(1).ok_or("the object is nested too deeply")?;
     match def.form {
-        Form::Object => fields(def, value, writer, deeper),
-        Form::Time | Form::MicroTime => time(value, writer, def.form == Form::MicroTime),
+        Form::Object => fields(def, given, writer, deeper),
+        Form::Time | Form::MicroTime => time(given, writer, def.form == Form::MicroTime),
         Form::Quantity => {
-            match value {
-                Value::Null => writer.bytes(1, b"0"),
-                Value::String(text) => writer.bytes(1, text.as_bytes()),
-                Value::Number(number) => writer.bytes(1, number.to_string().as_bytes()),
-                _ => return Err("expected a quantity".into()),
-            }
+            let text = match given {
+                None => "0",
+                Some(node) => node.as_str().or(node.as_number()).ok_or("expected a quantity")?,
+            };
+            writer.bytes(1, text.as_bytes());
             Ok(())
         }
-        Form::IntOrString => int_or_string(value, writer),
+        Form::IntOrString => int_or_string(given, writer),
         Form::Raw | Form::Fields | Form::Json => {
-            if !value.is_null() {
-                writer.bytes(1, value.to_string().as_bytes());
+            if let Some(node) = given {
+                writer.bytes(1, node.json().as_bytes());
             }
             Ok(())
         }
-        Form::SchemaOrBool | Form::SchemaOrArray | Form::SchemaOrStrings => either(def, value, writer, deeper),
-        Form::Items => match (def.field("items"), value) {
-            (_, Value::Null) => Ok(()),
-            (Some(items), _) => field(items, value, writer, deeper),
-            (None, _) => Ok(()),
+        Form::SchemaOrBool | Form::SchemaOrArray | Form::SchemaOrStrings => either(def, given, writer, deeper),
+        Form::Items => match (def.field("items"), given) {
+            (Some(items), Some(_)) => field(items, given, writer, deeper),
+            _ => Ok(()),
         },
     }
 }
 
 /// Fields in the order of their numbers, inline messages among them.
-fn fields(def: &'static Def, value: &Value, writer: &mut Writer, depth: u32) -> Result<(), String> {
-    if !value.is_object() && !value.is_null() {
+fn fields(def: &'static Def, given: Given<'_>, writer: &mut Writer, depth: u32) -> Result<(), String> {
+    if given.is_some_and(|node| !node.is_object()) {
         return Err("expected an object".into());
     }
-    for (field, inline) in def.by_number() {
-        if inline {
+    // Each member is looked up among the fields, not each field among the members: most fields of most objects are absent.
+    let mut members = vec![None; def.len()];
+    for (name, value) in given.into_iter().flat_map(Node::members) {
+        if let Some(place) = def.position(name) {
+            members[place] = some(value);
+        }
+    }
+    for (field, place) in def.by_number() {
+        let Some(place) = place else {
             if let Some(inline) = field.ty.def() {
-                writer.nested(field.number, |writer| fields(inline, value, writer, depth))?;
+                writer.nested(field.number, |writer| fields(inline, given, writer, depth))?;
             }
             continue;
-        }
-        let value = value.get(field.name).unwrap_or(&Value::Null);
-        self::field(field, value, writer, depth).map_err(|error| format!("{}: {error}", field.name))?;
+        };
+        self::field(field, members[place], writer, depth).map_err(|error| format!("{}: {error}", field.name))?;
     }
     Ok(())
 }
 
-fn field(field: &Field, value: &Value, writer: &mut Writer, depth: u32) -> Result<(), String> {
-    match (field.ty, value) {
+fn field(field: &Field, given: Given<'_>, writer: &mut Writer, depth: u32) -> Result<(), String> {
+    match (field.ty, given) {
         // Plain values are always on the wire, with their zero; the rest only when it is there.
-        (Type::List(_) | Type::Map(_) | Type::Bytes, Value::Null) => Ok(()),
-        (_, Value::Null) if field.pointer => Ok(()),
-        (Type::Def(id), Value::Null) if id.get().form == Form::Items => Ok(()),
-        (Type::List(element), Value::Array(list)) => {
-            list.iter().try_for_each(|item| self::value(field.number, *element, item, writer, depth))
+        (Type::List(_) | Type::Map(_) | Type::Bytes, None) => Ok(()),
+        (_, None) if field.pointer => Ok(()),
+        (Type::Def(id), None) if id.get().form == Form::Items => Ok(()),
+        (Type::List(element), Some(list)) if list.is_array() => {
+            list.elements().try_for_each(|item| value(field.number, *element, some(item), writer, depth))
         }
         (Type::List(_), _) => Err("expected a list".into()),
-        (Type::Map(element), Value::Object(map)) => {
-            for (key, item) in map {
+        (Type::Map(element), Some(map)) if map.is_object() => {
+            for (key, item) in map.members() {
                 writer.nested(field.number, |writer| {
                     writer.bytes(1, key.as_bytes());
-                    self::value(2, *element, item, writer, depth)
+                    value(2, *element, some(item), writer, depth)
                 })?;
             }
             Ok(())
         }
         (Type::Map(_), _) => Err("expected a map".into()),
-        (ty, value) => self::value(field.number, ty, value, writer, depth),
+        (ty, given) => value(field.number, ty, given, writer, depth),
     }
 }
 
+fn some(node: Node<'_>) -> Given<'_> {
+    Some(node).filter(|node| !node.is_null())
+}
+
 #[allow(clippy::cast_sign_loss)]
-fn value(number: u32, ty: Type, value: &Value, writer: &mut Writer, depth: u32) -> Result<(), String> {
-    match (ty, value) {
-        (Type::String | Type::Bytes, Value::Null) => writer.bytes(number, b""),
-        (Type::String, Value::String(text)) => writer.bytes(number, text.as_bytes()),
-        (Type::Bytes, Value::String(text)) => {
-            let bytes = STANDARD.decode(text).map_err(|error| format!("illegal base64 data: {error}"))?;
-            writer.bytes(number, &bytes);
+fn value(number: u32, ty: Type, given: Given<'_>, writer: &mut Writer, depth: u32) -> Result<(), String> {
+    if let Type::Def(id) = ty {
+        return writer.nested(number, |writer| message(id.get(), given, writer, depth));
+    }
+    let wrong = || format!("expected {}", crate::schema::go_type(ty));
+    match (ty, given) {
+        (Type::String | Type::Bytes, None) => writer.bytes(number, b""),
+        (Type::String, Some(text)) => writer.bytes(number, text.as_str().ok_or_else(wrong)?.as_bytes()),
+        (Type::Bytes, Some(text)) => {
+            let bytes = STANDARD.decode(text.as_str().ok_or_else(wrong)?);
+            writer.bytes(number, &bytes.map_err(|error| format!("illegal base64 data: {error}"))?);
         }
-        (Type::Bool, Value::Null) => writer.varint(number, 0),
-        (Type::Bool, Value::Bool(flag)) => writer.varint(number, u64::from(*flag)),
-        (Type::Int32 | Type::Int64, Value::Null) => writer.varint(number, 0),
-        (Type::Int32 | Type::Int64, Value::Number(_)) => {
-            let integer = integer(value).ok_or("expected an integer")?;
+        (Type::Bool | Type::Int32 | Type::Int64, None) => writer.varint(number, 0),
+        (Type::Bool, Some(flag)) => writer.varint(number, u64::from(flag.as_bool().ok_or_else(wrong)?)),
+        (Type::Int32 | Type::Int64, Some(node)) => {
+            node.as_number().ok_or_else(wrong)?;
+            let integer = integer(node).ok_or("expected an integer")?;
             if ty == Type::Int32 && i32::try_from(integer).is_err() {
                 return Err(format!("{integer} does not fit into 32 bits"));
             }
             writer.varint(number, integer as u64);
         }
-        (Type::Double, Value::Null) => writer.fixed64(number, 0),
-        (Type::Double, Value::Number(float)) => writer.fixed64(number, float.as_f64().unwrap_or(0.0).to_bits()),
-        (Type::Def(id), value) => return writer.nested(number, |writer| message(id.get(), value, writer, depth)),
-        (ty, _) => return Err(format!("expected {}", crate::schema::go_type(ty))),
+        (Type::Double, None) => writer.fixed64(number, 0),
+        (Type::Double, Some(float)) => writer.fixed64(number, float.as_f64().ok_or_else(wrong)?.to_bits()),
+        _ => return Err(wrong()),
     }
     Ok(())
 }
 
 /// An integer, also one written as `1.0` or `1e3`.
 #[allow(clippy::cast_possible_truncation)]
-fn integer(value: &Value) -> Option<i64> {
-    value
-        .as_i64()
-        .or_else(|| value.as_f64().filter(|f| f.fract() == 0.0 && f.abs() < 9_007_199_254_740_992.0).map(|f| f as i64))
+fn integer(node: Node<'_>) -> Option<i64> {
+    node.as_i64()
+        .or_else(|| node.as_f64().filter(|f| f.fract() == 0.0 && f.abs() < 9_007_199_254_740_992.0).map(|f| f as i64))
 }
 
 #[allow(clippy::cast_sign_loss)]
-fn time(value: &Value, writer: &mut Writer, micro: bool) -> Result<(), String> {
-    let text = match value {
-        Value::Null => return Ok(()),
-        Value::String(text) => text,
-        _ => return Err("expected a time".into()),
-    };
+fn time(given: Given<'_>, writer: &mut Writer, micro: bool) -> Result<(), String> {
+    let Some(node) = given else { return Ok(()) };
+    let text = node.as_str().ok_or("expected a time")?;
     let time: Timestamp = text.parse().map_err(|_| format!("{text:?} is not a time"))?;
     if time.as_second() == GO_ZERO_TIME {
         return Ok(());
@@ -140,14 +150,16 @@ fn time(value: &Value, writer: &mut Writer, micro: bool) -> Result<(), String> {
 }
 
 #[allow(clippy::cast_sign_loss)]
-fn int_or_string(value: &Value, writer: &mut Writer) -> Result<(), String> {
-    let (kind, int, text) = match value {
-        Value::Null => (0, 0, ""),
-        Value::String(text) => (1, 0, text.as_str()),
-        value => {
-            let fits = |i: &i64| i32::try_from(*i).is_ok();
-            (0, integer(value).filter(fits).ok_or("expected an integer or a string")?, "")
-        }
+fn int_or_string(given: Given<'_>, writer: &mut Writer) -> Result<(), String> {
+    let (kind, int, text) = match given {
+        None => (0, 0, ""),
+        Some(node) => match node.as_str() {
+            Some(text) => (1, 0, text),
+            None => {
+                let fits = |i: &i64| i32::try_from(*i).is_ok();
+                (0, integer(node).filter(fits).ok_or("expected an integer or a string")?, "")
+            }
+        },
     };
     writer.varint(1, kind);
     writer.varint(2, int as u64);
@@ -155,19 +167,21 @@ fn int_or_string(value: &Value, writer: &mut Writer) -> Result<(), String> {
     Ok(())
 }
 
-fn either(def: &'static Def, value: &Value, writer: &mut Writer, depth: u32) -> Result<(), String> {
-    let one = |name: &str, value: &Value, writer: &mut Writer| match def.field(name) {
-        Some(found) => field(found, value, writer, depth),
+fn either(def: &'static Def, given: Given<'_>, writer: &mut Writer, depth: u32) -> Result<(), String> {
+    let one = |name: &str, given: Given<'_>, writer: &mut Writer| match def.field(name) {
+        Some(found) => field(found, given, writer, depth),
         None => Ok(()),
     };
-    match (def.form, value) {
-        (Form::SchemaOrBool, Value::Object(_)) => {
-            one("allows", &Value::Bool(true), writer)?;
-            one("schema", value, writer)
+    match (def.form, given) {
+        (Form::SchemaOrBool, Some(schema)) if schema.is_object() => {
+            if let Some(allows) = def.field("allows") {
+                writer.varint(allows.number, 1);
+            }
+            one("schema", given, writer)
         }
-        (Form::SchemaOrBool, _) => one("allows", value, writer),
-        (_, Value::Object(_)) => one("schema", value, writer),
-        (Form::SchemaOrArray, _) => one("jSONSchemas", value, writer),
-        (_, _) => one("property", value, writer),
+        (Form::SchemaOrBool, _) => one("allows", given, writer),
+        (_, Some(schema)) if schema.is_object() => one("schema", given, writer),
+        (Form::SchemaOrArray, _) => one("jSONSchemas", given, writer),
+        (_, _) => one("property", given, writer),
     }
 }

@@ -14,6 +14,7 @@ pub(crate) mod wire;
 use serde_json::Value;
 
 use crate::schema::{self, Def};
+use crate::view::View;
 use wire::{Reader, Writer};
 
 /// The media type.
@@ -110,39 +111,73 @@ pub fn encode(value: &Value) -> Result<Vec<u8>, String> {
 
 /// An object as a bare message.
 pub fn encode_message(def: &'static Def, value: &Value) -> Result<Vec<u8>, String> {
-    let mut writer = Writer::default();
-    encode::message(def, value, &mut writer, MAX_DEPTH)?;
-    Ok(writer.done())
+    let mut out = Vec::new();
+    append_message(def, value.to_string().as_bytes(), &mut View::default(), &mut out)?;
+    Ok(out)
+}
+
+/// Appends an object, given as JSON with its maps in the order of their keys, as a bare message. `view` is scratch space.
+pub fn append_message(def: &'static Def, json: &[u8], view: &mut View, out: &mut Vec<u8>) -> Result<(), String> {
+    let node = view.read(json).map_err(|error| error.to_string())?;
+    let mut writer = Writer::onto(std::mem::take(out));
+    let given = Some(node).filter(|node| !node.is_null());
+    let result = encode::message(def, given, &mut writer, MAX_DEPTH);
+    *out = writer.done();
+    result
 }
 
 /// Puts a bare message into an envelope.
 pub fn wrap(api_version: &str, kind: &str, message: &[u8]) -> Vec<u8> {
-    let mut writer = Writer::with_prefix(MAGIC, message.len() + api_version.len() + kind.len() + 32);
-    writer.nested(1, |meta| {
+    let (head, tail) = envelope(api_version, kind, message.len());
+    [&head, message, &tail].concat()
+}
+
+/// What comes before and after a message of this length.
+fn envelope(api_version: &str, kind: &str, length: usize) -> (Vec<u8>, Vec<u8>) {
+    let mut head = Writer::with_prefix(MAGIC, api_version.len() + kind.len() + 32);
+    head.nested(1, |meta| {
         meta.bytes(1, api_version.as_bytes());
         meta.bytes(2, kind.as_bytes());
     });
-    writer.bytes(2, message);
-    writer.bytes(3, b"");
-    writer.bytes(4, b"");
-    writer.done()
+    head.begin(2, length);
+    let mut tail = Writer::default();
+    tail.bytes(3, b"");
+    tail.bytes(4, b"");
+    (head.done(), tail.done())
 }
 
-/// An enveloped list out of its metadata and bare items: items that are encoded already need not be decoded.
-pub fn encode_list<'a>(
+/// What comes before and after the items of an enveloped list, each written by [`append_item`], `items` bytes together: so a
+/// list of any size can be sent in pieces.
+pub fn list_frame(
     api_version: &str,
     list_kind: &str,
     metadata: &Value,
-    items: impl IntoIterator<Item = &'a [u8]>,
-) -> Result<Vec<u8>, String> {
-    let mut writer = Writer::default();
+    items: usize,
+) -> Result<(Vec<u8>, Vec<u8>), String> {
     let meta = schema::def("io.k8s.apimachinery.pkg.apis.meta.v1.ListMeta").ok_or("no ListMeta")?;
+    let mut writer = Writer::default();
     writer.bytes(1, &encode_message(meta, metadata)?);
-    for item in items {
-        writer.bytes(2, item);
-    }
-    Ok(wrap(api_version, list_kind, &writer.done()))
+    let metadata = writer.done();
+    let (head, tail) = envelope(api_version, list_kind, metadata.len() + items);
+    Ok(([head, metadata].concat(), tail))
 }
+
+/// How many bytes an item of a list takes whose message has `message` bytes.
+pub fn item_len(message: usize) -> usize {
+    let mut writer = Writer::default();
+    writer.begin(ITEMS, message);
+    writer.done().len() + message
+}
+
+/// Appends a bare message as an item of a list.
+pub fn append_item(message: &[u8], out: &mut Vec<u8>) {
+    let mut writer = Writer::onto(std::mem::take(out));
+    writer.bytes(ITEMS, message);
+    *out = writer.done();
+}
+
+/// The number of `items` in every list.
+const ITEMS: u32 = 2;
 
 /// A bare watch event around an enveloped object, as `application/vnd.kubernetes.protobuf;stream=watch` frames it.
 pub fn encode_watch_event(event: &str, object: &[u8]) -> Vec<u8> {

@@ -109,11 +109,15 @@ fn lists_and_watch_events_are_put_together_from_parts() {
     let def = crate::schema::def("io.k8s.api.core.v1.ConfigMap").unwrap();
     let items: Vec<Vec<u8>> =
         ["a", "b"].iter().map(|n| encode_message(def, &json!({"metadata": {"name": n}})).unwrap()).collect();
-    let parts = encode_list("v1", "ConfigMapList", &json!({"resourceVersion": "5"}), items.iter().map(Vec::as_slice));
+    let mut body = Vec::new();
+    items.iter().for_each(|item| append_item(item, &mut body));
+    assert_eq!(body.len(), items.iter().map(|item| item_len(item.len())).sum::<usize>());
+    let (head, tail) = list_frame("v1", "ConfigMapList", &json!({"resourceVersion": "5"}), body.len()).unwrap();
+    let parts = [head, body, tail].concat();
     let whole = json!({"apiVersion": "v1", "kind": "ConfigMapList", "metadata": {"resourceVersion": "5"},
         "items": [{"metadata": {"name": "a"}}, {"metadata": {"name": "b"}}]});
-    assert_eq!(parts.as_ref().unwrap(), &encode(&whole).unwrap());
-    assert_eq!(decode(&parts.unwrap()).unwrap(), whole);
+    assert_eq!(parts, encode(&whole).unwrap());
+    assert_eq!(decode(&parts).unwrap(), whole);
 
     let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}});
     let event = encode_watch_event("ADDED", &encode(&object).unwrap());

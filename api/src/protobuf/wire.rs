@@ -115,6 +115,11 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
+    /// Goes on behind what is there.
+    pub(crate) fn onto(buffer: Vec<u8>) -> Self {
+        Self { buffer }
+    }
+
     pub(crate) fn with_prefix(prefix: &[u8], capacity: usize) -> Self {
         let mut buffer = Vec::with_capacity(prefix.len() + capacity);
         buffer.extend_from_slice(prefix);
@@ -147,9 +152,14 @@ impl Writer {
         self.buffer.extend_from_slice(&value.to_le_bytes());
     }
 
-    pub(crate) fn bytes(&mut self, field: u32, value: &[u8]) {
+    /// Tag and length of a field whose bytes follow.
+    pub(crate) fn begin(&mut self, field: u32, length: usize) {
         self.tag(field, LENGTH);
-        self.raw_varint(value.len() as u64);
+        self.raw_varint(length as u64);
+    }
+
+    pub(crate) fn bytes(&mut self, field: u32, value: &[u8]) {
+        self.begin(field, value.len());
         self.buffer.extend_from_slice(value);
     }
 

@@ -240,11 +240,26 @@ impl Def {
         }
     }
 
-    /// What is on the wire, in the order of the numbers, and whether it is inline.
-    pub fn by_number(&self) -> impl Iterator<Item = (&Field, bool)> {
+    /// The place of one of its own fields among them.
+    pub fn position(&self, name: &str) -> Option<usize> {
+        self.fields.binary_search_by(|field| field.name.cmp(name)).ok()
+    }
+
+    /// How many fields of its own it has.
+    pub fn len(&self) -> usize {
+        self.fields.len()
+    }
+
+    /// Whether it has none.
+    pub fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    /// What is on the wire, in the order of the numbers, and its [`Def::position`]; inline messages have none.
+    pub fn by_number(&self) -> impl Iterator<Item = (&Field, Option<usize>)> {
         self.order.iter().map(|at| match usize::from(*at).checked_sub(self.fields.len()) {
-            None => (&self.fields[usize::from(*at)], false),
-            Some(inline) => (&self.inline[inline], true),
+            None => (&self.fields[usize::from(*at)], Some(usize::from(*at))),
+            Some(inline) => (&self.inline[inline], None),
         })
     }
 

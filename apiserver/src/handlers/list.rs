@@ -1,11 +1,14 @@
 //! Lists: written from the bytes of the entries, in pieces where they are large, so that the memory of a list of any
-//! size is its entries (shared with the cache) and one piece.
+//! size is its entries (shared with the cache) and one piece. Tables and protobuf, too: each object is read in place, not decoded.
+//!
+//! A protobuf list begins with its length. The entries remember how long their messages are, so that only the first list of an
+//! object makes its message twice.
 
 use std::io::Write;
 use std::sync::Arc;
 
-use api::kinds::KindRef;
-use api::{Status, columns, protobuf, schema};
+use api::view::View;
+use api::{Status, protobuf, schema};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -15,15 +18,15 @@ use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::negotiate::{Encoding, Shape};
-use super::respond::{GZIP_FROM, Reply, encode, mark_gzip, not_acceptable};
+use super::respond::{Reply, encode, mark_gzip, not_acceptable};
 use crate::registry::patch::to_version;
 use crate::request::Body;
 use crate::storage::{Entry, Listing, token};
 
 /// Lists up to this size go out in one piece, with their length.
 const WHOLE: usize = 256 * 1024;
-/// Objects that are transcoded without letting others run.
-const YIELD_EVERY: usize = 32;
+/// Objects that are measured without letting others run.
+const YIELD_EVERY: usize = 64;
 /// Size of a piece of a larger one.
 const PIECE: usize = 64 * 1024;
 
@@ -51,123 +54,181 @@ pub async fn respond(reply: Reply, listing: Listing) -> Result<Response<Body>, S
         )));
     }
     let size: usize = listing.entries.iter().map(|entry| entry.json_len() + 1).sum();
-    match reply.accepted.encoding {
-        Encoding::Json if !reply.accepted.pretty => json_response(reply, listing, size),
-        Encoding::Json | Encoding::Yaml => {
-            let writer = Writer::new(reply, &listing)?;
-            let whole: Value = serde_json::from_slice(&writer.all(listing.entries)?).map_err(Status::internal)?;
-            let bytes = encode(reply.accepted.encoding, reply.accepted.pretty, &whole)?;
-            Ok(reply.bytes(StatusCode::OK, reply.accepted.encoding, bytes))
-        }
-        Encoding::Protobuf => protobuf_response(reply, &listing).await,
+    let mut writer = Writer::new(reply)?;
+    let encoding = reply.accepted.encoding;
+    if encoding == Encoding::Yaml || reply.accepted.pretty {
+        let json = writer.whole(&listing)?;
+        let value: Value = serde_json::from_slice(&json).map_err(Status::internal)?;
+        return Ok(reply.bytes(StatusCode::OK, encoding, encode(encoding, reply.accepted.pretty, &value)?));
     }
-}
-
-fn json_response(reply: Reply, listing: Listing, size: usize) -> Result<Response<Body>, Status> {
-    let writer = Writer::new(reply, &listing)?;
     if size <= WHOLE {
-        return Ok(reply.bytes(StatusCode::OK, Encoding::Json, writer.all(listing.entries)?));
+        return Ok(reply.bytes(StatusCode::OK, encoding, writer.whole(&listing)?));
     }
-    let gzip = (reply.gzip && size >= GZIP_FROM).then(|| GzEncoder::new(Vec::new(), Compression::fast()));
+    let items = writer.measure(&listing).await?;
+    let (head, tail) = writer.frame(&listing, items)?;
+    let gzip = reply.gzip.then(|| GzEncoder::new(Vec::new(), Compression::fast()));
     let compress = gzip.is_some();
-    let pieces = Pieces { writer, entries: listing.entries.into_iter(), gzip, state: State::Head };
-    let stream = stream::iter(pieces);
-    let mut response = Response::new(Body::from_stream(stream));
+    let pieces = Pieces { writer, head, entries: listing.entries.into_iter(), tail, gzip, ended: false };
+    let mut response = Response::new(Body::from_stream(stream::iter(pieces)));
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(Encoding::Json.media_type()));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(encoding.media_type()));
     if compress {
         mark_gzip(headers);
     }
     Ok(response)
 }
 
-/// The parts of a list around and between its items.
+/// Writes the items of a list, and what is around them.
 struct Writer {
     reply: Reply,
-    head: Vec<u8>,
+    definition: &'static schema::Def,
+    /// Nothing has been written yet.
+    first: bool,
+    // Scratch space.
+    view: View,
+    json: Vec<u8>,
+    message: Vec<u8>,
 }
 
 impl Writer {
-    fn new(reply: Reply, listing: &Listing) -> Result<Self, Status> {
-        let metadata = metadata(listing);
-        let head = match reply.accepted.shape {
-            Shape::Object => {
-                let (kind, version) = (reply.kind.list_kind, reply.served.api_version());
-                format!(r#"{{"kind":"{kind}","apiVersion":"{version}","metadata":{metadata},"items":["#)
-            }
-            Shape::Partial(_) => format!(
-                r#"{{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/v1","metadata":{metadata},"items":["#
-            ),
-            Shape::Table => {
-                let definitions = columns::definitions(reply.kind.columns);
-                format!(
-                    r#"{{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":{metadata},"columnDefinitions":{definitions},"rows":["#
-                )
+    fn new(reply: Reply) -> Result<Self, Status> {
+        let definition = match reply.accepted.shape {
+            Shape::Partial(_) => schema::of_object("meta.k8s.io/v1", "PartialObjectMetadata"),
+            Shape::Object | Shape::Table => schema::def(reply.served.definition),
+        };
+        let definition =
+            definition.ok_or_else(|| Status::internal(format_args!("no schema of {}", reply.kind.kind)))?;
+        Ok(Self { reply, definition, first: true, view: View::default(), json: Vec::new(), message: Vec::new() })
+    }
+
+    fn is_protobuf(&self) -> bool {
+        self.reply.accepted.encoding == Encoding::Protobuf
+    }
+
+    /// All of it; for what is small.
+    fn whole(&mut self, listing: &Listing) -> Result<Vec<u8>, Status> {
+        let mut items = Vec::new();
+        for entry in &listing.entries {
+            self.item(entry, &mut items)?;
+        }
+        let (head, tail) = self.frame(listing, items.len())?;
+        Ok([head, items, tail].concat())
+    }
+
+    /// What comes before and after the items, which have so many bytes together (JSON need not know).
+    fn frame(&self, listing: &Listing, items: usize) -> Result<(Vec<u8>, Vec<u8>), Status> {
+        let (metadata, version) = (metadata(listing), self.reply.served.api_version());
+        let (kind, version) = match self.reply.accepted.shape {
+            Shape::Partial(_) => ("PartialObjectMetadataList", "meta.k8s.io/v1"),
+            Shape::Object | Shape::Table => (self.reply.kind.list_kind, version.as_str()),
+        };
+        if self.is_protobuf() {
+            return protobuf::list_frame(version, kind, &metadata, items).map_err(Status::internal);
+        }
+        let head = match self.reply.accepted.shape {
+            Shape::Table => self.reply.table_head(&metadata, true),
+            Shape::Partial(_) | Shape::Object => {
+                format!(r#"{{"kind":"{kind}","apiVersion":"{version}","metadata":{metadata},"items":["#).into_bytes()
             }
         };
-        Ok(Self { reply, head: head.into_bytes() })
+        Ok((head, b"]}\n".to_vec()))
     }
 
-    fn item(&self, entry: &Entry, out: &mut Vec<u8>) -> Result<(), Status> {
+    /// How many bytes the items of a protobuf list have together; 0 for JSON.
+    async fn measure(&mut self, listing: &Listing) -> Result<usize, Status> {
+        if !self.is_protobuf() {
+            return Ok(0);
+        }
+        let (mut sum, mut made) = (0, 0);
+        for entry in &listing.entries {
+            let known = entry.message_len().filter(|_| self.reply.verbatim());
+            let length = match known {
+                Some(length) => length,
+                None => {
+                    made += 1;
+                    if made % YIELD_EVERY == 0 {
+                        // Thousands of objects take their time; others wait for this thread.
+                        tokio::task::yield_now().await;
+                    }
+                    self.encode(entry)?
+                }
+            };
+            sum += protobuf::item_len(length);
+        }
+        Ok(sum)
+    }
+
+    /// Makes the protobuf message of an entry; how long it is.
+    fn encode(&mut self, entry: &Entry) -> Result<usize, Status> {
+        self.shaped(entry)?;
+        self.message.clear();
+        protobuf::append_message(self.definition, &self.json, &mut self.view, &mut self.message)
+            .map_err(Status::internal)?;
+        if self.reply.verbatim() {
+            entry.remember_message_len(self.message.len());
+        }
+        Ok(self.message.len())
+    }
+
+    /// Makes the JSON of an entry in the shape and version asked for; of a Table, of its stored object.
+    fn shaped(&mut self, entry: &Entry) -> Result<(), Status> {
+        self.json.clear();
         match self.reply.accepted.shape {
-            Shape::Partial(_) => {
-                out.extend_from_slice(&entry.partial());
-                Ok(())
-            }
-            Shape::Table => self.reply.write_row(entry, out),
-            Shape::Object if self.reply.verbatim() => {
-                entry.write_json(out);
-                Ok(())
-            }
-            Shape::Object => {
+            Shape::Partial(_) => self.json.extend_from_slice(&entry.partial()),
+            Shape::Object if !self.reply.verbatim() => {
                 let value = to_version(self.reply.kind, entry.try_value()?, &self.reply.served)?;
-                serde_json::to_writer(out, &value).map_err(Status::internal)
+                serde_json::to_writer(&mut self.json, &value).map_err(Status::internal)?;
+            }
+            Shape::Object | Shape::Table => entry.write_json(&mut self.json),
+        }
+        Ok(())
+    }
+
+    fn item(&mut self, entry: &Entry, out: &mut Vec<u8>) -> Result<(), Status> {
+        if self.is_protobuf() {
+            self.encode(entry)?;
+            protobuf::append_item(&self.message, out);
+            return Ok(());
+        }
+        if !std::mem::take(&mut self.first) {
+            out.push(b',');
+        }
+        if self.reply.verbatim() {
+            entry.write_json(out);
+            return Ok(());
+        }
+        self.shaped(entry)?;
+        match self.reply.accepted.shape {
+            Shape::Table => self.reply.write_row(&self.json, &mut self.view, out),
+            Shape::Object | Shape::Partial(_) => {
+                out.extend_from_slice(&self.json);
+                Ok(())
             }
         }
     }
-
-    fn all(mut self, entries: Vec<Arc<Entry>>) -> Result<Vec<u8>, Status> {
-        let mut out = std::mem::take(&mut self.head);
-        for (index, entry) in entries.iter().enumerate() {
-            if index > 0 {
-                out.push(b',');
-            }
-            self.item(entry, &mut out)?;
-        }
-        out.extend_from_slice(b"]}\n");
-        Ok(out)
-    }
-}
-
-enum State {
-    Head,
-    First,
-    Rest,
-    Done,
 }
 
 /// The pieces of a large list.
 struct Pieces {
     writer: Writer,
+    head: Vec<u8>,
     entries: std::vec::IntoIter<Arc<Entry>>,
+    tail: Vec<u8>,
     gzip: Option<GzEncoder<Vec<u8>>>,
-    state: State,
+    ended: bool,
 }
 
 impl Iterator for Pieces {
     type Item = Result<Bytes, Status>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        loop {
-            if matches!(self.state, State::Done) {
-                return None;
-            }
+        while !self.ended {
             let piece = match self.plain() {
                 Ok(piece) => piece,
                 Err(error) => {
                     // The head is on its way: all that is left is to break off.
                     tracing::error!(%error, kind = self.writer.reply.kind.kind, "list broken off");
-                    self.state = State::Done;
+                    self.ended = true;
                     return Some(Err(error));
                 }
             };
@@ -176,32 +237,21 @@ impl Iterator for Pieces {
                 return Some(Ok(bytes.into()));
             }
         }
+        None
     }
 }
 
 impl Pieces {
     fn plain(&mut self) -> Result<Vec<u8>, Status> {
         let mut out = Vec::with_capacity(PIECE + PIECE / 4);
+        out.append(&mut self.head);
         while out.len() < PIECE {
-            match self.state {
-                State::Head => {
-                    out.append(&mut self.writer.head);
-                    self.state = State::First;
-                }
-                State::First | State::Rest => {
-                    let Some(entry) = self.entries.next() else {
-                        out.extend_from_slice(b"]}\n");
-                        self.state = State::Done;
-                        break;
-                    };
-                    if matches!(self.state, State::Rest) {
-                        out.push(b',');
-                    }
-                    self.writer.item(&entry, &mut out)?;
-                    self.state = State::Rest;
-                }
-                State::Done => break,
-            }
+            let Some(entry) = self.entries.next() else {
+                out.append(&mut self.tail);
+                self.ended = true;
+                break;
+            };
+            self.writer.item(&entry, &mut out)?;
         }
         Ok(out)
     }
@@ -210,45 +260,9 @@ impl Pieces {
     fn compress(&mut self, piece: Vec<u8>) -> Vec<u8> {
         let Some(gzip) = &mut self.gzip else { return piece };
         let _ = gzip.write_all(&piece);
-        if matches!(self.state, State::Done) {
+        if self.ended {
             return self.gzip.take().and_then(|gzip| gzip.finish().ok()).unwrap_or_default();
         }
         std::mem::take(gzip.get_mut())
     }
-}
-
-async fn protobuf_response(reply: Reply, listing: &Listing) -> Result<Response<Body>, Status> {
-    let partial = reply.accepted.shape != Shape::Object;
-    let definition = item_definition(reply.kind, &reply, partial)?;
-    let mut items: Vec<Vec<u8>> = Vec::with_capacity(listing.entries.len());
-    for (index, entry) in listing.entries.iter().enumerate() {
-        if index % YIELD_EVERY == YIELD_EVERY - 1 {
-            // Parsing thousands of objects takes its time; others wait for this thread.
-            tokio::task::yield_now().await;
-        }
-        let value = if partial {
-            serde_json::from_slice(&entry.partial()).map_err(Status::internal)?
-        } else {
-            to_version(reply.kind, entry.try_value()?, &reply.served)?
-        };
-        items.push(protobuf::encode_message(definition, &value).map_err(Status::internal)?);
-    }
-    let version = reply.served.api_version();
-    let (version, kind) = if partial {
-        ("meta.k8s.io/v1", "PartialObjectMetadataList")
-    } else {
-        (version.as_str(), reply.kind.list_kind)
-    };
-    let items = items.iter().map(Vec::as_slice);
-    let bytes = protobuf::encode_list(version, kind, &metadata(listing), items).map_err(Status::internal)?;
-    Ok(reply.bytes(StatusCode::OK, Encoding::Protobuf, bytes))
-}
-
-fn item_definition(kind: KindRef, reply: &Reply, partial: bool) -> Result<&'static schema::Def, Status> {
-    let found = if partial {
-        schema::of_object("meta.k8s.io/v1", "PartialObjectMetadata")
-    } else {
-        schema::def(reply.served.definition)
-    };
-    found.ok_or_else(|| Status::internal(format_args!("no schema of {}", kind.kind)))
 }

@@ -4,7 +4,8 @@ use std::io::Write;
 
 use api::columns::{self, IncludeObject, Now};
 use api::kinds::{KindRef, Served};
-use api::{Status, object, protobuf, yaml};
+use api::view::View;
+use api::{Status, protobuf, schema, yaml};
 use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -16,7 +17,6 @@ use super::negotiate::{Accepted, Encoding, Shape};
 use crate::registry::Object;
 use crate::registry::patch::to_version;
 use crate::request::Body;
-use crate::storage::Entry;
 
 /// Smaller bodies are not worth compressing (apiserver, responsewriters/writers.go: defaultGzipThresholdBytes).
 pub const GZIP_FROM: usize = 128 * 1024;
@@ -62,8 +62,19 @@ impl Reply {
             bytes.push(b'\n');
             return Ok(self.bytes(code, Encoding::Json, bytes));
         }
-        let shaped = self.shape(object.value())?;
-        self.value(code, &shaped)
+        if self.accepted.shape == Shape::Table {
+            let table = self.table(&object.json(), true)?;
+            if self.accepted.encoding == Encoding::Json && !self.accepted.pretty {
+                return Ok(self.bytes(code, Encoding::Json, table));
+            }
+            return self.value(code, &serde_json::from_slice(&table).map_err(Status::internal)?);
+        }
+        if self.verbatim() && self.accepted.encoding == Encoding::Protobuf {
+            let message = self.message(&object.json(), &mut View::default())?;
+            let bytes = protobuf::wrap(&self.served.api_version(), self.kind.kind, &message);
+            return Ok(self.bytes(code, Encoding::Protobuf, bytes));
+        }
+        self.value(code, &self.shape(object.value())?)
     }
 
     /// A value that has one shape only: Status, Scale, reviews.
@@ -89,50 +100,72 @@ impl Reply {
         response
     }
 
-    /// A stored object in the shape and version asked for.
+    /// A stored object in the shape and version asked for; Tables are made by [`Reply::table`].
     ///
     /// # Errors
     /// 500 if it cannot be converted.
     pub fn shape(&self, stored: Value) -> Result<Value, Status> {
         match self.accepted.shape {
-            Shape::Object => to_version(self.kind, stored, &self.served),
+            Shape::Object | Shape::Table => to_version(self.kind, stored, &self.served),
             Shape::Partial(_) => Ok(partial(stored)),
-            Shape::Table => {
-                let mut table = columns::table(self.kind.columns, [&stored], self.now, self.include);
-                if let Some(version) = object::resource_version(&stored) {
-                    table["metadata"] = json!({"resourceVersion": version});
-                }
-                self.show_rows_as_served(&mut table)?;
-                Ok(table)
-            }
         }
     }
 
-    /// Whole objects in rows are in the version asked for, too.
-    fn show_rows_as_served(&self, table: &mut Value) -> Result<(), Status> {
-        if self.include != IncludeObject::Object || self.served == self.kind.served() {
-            return Ok(());
-        }
-        if let Some(Value::Array(rows)) = table.get_mut("rows") {
-            for row in rows {
-                let object = row["object"].take();
-                row["object"] = to_version(self.kind, object, &self.served)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Appends one row of a Table.
+    /// A stored object as a bare protobuf message, from its JSON.
     ///
     /// # Errors
-    /// As [`Reply::shape`].
-    pub fn write_row(&self, entry: &Entry, out: &mut Vec<u8>) -> Result<(), Status> {
-        let mut row = columns::row(self.kind.columns, &entry.value(), self.now, self.include);
-        if self.include == IncludeObject::Object && self.served != self.kind.served() {
-            let object = row["object"].take();
-            row["object"] = to_version(self.kind, object, &self.served)?;
+    /// 500 if it cannot be encoded.
+    pub fn message(&self, json: &[u8], view: &mut View) -> Result<Vec<u8>, Status> {
+        let mut out = Vec::with_capacity(json.len());
+        let definition = schema::def(self.served.definition)
+            .ok_or_else(|| Status::internal(format_args!("no schema of {}", self.kind.kind)))?;
+        protobuf::append_message(definition, json, view, &mut out).map_err(Status::internal)?;
+        Ok(out)
+    }
+
+    /// A Table of one stored object, from its JSON.
+    ///
+    /// # Errors
+    /// 500 if it is no JSON or cannot be converted.
+    pub fn table(&self, json: &[u8], with_columns: bool) -> Result<Vec<u8>, Status> {
+        let mut view = View::default();
+        // What a dry run made has none.
+        let metadata = match view.read(json).map_err(Status::internal)?.text("/metadata/resourceVersion") {
+            "" => json!({}),
+            version => json!({"resourceVersion": version}),
+        };
+        let mut out = self.table_head(&metadata, with_columns);
+        self.write_row(json, &mut view, &mut out)?;
+        out.extend_from_slice(b"]}\n");
+        Ok(out)
+    }
+
+    /// The JSON of a Table up to its first row.
+    pub fn table_head(&self, metadata: &Value, with_columns: bool) -> Vec<u8> {
+        // Null as upstream sends it from the second event of a watch on.
+        let definitions = if with_columns { columns::definitions(self.kind.columns) } else { Value::Null };
+        let head = r#"{"kind":"Table","apiVersion":"meta.k8s.io/v1","metadata":"#;
+        format!(r#"{head}{metadata},"columnDefinitions":{definitions},"rows":["#).into_bytes()
+    }
+
+    /// Appends one row of a Table, from the JSON of a stored object.
+    ///
+    /// # Errors
+    /// As [`Reply::table`].
+    pub fn write_row(&self, json: &[u8], view: &mut View, out: &mut Vec<u8>) -> Result<(), Status> {
+        let item = view.read(json).map_err(Status::internal)?;
+        let mut object = Vec::new();
+        match self.include {
+            IncludeObject::None => object.extend_from_slice(b"null"),
+            IncludeObject::Metadata => columns::write_partial(item, &mut object),
+            IncludeObject::Object if self.served == self.kind.served() => object.extend_from_slice(json),
+            IncludeObject::Object => {
+                let converted = to_version(self.kind, item.value(), &self.served)?;
+                serde_json::to_writer(&mut object, &converted).map_err(Status::internal)?;
+            }
         }
-        serde_json::to_writer(out, &row).map_err(Status::internal)
+        columns::write_row(self.kind.columns, item, self.now, &object, out);
+        Ok(())
     }
 }
 

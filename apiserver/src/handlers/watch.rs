@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use api::columns::{self, IncludeObject, Now};
 use api::kinds::KindRef;
+use api::view::View;
 use api::{Status, protobuf};
 use base::Clock;
 use bytes::{Bytes, BytesMut};
@@ -70,11 +71,11 @@ pub async fn serve(
 
 /// Encoded events; the stream ends after an error event.
 fn frames(mut encoder: Encoder, items: BoxStream<'static, Result<WatchItem, Status>>) -> BoxStream<'static, Bytes> {
+    let items = items.scan(false, |ended, item| {
+        let over = std::mem::replace(ended, item.is_err());
+        futures::future::ready((!over).then_some(item))
+    });
     items
-        .scan(false, |ended, item| {
-            let over = std::mem::replace(ended, item.is_err());
-            futures::future::ready((!over).then_some(item))
-        })
         .ready_chunks(BATCH)
         .map(move |items| {
             let mut frames = items.into_iter().map(|item| encoder.frame(item));
@@ -138,20 +139,19 @@ fn key(reply: &Reply, with_columns: bool) -> u32 {
 }
 
 fn encode_item(reply: &Reply, item: &WatchItem, with_columns: bool) -> Result<Bytes, Status> {
-    let shaped = match item.change() {
-        Some(change) => shaped(reply, change.entry().try_value()?, with_columns)?,
-        None => bookmark(reply, item),
-    };
-    encode_event(reply, item.type_name(), &shaped)
-}
-
-fn shaped(reply: &Reply, stored: Value, with_columns: bool) -> Result<Value, Status> {
-    let mut value = reply.shape(stored)?;
-    if reply.accepted.shape == Shape::Table && !with_columns {
-        // Null as upstream sends it from the second event on.
-        value["columnDefinitions"] = Value::Null;
+    let Some(change) = item.change() else { return encode_event(reply, item.type_name(), &bookmark(reply, item)) };
+    let (shape, encoding) = (reply.accepted.shape, reply.accepted.encoding);
+    if shape == Shape::Table {
+        let table = reply.table(&change.json(), with_columns)?;
+        let table = String::from_utf8_lossy(&table);
+        return Ok(format!("{{\"type\":\"{}\",\"object\":{}}}\n", item.type_name(), table.trim_end()).into());
     }
-    Ok(value)
+    if reply.verbatim() && encoding == Encoding::Protobuf {
+        let message = reply.message(&change.json(), &mut View::default())?;
+        let object = protobuf::wrap(&reply.served.api_version(), reply.kind.kind, &message);
+        return Ok(protobuf::frame(&protobuf::encode_watch_event(item.type_name(), &object)).into());
+    }
+    encode_event(reply, item.type_name(), &reply.shape(change.entry().try_value()?)?)
 }
 
 fn bookmark(reply: &Reply, item: &WatchItem) -> Value {

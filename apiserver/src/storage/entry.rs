@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use api::Status;
 use api::kinds::KindRef;
@@ -57,6 +58,7 @@ impl Shape {
             table: self.table,
             prefix,
             namespace,
+            message_len: Known::default(),
         })
     }
 }
@@ -76,6 +78,17 @@ pub struct Entry {
     /// Lengths of the first parts of the key: of the kind, and of the namespace.
     prefix: u16,
     namespace: u16,
+    message_len: Known,
+}
+
+/// A length that is not zero, once it is known. A copy may be said to be of another revision: it knows nothing.
+#[derive(Debug, Default)]
+struct Known(AtomicU32);
+
+impl Clone for Known {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 impl Entry {
@@ -231,6 +244,16 @@ impl Entry {
     /// The same object said to be of another revision: that of its deletion.
     pub(super) fn at(&self, revision: Revision) -> Arc<Self> {
         Arc::new(Self { revision, ..self.clone() })
+    }
+
+    /// How long its protobuf message in the storage version is, if somebody has made it before.
+    pub fn message_len(&self) -> Option<usize> {
+        Some(self.message_len.0.load(Ordering::Relaxed) as usize).filter(|length| *length > 0)
+    }
+
+    /// See [`Entry::message_len`].
+    pub fn remember_message_len(&self, length: usize) {
+        self.message_len.0.store(u32::try_from(length).unwrap_or(0), Ordering::Relaxed);
     }
 
     /// About how much memory it holds, the shared JSON included.
