@@ -1,6 +1,7 @@
 //! Watches over HTTP: frames of JSON or protobuf in a response that ends with its time, pulled only as fast as the client
 //! reads; a client that does not read costs the storage nothing but its place (storage cuts off who falls too far behind).
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,11 +11,13 @@ use api::view::View;
 use api::{Status, protobuf};
 use base::Clock;
 use bytes::{Bytes, BytesMut};
+use futures::FutureExt;
 use futures::stream::{BoxStream, StreamExt};
 use http::Response;
 use http::header::{self, HeaderValue};
 use rand::Rng;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::negotiate::{Encoding, Shape};
 use super::query::{ListOptions, watch_from};
@@ -27,6 +30,8 @@ use crate::storage::{Predicate, WatchItem, WatchQuery};
 const MIN_TIMEOUT: u64 = 1800;
 /// Frames that are ready at once are sent together, at most so many.
 const BATCH: usize = 64;
+/// See [`paced`].
+const PACE: Duration = Duration::from_millis(1);
 
 /// Answers a watch.
 ///
@@ -75,8 +80,7 @@ fn frames(mut encoder: Encoder, items: BoxStream<'static, Result<WatchItem, Stat
         let over = std::mem::replace(ended, item.is_err());
         futures::future::ready((!over).then_some(item))
     });
-    items
-        .ready_chunks(BATCH)
+    paced(items.boxed())
         .map(move |items| {
             let mut frames = items.into_iter().map(|item| encoder.frame(item));
             match (frames.next(), frames.len()) {
@@ -89,6 +93,27 @@ fn frames(mut encoder: Encoder, items: BoxStream<'static, Result<WatchItem, Stat
             }
         })
         .boxed()
+}
+
+/// What is ready at once goes out together. Who has just been told something is told more only after [`PACE`]: under a storm of
+/// changes this saves both ends most of their system calls, while a change that comes alone is passed on at once. What is
+/// behind (initial objects, history) is not held up.
+fn paced<T: Send + 'static>(items: BoxStream<'static, T>) -> impl futures::Stream<Item = Vec<T>> + Send {
+    let state = (items.fuse().peekable(), Instant::now());
+    futures::stream::unfold(state, |(mut items, at)| async move {
+        Pin::new(&mut items).peek().await?;
+        if Instant::now() < at {
+            tokio::time::sleep_until(at).await;
+        }
+        let mut batch = Vec::new();
+        while batch.len() < BATCH
+            && let Some(Some(item)) = items.next().now_or_never()
+        {
+            batch.push(item);
+        }
+        let pause = if batch.len() < BATCH { PACE } else { Duration::ZERO };
+        Some((batch, (items, Instant::now() + pause)))
+    })
 }
 
 struct Encoder {
@@ -188,4 +213,37 @@ fn encode_error(reply: &Reply, status: &Status) -> Bytes {
         tracing::error!(%error, "watch error cannot be encoded");
         Bytes::new()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio_stream::wrappers::UnboundedReceiverStream;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_lone_event_is_not_held_up_and_a_storm_goes_out_together() {
+        let (sender, receiver) = tokio::sync::mpsc::unbounded_channel();
+        let mut batches = Box::pin(paced(UnboundedReceiverStream::new(receiver).boxed()));
+        let begun = Instant::now();
+        sender.send(1).unwrap();
+        assert_eq!((batches.next().await, begun.elapsed()), (Some(vec![1]), Duration::ZERO));
+        sender.send(2).unwrap();
+        assert!(batches.next().now_or_never().is_none());
+        sender.send(3).unwrap();
+        assert_eq!((batches.next().await, begun.elapsed()), (Some(vec![2, 3]), PACE));
+        // After a while without events the next one is alone again.
+        tokio::time::advance(PACE).await;
+        let quiet = Instant::now();
+        sender.send(4).unwrap();
+        assert_eq!((batches.next().await, quiet.elapsed()), (Some(vec![4]), Duration::ZERO));
+        drop(sender);
+        assert_eq!(batches.next().await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_behind_is_not_held_up() {
+        let begun = Instant::now();
+        let batches: Vec<_> = paced(futures::stream::iter(0..BATCH * 3).boxed()).collect().await;
+        assert_eq!((batches.len(), begun.elapsed()), (3, Duration::ZERO));
+    }
 }
