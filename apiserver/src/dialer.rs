@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use api::{Status, kinds, object};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use base::tls::{self, Identity, Trust};
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -77,7 +77,11 @@ impl Dialer {
     /// # Errors
     /// Files that cannot be read or hold no usable certificate or key.
     pub fn new(options: &Options, registry: Arc<Registry>) -> anyhow::Result<Self> {
-        Ok(Self { registry, kubelet: kubelet_config(options)?, unverified: unverified_config()? })
+        Ok(Self {
+            registry,
+            kubelet: kubelet_config(options)?,
+            unverified: Arc::new(tls::client(Trust::Anyone, None)?),
+        })
     }
 
     /// Connects.
@@ -168,72 +172,9 @@ fn kubelet_config(options: &Options) -> anyhow::Result<Option<Arc<ClientConfig>>
     };
     let authority = options.kubelet_certificate_authority.as_ref().or(options.client_ca_file.as_ref());
     let authority = authority.context("--kubelet-certificate-authority is needed to know kubelets")?;
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(&read(authority)?) {
-        roots.add(certificate?)?;
-    }
-    let chain = CertificateDer::pem_slice_iter(&read(certificate)?).collect::<Result<Vec<_>, _>>()?;
-    let secret =
-        PrivateKeyDer::from_pem_slice(&read(key)?).with_context(|| format!("{} is no private key", key.display()))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let config = builder.with_root_certificates(roots).with_client_auth_cert(chain, secret)?;
+    let (authority, chain, key) = (read(authority)?, read(certificate)?, read(key)?);
+    let config = tls::client(Trust::Authorities(&authority), Some(Identity { chain: &chain, key: &key }))?;
     Ok(Some(Arc::new(config)))
-}
-
-fn unverified_config() -> anyhow::Result<Arc<ClientConfig>> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let algorithms = provider.signature_verification_algorithms;
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let verifier = Arc::new(unverified::Anything(algorithms));
-    Ok(Arc::new(builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth()))
-}
-
-mod unverified {
-    //! Accepts any certificate: for proxies to users' pods and services only.
-
-    use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-    use rustls::crypto::{WebPkiSupportedAlgorithms, verify_tls12_signature, verify_tls13_signature};
-    use rustls::{DigitallySignedStruct, Error, SignatureScheme};
-    use rustls_pki_types::{CertificateDer, ServerName, UnixTime};
-
-    #[derive(Debug)]
-    pub(super) struct Anything(pub(super) WebPkiSupportedAlgorithms);
-
-    impl ServerCertVerifier for Anything {
-        fn verify_server_cert(
-            &self,
-            _: &CertificateDer<'_>,
-            _: &[CertificateDer<'_>],
-            _: &ServerName<'_>,
-            _: &[u8],
-            _: UnixTime,
-        ) -> Result<ServerCertVerified, Error> {
-            Ok(ServerCertVerified::assertion())
-        }
-
-        fn verify_tls12_signature(
-            &self,
-            message: &[u8],
-            certificate: &CertificateDer<'_>,
-            signature: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            verify_tls12_signature(message, certificate, signature, &self.0)
-        }
-
-        fn verify_tls13_signature(
-            &self,
-            message: &[u8],
-            certificate: &CertificateDer<'_>,
-            signature: &DigitallySignedStruct,
-        ) -> Result<HandshakeSignatureValid, Error> {
-            verify_tls13_signature(message, certificate, signature, &self.0)
-        }
-
-        fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-            self.0.supported_schemes()
-        }
-    }
 }
 
 #[cfg(test)]

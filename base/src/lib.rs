@@ -8,6 +8,7 @@
 //! | [`health`] | the health and metrics port of the smaller daemons |
 //! | [`logging`] | tracing to stderr, as text or JSON |
 //! | [`pki`] | a certificate authority and the certificates it signs, as PEM files |
+//! | [`tls`] | TLS configurations out of PEM |
 
 pub mod clock;
 pub mod context;
@@ -15,6 +16,7 @@ pub mod files;
 pub mod health;
 pub mod logging;
 pub mod pki;
+pub mod tls;
 
 pub use clock::{Clock, ManualClock, RuntimeClock, SystemClock};
 pub use context::Context;

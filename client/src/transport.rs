@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use base::tls::{self, Trust};
 use bytes::Bytes;
 use http::{HeaderName, HeaderValue, Request, Response, Uri, header};
 use http_body_util::Full;
@@ -15,11 +16,8 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::client::legacy::{Client as HyperClient, Error as HyperError};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::CryptoProvider;
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -210,69 +208,18 @@ impl Service<Uri> for Connector {
 }
 
 fn tls_config(config: &Config) -> Result<ClientConfig> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let unusable = |what: &str, error: &dyn std::fmt::Display| Error::Config(format!("unable to use {what}: {error}"));
-    let builder = ClientConfig::builder_with_provider(provider.clone())
-        .with_safe_default_protocol_versions()
-        .map_err(|error| unusable("TLS", &error))?;
-    let builder = if config.insecure {
-        builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAny(provider)))
-    } else {
-        let mut roots = RootCertStore::empty();
-        for cert in CertificateDer::pem_slice_iter(config.ca.as_deref().unwrap_or_default()) {
-            let cert = cert.map_err(|error| unusable("certificate authority", &error))?;
-            roots.add(cert).map_err(|error| unusable("certificate authority", &error))?;
-        }
-        builder.with_root_certificates(roots)
+    let trust = match config.insecure {
+        true => Trust::Anyone,
+        false => Trust::Authorities(config.ca.as_deref().unwrap_or_default()),
     };
-    match &config.identity {
-        Identity::Certificate { cert, key } => {
-            let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(cert).collect();
-            let chain = chain.map_err(|error| unusable("client certificate", &error))?;
-            let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| unusable("client key", &error))?;
-            builder.with_client_auth_cert(chain, key).map_err(|error| unusable("client certificate", &error))
-        }
-        _ => Ok(builder.with_no_client_auth()),
-    }
-}
-
-/// For `insecure-skip-tls-verify`: any certificate will do; signatures are still checked.
-#[derive(Debug)]
-struct AcceptAny(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AcceptAny {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls12_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        rustls::crypto::verify_tls13_signature(message, cert, dss, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+    let identity = match &config.identity {
+        Identity::Certificate { cert, key } => Some(tls::Identity { chain: cert, key }),
+        _ => None,
+    };
+    tls::client(trust, identity).map_err(|error| {
+        let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        Error::Config(format!("{error}{cause}"))
+    })
 }
 
 impl Connection for Stream {

@@ -8,13 +8,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
+use base::tls::Identity;
 use futures::FutureExt;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use rustls::ServerConfig;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::danger::ClientCertVerifier;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
@@ -44,23 +44,10 @@ const BACKOFF: Duration = Duration::from_millis(50);
 /// Files that cannot be read, or hold no usable certificate or key.
 pub fn tls(certificate: &Path, key: &Path, clients: Option<Arc<Lenient>>) -> anyhow::Result<Arc<ServerConfig>> {
     let read = |path: &Path| std::fs::read(path).with_context(|| format!("cannot read {}", path.display()));
-    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&read(certificate)?)
-        .collect::<Result<_, _>>()
-        .with_context(|| format!("{} is no certificate", certificate.display()))?;
-    if chain.is_empty() {
-        bail!("{} holds no certificate", certificate.display());
-    }
-    let secret =
-        PrivateKeyDer::from_pem_slice(&read(key)?).with_context(|| format!("{} is no private key", key.display()))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let builder = match clients {
-        Some(clients) => builder.with_client_cert_verifier(clients),
-        None => builder.with_no_client_auth(),
-    };
-    let mut config = builder.with_single_cert(chain, secret).context("certificate and key do not fit")?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    let (chain, secret) = (read(certificate)?, read(key)?);
+    let clients = clients.map(|clients| clients as Arc<dyn ClientCertVerifier>);
+    let config = base::tls::server(Identity { chain: &chain, key: &secret }, clients);
+    Ok(Arc::new(config.with_context(|| format!("{} and {}", certificate.display(), key.display()))?))
 }
 
 /// Serves connections in the front's context until it stops.

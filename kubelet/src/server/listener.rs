@@ -12,13 +12,12 @@ use axum::body::Body;
 use axum::extract::Request;
 use base::Context;
 use base::pki::{Authority, Subject};
+use base::tls;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use rustls::RootCertStore;
 use rustls::ServerConfig;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
 use rustls::server::WebPkiClientVerifier;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
@@ -55,25 +54,15 @@ pub fn config(options: &Options, name: &str, ips: &[IpAddr]) -> anyhow::Result<A
         }
         _ => anyhow::bail!("--tls-cert-file and --tls-private-key-file go together"),
     };
-    let certs: Vec<_> =
-        CertificateDer::pem_slice_iter(&certs).collect::<Result<_, _>>().context("server certificate")?;
-    let key = PrivateKeyDer::from_pem_slice(&key).context("server key")?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ServerConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions()?;
-    let builder = match &options.client_ca_file {
+    let clients = match &options.client_ca_file {
         Some(path) => {
-            let mut roots = RootCertStore::empty();
-            for cert in CertificateDer::pem_slice_iter(&read(path)?) {
-                roots.add(cert.context("client authority")?).context("client authority")?;
-            }
-            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
-            builder.with_client_cert_verifier(verifier.allow_unauthenticated().build()?)
+            let roots = tls::roots(&read(path)?, "client authority")?;
+            let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), tls::provider());
+            Some(verifier.allow_unauthenticated().build()?)
         }
-        None => builder.with_no_client_auth(),
+        None => None,
     };
-    let mut config = builder.with_single_cert(certs, key).context("server certificate")?;
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(Arc::new(config))
+    Ok(Arc::new(tls::server(tls::Identity { chain: &certs, key: &key }, clients)?))
 }
 
 fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
