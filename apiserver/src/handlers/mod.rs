@@ -84,7 +84,31 @@ fn route(info: &RequestInfo) -> Result<(KindRef, Served), Status> {
     if kind.namespaced && info.namespace.is_empty() && info.named {
         return Err(Status::no_such_path());
     }
+    key_parts(kind, info)?;
     Ok((kind, served))
+}
+
+/// Whether name and namespace can be parts of a key (apimachinery, pkg/api/validation/path; apiserver, storage/etcd3: prepareKey).
+/// Where something is created, admission has not found the namespace.
+fn key_parts(kind: KindRef, info: &RequestInfo) -> Result<(), Status> {
+    let (namespace, name) = (info.namespace.as_str(), info.name.as_str());
+    if kind.namespaced && info.verb != "create" && matches!(namespace, "." | "..") {
+        let mut status = Status::internal("");
+        (status.reason, status.details) = (String::new(), None);
+        status.message = format!("invalid key: \"/{}/{namespace}/{name}\"", kind.plural);
+        return Err(status);
+    }
+    let why = match name {
+        "." | ".." => format!("may not be '{name}'"),
+        _ => match name.chars().find(|c| matches!(c, '/' | '%')) {
+            Some(character) => format!("may not contain '{character}'"),
+            None => return Ok(()),
+        },
+    };
+    if !info.named {
+        return Ok(());
+    }
+    Err(Status::bad_request(format!("Name parameter invalid: {name:?}: {why}")))
 }
 
 /// 405 for a method that the path does not have.

@@ -34,6 +34,12 @@ const A: &str = "/api/v1/namespaces/default/configmaps/a";
 /// What the message must contain; empty if only code and reason matter. The ConfigMap `a` exists, with the label x=y.
 #[rustfmt::skip]
 static CASES: &[Case] = &[
+    // Paths that are no keys.
+    case("GET", "/api/v1/namespaces/../secrets", "", 500, "", "invalid key: \"/secrets/../\""),
+    case("DELETE", "/api/v1/namespaces/./secrets/a", "", 500, "", "invalid key: \"/secrets/./a\""),
+    case("POST", "/api/v1/namespaces/../secrets", r#"{"metadata":{"name":"b"}}"#, 404, "NotFound", "namespaces \"..\" not found"),
+    case("GET", "/api/v1/namespaces/default/secrets/..", "", 400, "BadRequest", "Name parameter invalid: \"..\": may not be '..'"),
+    case("GET", "/api/v1/namespaces/default/secrets/a%2525b", "", 400, "BadRequest", "Name parameter invalid: \"a%25b\": may not contain '%'"),
     // Bodies that are no objects.
     case("POST", NS, "", 400, "BadRequest", "unexpected end of JSON input (<empty>)"),
     case("POST", NS, "{", 400, "BadRequest", "the object provided is unrecognized (must be of type ConfigMap)"),
