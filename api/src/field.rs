@@ -38,19 +38,26 @@ impl Path {
     /// `self.name`.
     #[must_use]
     pub fn child(&self, name: &str) -> Self {
-        if self.0.is_empty() { Self(name.into()) } else { Self(format!("{}.{name}", self.0)) }
+        if self.0.is_empty() { Self(name.into()) } else { self.with(".", name, "") }
     }
 
     /// `self[index]`.
     #[must_use]
     pub fn index(&self, index: usize) -> Self {
-        Self(format!("{}[{index}]", self.0))
+        self.with("[", &index.to_string(), "]")
     }
 
     /// `self[key]`.
     #[must_use]
     pub fn key(&self, key: &str) -> Self {
-        Self(format!("{}[{key}]", self.0))
+        self.with("[", key, "]")
+    }
+
+    /// In one allocation: a path is made for every field that is looked at.
+    fn with(&self, before: &str, step: &str, after: &str) -> Self {
+        let mut path = String::with_capacity(self.0.len() + before.len() + step.len() + after.len());
+        path.extend([&self.0, before, step, after]);
+        Self(path)
     }
 
     /// The path as text; empty for the root.

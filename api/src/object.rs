@@ -3,34 +3,46 @@
 
 use serde_json::{Map, Value};
 
+/// As `Value::pointer`, which makes two texts for every step, without them.
+fn find<'a>(object: &'a Value, pointer: &str) -> Option<&'a Value> {
+    if pointer.contains('~') {
+        return object.pointer(pointer);
+    }
+    pointer.split('/').skip(1).try_fold(object, |value, step| match value {
+        Value::Object(map) => map.get(step),
+        Value::Array(list) => list.get(step.parse::<usize>().ok()?),
+        _ => None,
+    })
+}
+
 /// The value at a JSON pointer such as `/spec/replicas`; null counts as absent, as Go's decoding treats it.
 pub fn at<'a>(object: &'a Value, pointer: &str) -> Option<&'a Value> {
-    object.pointer(pointer).filter(|value| !value.is_null())
+    find(object, pointer).filter(|value| !value.is_null())
 }
 
 /// The string at a pointer; empty if there is none.
 pub fn text<'a>(object: &'a Value, pointer: &str) -> &'a str {
-    object.pointer(pointer).and_then(Value::as_str).unwrap_or_default()
+    find(object, pointer).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// The integer at a pointer.
 pub fn integer(object: &Value, pointer: &str) -> Option<i64> {
-    object.pointer(pointer).and_then(Value::as_i64)
+    find(object, pointer).and_then(Value::as_i64)
 }
 
 /// The boolean at a pointer; false if there is none.
 pub fn flag(object: &Value, pointer: &str) -> bool {
-    object.pointer(pointer).and_then(Value::as_bool).unwrap_or_default()
+    find(object, pointer).and_then(Value::as_bool).unwrap_or_default()
 }
 
 /// The list at a pointer; empty if there is none.
 pub fn list<'a>(object: &'a Value, pointer: &str) -> &'a [Value] {
-    object.pointer(pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+    find(object, pointer).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// The map at a pointer.
 pub fn map<'a>(object: &'a Value, pointer: &str) -> Option<&'a Map<String, Value>> {
-    object.pointer(pointer).and_then(Value::as_object)
+    find(object, pointer).and_then(Value::as_object)
 }
 
 /// `metadata.<field>` as a string; empty if there is none.
@@ -249,6 +261,15 @@ mod tests {
         assert_eq!(deletion_timestamp(&pod), None);
         assert_eq!((generation(&pod), integer(&pod, "/spec/replicas")), (3, Some(2)));
         assert_eq!(controller_of(&pod).map(|o| text(o, "/uid")), Some("o2"));
+    }
+
+    #[test]
+    fn pointers_lead_through_maps_lists_and_escapes() {
+        let object = json!({"a": {"b/c": [{"d": 1}, null]}, "": 2});
+        for pointer in ["", "/a", "/a/b~1c/0/d", "/a/b~1c/1", "/", "/a/x", "/a/b~1c/2", "/a/b~1c/x", "/a/b"] {
+            assert_eq!(find(&object, pointer), object.pointer(pointer), "{pointer}");
+        }
+        assert_eq!(integer(&json!({"l": [{"n": 3}]}), "/l/0/n"), Some(3));
     }
 
     #[test]
