@@ -1,6 +1,5 @@
-//! Many clients at once, each with its own HTTP/2 connection and one request at a time.
+//! Many clients at once, each with its own connection and one request at a time.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::boot::until;
 use crate::cluster::{Cluster, cpu};
-use crate::{Table, ms, quantile};
+use crate::{Table, median, ms, quantile};
 
 /// Namespace of all load.
 pub const NAMESPACE: &str = "default";
@@ -30,12 +29,15 @@ pub struct Outcome {
     p99: Duration,
 }
 
-impl Outcome {
-    /// For the table.
-    pub fn shown(&self) -> String {
-        let each = self.cpu_each.as_micros();
-        format!("{:.0}/s, {each} µs server CPU each, p50 {}, p99 {}", self.rate, ms(self.p50), ms(self.p99))
-    }
+/// The medians of several rounds, for the table.
+pub fn shown(rounds: &[Outcome]) -> String {
+    let median_of = |pick: fn(&Outcome) -> Duration| median(&mut rounds.iter().map(pick).collect::<Vec<_>>());
+    let mut rates: Vec<f64> = rounds.iter().map(|outcome| outcome.rate).collect();
+    rates.sort_unstable_by(f64::total_cmp);
+    let rate = rates.get(rates.len() / 2).copied().unwrap_or_default();
+    let each = median_of(|outcome| outcome.cpu_each).as_micros();
+    let (p50, p99) = (ms(median_of(|outcome| outcome.p50)), ms(median_of(|outcome| outcome.p99)));
+    format!("{rate:.0}/s, {each} µs server CPU each, p50 {p50}, p99 {p99}")
 }
 
 /// When a load ends: whichever comes first.
@@ -52,34 +54,44 @@ pub async fn run(
     cluster: &Cluster,
     clients: usize,
     limit: Limit,
-    request: impl Fn(usize) -> anyhow::Result<Request<Bytes>> + Clone,
+    request: impl Fn(usize) -> anyhow::Result<Request<Bytes>>,
 ) -> anyhow::Result<Outcome> {
     let config = cluster.config().await?;
     let clients: Vec<Client> = (0..clients).map(|_| Client::new(&config)).collect::<Result<_, _>>()?;
     // Connections are no part of the measurement.
     try_join_all(clients.iter().map(|client| client.json::<Value>(Method::GET, "/version", None))).await?;
-    let pid = cluster.api_server()?;
-    let (next, before, begun) = (Arc::new(AtomicUsize::new(0)), cpu(pid)?, Instant::now());
-    let workers = clients.iter().map(|client| {
-        let (next, request) = (next.clone(), request.clone());
-        async move {
-            let mut took = Vec::new();
-            while begun.elapsed() < limit.time {
-                let number = next.fetch_add(1, Ordering::Relaxed);
-                if number >= limit.count {
-                    break;
-                }
-                let asked = Instant::now();
-                let answer = client.raw(request(number)?).await.context("request under load")?;
-                if !answer.status().is_success() {
-                    bail!("{}: {}", answer.status(), String::from_utf8_lossy(answer.body()));
-                }
-                took.push(asked.elapsed());
-            }
-            Ok(took)
+    let send = async |client: &Client, number: usize| {
+        let answer = client.raw(request(number)?).await.context("request under load")?;
+        if !answer.status().is_success() {
+            bail!("{}: {}", answer.status(), String::from_utf8_lossy(answer.body()));
         }
-    });
-    let mut took: Vec<Duration> = try_join_all(workers).await?.into_iter().flatten().collect();
+        Ok(())
+    };
+    drive(&clients, cluster.api_server()?, limit, send).await
+}
+
+/// Has every client do `one` after the other until the limit, and looks at the CPU time of the process `pid` meanwhile.
+pub async fn drive<C>(
+    clients: &[C],
+    pid: u32,
+    limit: Limit,
+    one: impl AsyncFn(&C, usize) -> anyhow::Result<()>,
+) -> anyhow::Result<Outcome> {
+    let (next, before, begun) = (AtomicUsize::new(0), cpu(pid)?, Instant::now());
+    let work = async |client: &C| {
+        let mut took = Vec::new();
+        while begun.elapsed() < limit.time {
+            let number = next.fetch_add(1, Ordering::Relaxed);
+            if number >= limit.count {
+                break;
+            }
+            let asked = Instant::now();
+            one(client, number).await?;
+            took.push(asked.elapsed());
+        }
+        anyhow::Ok(took)
+    };
+    let mut took: Vec<Duration> = try_join_all(clients.iter().map(work)).await?.into_iter().flatten().collect();
     let (passed, used) = (begun.elapsed(), cpu(pid)?.saturating_sub(before));
     let count = took.len().max(1);
     Ok(Outcome {
@@ -126,24 +138,28 @@ pub async fn service_account(cluster: &Cluster) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// What is created: its name in the table, its collection, and how one is made.
+type Kind = (&'static str, &'static str, fn(&str) -> Value);
+const KINDS: &[Kind] = &[("ConfigMaps", "configmaps", config_map), ("Pods", "pods", pod)];
+
 /// Creates, durably: an answer means that the write is on the disk.
-pub async fn writes(cluster: &Cluster, time: Duration, table: &mut Table) -> anyhow::Result<()> {
+pub async fn writes(cluster: &Cluster, time: Duration, rounds: usize, table: &mut Table) -> anyhow::Result<()> {
     service_account(cluster).await?;
     let limit = Limit { time, count: 200_000 };
-    for clients in [1, 16, 64] {
-        let create = |number| post("configmaps", &config_map(&format!("c{clients}-{number}")));
-        let outcome = run(cluster, clients, limit, create).await?;
-        let beside = match clients {
-            1 => "etcd put, 1 client: 2.0k/s, 272 µs",
-            64 => "aim ≥ 5,000/s; etcd put, 64 clients: 13.3k/s, 64 µs",
-            _ => "",
-        };
-        table.row(format!("create ConfigMaps, {clients} client(s)"), outcome.shown(), beside);
-    }
-    for clients in [1, 16, 64] {
-        let create = |number| post("pods", &pod(&format!("p{clients}-{number}")));
-        let outcome = run(cluster, clients, limit, create).await?;
-        table.row(format!("create Pods, {clients} client(s)"), outcome.shown(), "");
+    for (what, collection, make) in KINDS {
+        for clients in [1, 16, 64] {
+            let mut outcomes = Vec::new();
+            for round in 0..rounds.clamp(1, 20) {
+                let create = |number| post(collection, &make(&format!("n{clients}-{round}-{number}")));
+                outcomes.push(run(cluster, clients, limit, create).await?);
+            }
+            let beside = match (*collection, clients) {
+                ("configmaps", 1) => "etcd put, 1 client: 2.0k/s, 272 µs",
+                ("configmaps", 64) => "aim ≥ 5,000/s; etcd put, 64 clients: 13.3k/s, 64 µs",
+                _ => "",
+            };
+            table.row(format!("create {what}, {clients} client(s)"), shown(&outcomes), beside);
+        }
     }
     Ok(())
 }

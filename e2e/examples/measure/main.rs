@@ -7,7 +7,8 @@
 //! As root, on Linux. Everything happens in clusters of its own in a temporary directory, on loopback and in their own
 //! network namespaces; they are ended even when a measurement fails. Every loop is bounded in count and time.
 //! It relies on nothing but the program, its directory layout (`kubeconfig`, `run/*.pid`) and the Kubernetes API.
-//! Load generator and servers share the machine: compare ratios and CPU per operation, in one run.
+//! Load generator and servers share the machine: compare ratios and CPU per operation, in one run. Where etcd is installed, it is
+//! measured in the same run, as a yardstick of what the machine gives at that time.
 
 mod boot;
 mod cluster;
@@ -15,6 +16,7 @@ mod idle;
 mod load;
 mod pods;
 mod reads;
+mod yardstick;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -31,13 +33,13 @@ struct Arguments {
     #[arg(long, env = "MKUBE_BIN", default_value = "target/dist/mkube")]
     mkube: PathBuf,
     /// What to measure; by default everything.
-    #[arg(value_parser = ["size", "boot", "idle", "pods", "writes", "reads", "watch"])]
+    #[arg(value_parser = ["size", "etcd", "boot", "idle", "pods", "writes", "reads", "watch", "memory"])]
     only: Vec<String>,
-    /// Repetitions of what is cheap to repeat; their median is shown.
+    /// Repetitions; their median is shown.
     #[arg(long, default_value_t = 5)]
     rounds: usize,
-    /// Seconds of each load.
-    #[arg(long, default_value_t = 5)]
+    /// Seconds of each load, each time.
+    #[arg(long, default_value_t = 3)]
     seconds: u64,
 }
 
@@ -102,6 +104,9 @@ async fn measure(arguments: &Arguments, program: &Path, dir: &Path, table: &mut 
         let size = std::fs::metadata(program).context("size")?.len();
         table.row("binary size", format!("{:.1} MiB", size as f64 / f64::from(1 << 20)), "rusternetes 75 MiB");
     }
+    if arguments.wants("etcd") {
+        yardstick::measure(&dir.join("etcd"), arguments.time(), arguments.rounds, table).await?;
+    }
     if arguments.wants("boot") {
         boot::measure(program, dir, arguments.rounds, table).await?;
     }
@@ -117,13 +122,18 @@ async fn measure(arguments: &Arguments, program: &Path, dir: &Path, table: &mut 
         pods::measure(&cluster, table).await?;
         cluster.down().await?;
     }
+    if arguments.wants("memory") {
+        let cluster = Cluster::up(program, &dir.join("memory"), 1).await?;
+        reads::memory(&cluster, table).await?;
+        cluster.down().await?;
+    }
     if arguments.wants("writes") || arguments.wants("reads") || arguments.wants("watch") {
         let cluster = Cluster::up(program, &dir.join("load"), 1).await?;
         if arguments.wants("writes") {
-            load::writes(&cluster, arguments.time(), table).await?;
+            load::writes(&cluster, arguments.time(), arguments.rounds, table).await?;
         }
         if arguments.wants("reads") {
-            reads::gets(&cluster, arguments.time(), table).await?;
+            reads::gets(&cluster, arguments.time(), arguments.rounds, table).await?;
             reads::lists(&cluster, arguments.rounds, table).await?;
         }
         if arguments.wants("watch") {

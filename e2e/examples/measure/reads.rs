@@ -27,7 +27,7 @@ const WATCHERS: usize = 1_000;
 const STREAMS: usize = 50;
 
 /// GETs of single ConfigMaps.
-pub async fn gets(cluster: &Cluster, time: Duration, table: &mut Table) -> anyhow::Result<()> {
+pub async fn gets(cluster: &Cluster, time: Duration, rounds: usize, table: &mut Table) -> anyhow::Result<()> {
     let every = Limit { time: Duration::from_secs(60), count: OBJECTS };
     let create = |number| load::post("configmaps", &load::config_map(&format!("get-{number}")));
     load::run(cluster, 16, every, create).await?;
@@ -36,9 +36,12 @@ pub async fn gets(cluster: &Cluster, time: Duration, table: &mut Table) -> anyho
             let path = format!("/api/v1/namespaces/{NAMESPACE}/configmaps/get-{}", number * 7919 % OBJECTS);
             Ok(Request::get(path).body(Bytes::new())?)
         };
-        let outcome = load::run(cluster, clients, Limit { time, count: 2_000_000 }, get).await?;
+        let mut outcomes = Vec::new();
+        for _ in 0..rounds.clamp(1, 20) {
+            outcomes.push(load::run(cluster, clients, Limit { time, count: 2_000_000 }, get).await?);
+        }
         let beside = if clients == 64 { "etcd linearizable get, 64: 28k/s" } else { "" };
-        table.row(format!("GET a ConfigMap, {clients} client(s)"), outcome.shown(), beside);
+        table.row(format!("GET a ConfigMap, {clients} client(s)"), load::shown(&outcomes), beside);
     }
     Ok(())
 }
@@ -76,8 +79,28 @@ pub async fn lists(cluster: &Cluster, rounds: usize, table: &mut Table) -> anyho
         let shown = format!("{}, {size:.2} MB, {} server CPU", ms(median(&mut took)), ms(used));
         table.row(format!("LIST {count} pods, {form}"), shown, "");
     }
-    let memory = pss(cluster.api_server()?)? as f64 * 1024.0 / 1e6;
-    table.row(format!("API server with {count} pods and its ConfigMaps"), format!("{memory:.1} MB PSS"), "");
+    Ok(())
+}
+
+/// What the API server's memory grows by with each pod, beside the pod's JSON.
+pub async fn memory(cluster: &Cluster, table: &mut Table) -> anyhow::Result<()> {
+    load::service_account(cluster).await?;
+    let (client, pid) = (cluster.client().await?, cluster.api_server()?);
+    let resident = || anyhow::Ok(pss(pid)? as f64 * 1024.0);
+    let (empty, mut present) = (resident()?, 0);
+    for count in [PODS, 5 * PODS] {
+        let limit = Limit { time: Duration::from_secs(300), count: count - present };
+        let create = |number| load::post("pods", &load::pod(&format!("kept-{}", present + number)));
+        let made = load::run(cluster, 64, limit, create).await?.count;
+        ensure!(made >= limit.count, "only {made} pods made in time");
+        present = count;
+        let path = format!("/api/v1/namespaces/{NAMESPACE}/pods");
+        let json = list(&client, &path, "application/json", PAGE).await? as f64 / count as f64;
+        let now = resident()?;
+        let each = (now - empty) / count as f64;
+        let shown = format!("{:.1} MB PSS, {each:.0} bytes per pod whose JSON has {json:.0}", now / 1e6);
+        table.row(format!("API server with {count} pods"), shown, "");
+    }
     Ok(())
 }
 
