@@ -1,5 +1,5 @@
 //! Deletes what nobody owns any more: background, foreground and orphaning deletion (kube-controller-manager,
-//! garbagecollector). Every resource that can be deleted is followed by its metadata alone ([`reflect`]); a [`graph`] of
+//! garbagecollector). Every resource that can be deleted is followed ([`reflect`]); a [`graph`] of
 //! UIDs says what to look at; whether something really goes is decided on fresh reads ([`plan`]), and the deletion is
 //! bound to what was read by UID and resource version.
 
@@ -44,7 +44,7 @@ pub(crate) fn start(setup: &Setup) -> anyhow::Result<()> {
         queue: Queue::default(),
         resources: OnceCell::new(),
     });
-    let context = setup.context.clone();
+    let (context, caches) = (setup.context.clone(), setup.caches.clone());
     setup.context.spawn("garbage-collector", async move {
         let resources = shared.discover().await;
         let (sender, mut unsynced) = watch::channel(0_usize);
@@ -52,7 +52,16 @@ pub(crate) fn start(setup: &Setup) -> anyhow::Result<()> {
             sender.send_modify(|count| *count += 1);
             let sender = sender.clone();
             let synced = move || sender.send_modify(|count| *count -= 1);
-            context.spawn("metadata", reflect::follow(shared.clone(), resource.clone(), synced));
+            match reflect::shared(resource) {
+                Some(follow) => {
+                    let first = follow(&shared, &caches, resource);
+                    context.spawn("shared metadata", async move {
+                        first.await;
+                        synced();
+                    });
+                }
+                None => context.spawn("metadata", reflect::follow(shared.clone(), resource.clone(), synced)),
+            }
         }
         // Before that owners would seem to be missing only because their kind is not listed yet.
         let _ = unsynced.wait_for(|count| *count == 0).await;

@@ -1,13 +1,18 @@
-//! Follows one resource by its metadata and tells the graph: a list in pages, then a watch from there on; when the
-//! version is gone, a list again. What an object says beyond its metadata never leaves the server.
+//! Follows one resource and tells the graph. Those that other controllers of this process follow anyway are heard of from their
+//! caches ([`SHARED`]); every other one by its metadata alone: a list in pages, then a watch from there on; when the version
+//! is gone, a list again. What such an object says beyond its metadata never leaves the server.
 
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use client::{Client, Error, WatchEvent};
+use client::{Caches, Client, Error, Object, WatchEvent};
 use futures::StreamExt;
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::ListMeta;
+use futures::future::BoxFuture;
+use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
+use k8s_openapi::api::core::v1::{Endpoints, Namespace, Node, Pod, Service, ServiceAccount};
+use k8s_openapi::api::policy::v1::PodDisruptionBudget;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ListMeta, ObjectMeta, OwnerReference};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -65,6 +70,72 @@ struct Reference {
     name: String,
     #[serde(default)]
     block_owner_deletion: bool,
+}
+
+impl Meta {
+    /// The same of an object that is there whole.
+    fn of(meta: &ObjectMeta) -> Self {
+        let text = |field: &Option<String>| field.clone().unwrap_or_default();
+        let reference = |owner: &OwnerReference| Reference {
+            uid: owner.uid.clone(),
+            api_version: owner.api_version.clone(),
+            kind: owner.kind.clone(),
+            name: owner.name.clone(),
+            block_owner_deletion: owner.block_owner_deletion.unwrap_or(false),
+        };
+        Self {
+            uid: text(&meta.uid),
+            name: text(&meta.name),
+            namespace: text(&meta.namespace),
+            resource_version: text(&meta.resource_version),
+            finalizers: meta.finalizers.clone().unwrap_or_default(),
+            owner_references: meta.owner_references.iter().flatten().map(reference).collect(),
+            deletion_timestamp: meta.deletion_timestamp.as_ref().map(|_| IgnoredAny),
+        }
+    }
+}
+
+/// Begins to follow a resource by a cache; resolves once the first list is in the graph.
+pub(super) type Follow = fn(&Arc<Shared>, &Caches, &Resource) -> BoxFuture<'static, ()>;
+
+/// Resources whose caches other controllers have anyway: group, version, plural.
+const SHARED: [(&str, &str, &str, Follow); 9] = [
+    ("", "v1", "endpoints", typed::<Endpoints>),
+    ("", "v1", "namespaces", typed::<Namespace>),
+    ("", "v1", "nodes", typed::<Node>),
+    ("", "v1", "pods", typed::<Pod>),
+    ("", "v1", "serviceaccounts", typed::<ServiceAccount>),
+    ("", "v1", "services", typed::<Service>),
+    ("apps", "v1", "deployments", typed::<Deployment>),
+    ("apps", "v1", "replicasets", typed::<ReplicaSet>),
+    ("policy", "v1", "poddisruptionbudgets", typed::<PodDisruptionBudget>),
+];
+
+/// How to hear of a resource from a cache, if there is one.
+pub(super) fn shared(resource: &Resource) -> Option<Follow> {
+    let is = |(group, version, plural, _): &&(&str, &str, &str, Follow)| {
+        resource.group == *group && resource.version == *version && resource.plural == *plural
+    };
+    SHARED.iter().find(is).map(|(.., follow)| *follow)
+}
+
+fn typed<K: Object>(shared: &Arc<Shared>, caches: &Caches, resource: &Resource) -> BoxFuture<'static, ()> {
+    let cache = caches.of::<K>();
+    let (shared, resource) = (shared.clone(), resource.clone());
+    cache.observe(move |change| {
+        let (old, new) = (change.old(), change.new());
+        // A cache that missed a deletion shows the next object of the name in its place.
+        if let Some(gone) = old.filter(|old| new.is_none_or(|new| new.uid() != old.uid())) {
+            shared.tell(|graph| (graph.gone(gone.uid()), ()));
+        }
+        if let Some(object) = new {
+            shared.tell(|graph| {
+                let seen = convert(graph, &resource, Meta::of(object.metadata()));
+                (graph.present(seen), ())
+            });
+        }
+    });
+    Box::pin(async move { cache.synced().await })
 }
 
 /// `g/v` or `v`.
@@ -215,6 +286,31 @@ mod tests {
         ]}));
         let told: Vec<(&str, &str, bool)> = owned.owners.iter().map(|o| (&*o.uid, &*o.name, o.blocking)).collect();
         assert_eq!(told, [("1", "d", true), ("2", "c", false)]);
+    }
+
+    #[test]
+    fn a_whole_object_says_the_same_as_its_metadata() {
+        let metadata = json!({"uid": "u", "name": "n", "namespace": "ns", "finalizers": ["orphan", "foregroundDeletion"],
+            "deletionTimestamp": "2026-01-01T00:00:00Z", "ownerReferences": [
+            {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d", "uid": "1", "blockOwnerDeletion": true},
+            {"apiVersion": "v1", "kind": "ConfigMap", "name": "c", "uid": "2"}]});
+        let whole: ObjectMeta = from_value(metadata.clone()).unwrap();
+        let (from_whole, alone) = (convert(&mut Graph::default(), &replica_sets(), Meta::of(&whole)), seen(metadata));
+        assert_eq!(
+            (&from_whole.uid, &from_whole.identity, &from_whole.owners),
+            (&alone.uid, &alone.identity, &alone.owners)
+        );
+        let flags = |seen: &Seen| (seen.going, seen.orphan, seen.foreground);
+        assert_eq!((flags(&from_whole), flags(&alone)), ((true, true, true), (true, true, true)));
+    }
+
+    #[test]
+    fn only_resources_in_the_version_of_their_type_are_shared() {
+        assert!(shared(&replica_sets()).is_some());
+        for (version, plural) in [("v1beta1", "replicasets"), ("v1", "statefulsets")] {
+            let other = Resource { version: version.into(), plural: plural.into(), ..replica_sets() };
+            assert!(shared(&other).is_none(), "{version} {plural}");
+        }
     }
 
     #[test]

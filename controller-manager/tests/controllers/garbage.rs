@@ -1,10 +1,11 @@
 //! The garbage collector: what goes with its owner, what goes before it, what stays.
 
-use k8s_openapi::api::core::v1::{ConfigMap, Secret};
+use k8s_openapi::api::apps::v1::ReplicaSet;
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
-use crate::rig::Rig;
+use crate::rig::{Rig, pod, replica_set};
 use client::Object;
 
 const ALONE: &str = "garbage-collector-controller";
@@ -182,4 +183,19 @@ async fn a_dependent_that_stops_blocking_lets_its_owner_go() {
     rig.patch::<ConfigMap>("held", json!({"metadata": {"ownerReferences": null}})).await;
     is_gone(&rig, "root").await;
     assert!(rig.get::<ConfigMap>("held").await.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn kinds_that_other_controllers_follow_too_are_treated_alike() {
+    let rig = Rig::start(ALONE).await;
+    let set = rig.create::<ReplicaSet>(replica_set("web", 0)).await;
+    let owners = json!([{"apiVersion": "apps/v1", "kind": "ReplicaSet", "name": "web", "uid": set.uid(), "blockOwnerDeletion": true}]);
+    rig.create::<Pod>(pod("p", json!({"metadata": {"ownerReferences": owners}}))).await;
+    rig.settle().await;
+    assert!(rig.get::<Pod>("p").await.is_some());
+    rig.delete::<ReplicaSet>("web", Some("Foreground")).await;
+    rig.eventually("the set waits for its pod, and both go", async || {
+        (rig.get::<ReplicaSet>("web").await.is_none() && rig.get::<Pod>("p").await.is_none()).then_some(())
+    })
+    .await;
 }
