@@ -31,6 +31,8 @@ pub struct Command {
     pub run: Option<Run>,
     /// Commands below it.
     pub sub: &'static [Command],
+    /// Whether it takes any flag, because it only says why it does nothing.
+    pub lenient: bool,
 }
 
 /// Commands under one heading of the overview.
@@ -50,12 +52,12 @@ pub const fn command(
     shared: &'static [&'static [Flag]],
     run: Run,
 ) -> Command {
-    Command { name, aliases: &[], usage, about, flags, shared, run: Some(run), sub: &[] }
+    Command { name, aliases: &[], usage, about, flags, shared, run: Some(run), sub: &[], lenient: false }
 }
 
 /// A row that only has commands below it.
 pub const fn parent(name: &'static str, about: &'static str, sub: &'static [Command]) -> Command {
-    Command { name, aliases: &[], usage: "SUBCOMMAND", about, flags: &[], shared: &[], run: None, sub }
+    Command { name, aliases: &[], usage: "SUBCOMMAND", about, flags: &[], shared: &[], run: None, sub, lenient: false }
 }
 
 impl Command {
@@ -68,6 +70,12 @@ impl Command {
     /// The same with commands below it.
     pub const fn with(mut self, sub: &'static [Command]) -> Self {
         self.sub = sub;
+        self
+    }
+
+    /// The same, with any flag taken.
+    pub const fn lenient(mut self) -> Self {
+        self.lenient = true;
         self
     }
 
@@ -102,6 +110,8 @@ pub struct Call {
     pub dash: Option<usize>,
     /// `kubectl create deployment`.
     pub path: String,
+    /// Its row.
+    pub row: &'static Command,
     /// All commands, for those that are about commands.
     pub table: &'static [Group],
 }

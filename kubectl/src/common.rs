@@ -7,7 +7,7 @@ use crate::flags::{Flag, flag, refused};
 pub const GLOBAL: &[Flag] = &[
     flag("as", "", Text(""), "Act as this user."),
     flag("as-group", "", Array, "Act as a member of this group; may be repeated."),
-    flag("as-uid", "", Text(""), "Act with this UID."),
+    refused("as-uid", "", Text(""), "use --as and --as-group"),
     flag("cache-dir", "", Text("~/.kube/cache"), "Taken for compatibility: nothing is cached on disk."),
     flag("certificate-authority", "", Text(""), "File with the certificates that may have signed the server's."),
     flag("client-certificate", "", Text(""), "File with the client's certificate."),
@@ -18,7 +18,7 @@ pub const GLOBAL: &[Flag] = &[
     flag("insecure-skip-tls-verify", "", Bool(false), "Do not check the server's certificate."),
     flag("kubeconfig", "", Text(""), "The kubeconfig file."),
     flag("log-flush-frequency", "", Duration("5s"), "Taken for compatibility: logs are not buffered."),
-    flag("match-server-version", "", Bool(false), "Fail unless client and server are of the same version."),
+    refused("match-server-version", "", Bool(false), "client and server are never of the same version"),
     flag("namespace", "n", Text(""), "The namespace to work in."),
     refused("password", "", Text(""), "the API server knows no passwords"),
     refused("profile", "", Text("none"), "profiles of Go programs have no counterpart here"),

@@ -40,7 +40,13 @@ pub fn option(flag: &Flag) -> String {
 
 /// What is said about all commands, in kubectl's words.
 pub fn overview(table: &[Group]) -> String {
-    let mut text = "kubectl controls the Kubernetes cluster manager.\n\n Find more information at: https://kubernetes.io/docs/reference/kubectl/\n\n".to_string();
+    let head = "kubectl controls the Kubernetes cluster manager.\n\n Find more information at: https://kubernetes.io/docs/reference/kubectl/\n\n";
+    format!("{head}{}", usage(table))
+}
+
+/// The same without the greeting.
+pub fn usage(table: &[Group]) -> String {
+    let mut text = String::new();
     for group in table {
         text.push_str(group.title);
         text.push('\n');

@@ -95,6 +95,9 @@ pub fn config(flags: &Flags) -> Result<client::Config> {
             context.content.user = user.into();
         }
         let context = context.content.clone();
+        if !file.clusters.iter().any(|cluster| cluster.name == context.cluster) && flags.global("cluster").is_some() {
+            return Err(fail!("no server found for cluster {:?}", context.cluster));
+        }
         if !file.clusters.iter().any(|cluster| cluster.name == context.cluster) {
             return Err(missing("cluster", &context.cluster));
         }
@@ -103,18 +106,40 @@ pub fn config(flags: &Flags) -> Result<client::Config> {
         }
         file.config(Some(&name))?
     };
-    if let Some(server) = flags.some("server") {
+    if let Some((scheme, _)) = flags.global("server").and_then(|server| server.split_once("://"))
+        && !["http", "https"].contains(&scheme)
+    {
+        return Err(Error::Unreachable(format!("unsupported protocol scheme {scheme:?}")));
+    }
+    if let Some(server) = flags.global("server") {
         config.server = server.into();
     }
     if flags.is("insecure-skip-tls-verify") {
         config.insecure = true;
         config.ca = None;
     }
-    if let Some(path) = flags.some("certificate-authority") {
-        config.ca =
-            Some(std::fs::read(path).map_err(|error| fail!("unable to read certificate-authority {path}: {error}"))?);
+    if let Some(path) = flags.global("certificate-authority") {
+        let cluster = file.contexts.iter().find(|context| context.name == name);
+        let cluster = cluster.map(|context| context.content.cluster.clone()).unwrap_or_default();
+        let failed = |error: &std::io::Error| {
+            let why = crate::files::why(error);
+            fail!("unable to read certificate-authority {path} for {cluster} due to open {path}: {why}")
+        };
+        config.ca = Some(std::fs::read(path).map_err(|error| failed(&error))?);
     }
-    if let Some(token) = flags.some("token") {
+    let read = |flag: &str| {
+        let path = flags.text(flag);
+        std::fs::read(path).map_err(|error| fail!("unable to read {flag} {path}: {}", crate::files::why(&error)))
+    };
+    if flags.global("client-certificate").is_some() && flags.global("client-key").is_some() {
+        config.identity = Identity::Certificate { cert: read("client-certificate")?, key: read("client-key")? };
+    } else if flags.global("client-certificate").is_some() || flags.global("client-key").is_some() {
+        return Err(fail!("client-certificate and client-key must be given together"));
+    }
+    if let Some(name) = flags.global("tls-server-name") {
+        config.server_name = Some(name.into());
+    }
+    if let Some(token) = flags.global("token") {
         config.identity = Identity::Token(token.into());
     }
     config.impersonate = flags.some("as").map(str::to_string);

@@ -5,20 +5,21 @@ use std::rc::Rc;
 use crate::command::{Call, Command, Group};
 use crate::common::GLOBAL;
 use crate::error::fail;
-use crate::flags::{self, Flag, HELP};
+use crate::flags::{self, Flag, HELP, Parsed};
 use crate::help;
 use crate::session::{Session, say};
 
 /// Runs a command line without the program's name; returns the exit code.
 pub async fn run(words: &[String], table: &'static [Group]) -> i32 {
     let (chain, rest) = find(words, table);
-    let Some(command) = chain.last() else {
+    let Some(command) = chain.last().copied() else {
         return root(&rest, table);
     };
     let path = chain.iter().fold("kubectl".to_string(), |path, command| path + " " + command.name);
     let known: Vec<Flag> = command.all_flags().chain(GLOBAL).copied().collect();
     let parsed = match flags::parse(&known, &rest) {
         Ok(parsed) => parsed,
+        Err(error) if command.lenient && error != HELP => Parsed::default(),
         Err(error) if error == HELP => {
             say(&help::command(command, &path));
             return 0;
@@ -29,15 +30,15 @@ pub async fn run(words: &[String], table: &'static [Group]) -> i32 {
         }
     };
     let Some(run) = command.run else {
-        if let Some(word) = parsed.args.first() {
-            eprintln!("error: unknown command {word:?}\nSee '{path} -h' for help and examples");
+        if !parsed.args.is_empty() {
+            eprintln!("error: unknown command {:?}\nSee '{path} -h' for help and examples", parsed.args.join(" "));
             return 1;
         }
         say(&help::command(command, &path));
-        return 0;
+        return 1;
     };
     let session = Rc::new(Session::new(parsed.flags));
-    let call = Call { session: session.clone(), args: parsed.args, dash: parsed.dash, path, table };
+    let call = Call { session: session.clone(), args: parsed.args, dash: parsed.dash, path, row: command, table };
     let mut result = run(call).await;
     if session.flags.is("warnings-as-errors") && result.is_ok() {
         result = match session.warnings() {

@@ -49,6 +49,8 @@ pub struct Found {
     pub object: Value,
     /// File it was read from, or empty.
     pub source: String,
+    /// Whether the object itself says where it lives.
+    pub placed: bool,
 }
 
 impl Found {
@@ -75,6 +77,7 @@ impl Found {
             name: api::object::name(&object).to_string(),
             object,
             source: String::new(),
+            placed: true,
         }
     }
 }
@@ -246,7 +249,12 @@ pub async fn chosen(session: &Session, words: &[String]) -> Result<(Vec<Found>, 
     if !words.is_empty() {
         return Err(fail!("cannot specify --local and server resources"));
     }
-    Ok((local(session).await?, Vec::new()))
+    let mut all = local(session).await?;
+    // Nobody is asked, so nobody fills in a namespace.
+    for found in all.iter_mut().filter(|found| !found.placed) {
+        api::object::metadata_mut(&mut found.object).remove("namespace");
+    }
+    Ok((all, Vec::new()))
 }
 
 /// The objects that arguments and `-f` mean, read from the server.
@@ -266,10 +274,10 @@ pub async fn live(session: &Session, words: &[String], options: &Options) -> Res
 pub async fn of_both(session: &Session, words: &[String], options: &Options) -> Result<Vec<Target>> {
     let mut targets = Vec::new();
     if !session.flags.list("filename").is_empty() {
-        targets.extend(local(session).await?.iter().map(Found::target));
+        targets.extend(unfiltered(session).await?.iter().map(Found::target));
         if !words.is_empty() {
             return Err(fail!(
-                "when paths, URLs, or stdin is provided as input, you may not specify a resource by arguments as well"
+                "when paths, URLs, or stdin is provided as input, you may not specify resource arguments as well"
             ));
         }
     }
@@ -309,18 +317,14 @@ pub fn unlist(resource: &ResourceRef, mut page: Value) -> Vec<Found> {
     items.into_iter().map(complete).collect()
 }
 
-/// What the files of `-f` hold, with namespaces filled in; the first wrong document ends it.
+/// What the files of `-f` hold, with namespaces filled in, and of that what `-l` selects.
 pub async fn local(session: &Session) -> Result<Vec<Found>> {
-    let (all, mut errors) = local_each(session).await?;
-    match errors.is_empty() {
-        true => Ok(all),
-        false => Err(errors.remove(0)),
-    }
+    selected(session, unfiltered(session).await?)
 }
 
-/// What the files of `-f` hold, document by document: one that is wrong does not keep the others out.
+/// The same document by document: one that is wrong does not keep the others out.
 pub async fn local_each(session: &Session) -> Result<(Vec<Found>, Vec<Error>)> {
-    let documents = files::read(session.flags.list("filename"), session.flags.is("recursive")).await?;
+    let documents = documents(session).await?;
     let (mut all, mut errors) = (Vec::new(), Vec::new());
     for document in documents {
         match identify(document, session.resources().await?, &session.namespace()?, session.namespace_given()) {
@@ -328,13 +332,30 @@ pub async fn local_each(session: &Session) -> Result<(Vec<Found>, Vec<Error>)> {
             Err(error) => errors.push(error),
         }
     }
-    // A selector beside files chooses among their documents.
-    let selector = session.flags.text("selector");
-    if !selector.is_empty() {
-        let selector = api::selector::LabelSelector::parse(selector).map_err(|error| fail!("{error}"))?;
-        all.retain(|found: &Found| selector.matches_map(api::object::labels(&found.object)));
+    Ok((selected(session, all)?, errors))
+}
+
+async fn documents(session: &Session) -> Result<Vec<files::Document>> {
+    let flags = &session.flags;
+    let checked = flags.knows("validate") && !["false", "ignore"].contains(&flags.text("validate"));
+    files::read(flags.list("filename"), flags.is("recursive"), checked).await
+}
+
+async fn unfiltered(session: &Session) -> Result<Vec<Found>> {
+    let documents = documents(session).await?;
+    let (resources, namespace) = (session.resources().await?, session.namespace()?);
+    let identified = |document| identify(document, resources, &namespace, session.namespace_given());
+    documents.into_iter().map(identified).collect()
+}
+
+/// Those with the labels that `-l` beside `-f` asks for.
+fn selected(session: &Session, mut all: Vec<Found>) -> Result<Vec<Found>> {
+    let text = session.flags.text("selector");
+    if !text.is_empty() {
+        let selector = api::selector::LabelSelector::parse(text).map_err(|error| fail!("{error}"))?;
+        all.retain(|found| selector.matches_map(api::object::labels(&found.object)));
     }
-    Ok((all, errors))
+    Ok(all)
 }
 
 /// Finds the resource of a document and where it belongs.
@@ -359,7 +380,7 @@ pub fn identify(document: files::Document, resources: &Resources, namespace: &st
             ));
         }
     }
-    Ok(Found { resource, namespace: place, name, object, source })
+    Ok(Found { resource, namespace: place, name, object, source, placed: !own.is_empty() })
 }
 
 fn text(value: &Value, key: &str) -> String {

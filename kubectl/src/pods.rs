@@ -25,7 +25,10 @@ pub fn selector(object: &Value) -> Result<String> {
         None if kind == "Service" => {
             Err(fail!("invalid service '{}': Service is defined without a selector", api::object::name(object)))
         }
-        None => Err(fail!("cannot get the logs from {kind}: selector not found")),
+        None => {
+            let (_, version) = api::object::group_version(object);
+            Err(fail!("cannot get the logs from *{version}.{kind}: selector for *{version}.{kind} not implemented"))
+        }
     }
 }
 

@@ -31,6 +31,32 @@ pub async fn pod(session: &Session, word: &str) -> Result<Value> {
     pods::best(pods::of(session, found).await?).ok_or_else(|| fail!("timed out waiting for the condition on {title}"))
 }
 
+/// Connects the terminal to a container that runs.
+pub async fn attach(session: &Session, pod: &Value) -> Result<()> {
+    let phase = api::object::text(pod, "/status/phase");
+    if phase == "Succeeded" || phase == "Failed" {
+        return Err(fail!("cannot attach a container in a completed pod; current phase is {phase}"));
+    }
+    let container = pods::container(pod, session.flags.text("container"), session.flags.is("quiet"))?;
+    let mut wires = wires(session);
+    let has_tty = api::object::list(pod, "/spec/containers")
+        .iter()
+        .any(|one| one["name"] == container.as_str() && one["tty"] == true);
+    if wires.tty && !has_tty {
+        wires.tty = false;
+        if !session.flags.is("quiet") {
+            eprintln!("error: Unable to use a TTY - container {container} did not allocate one");
+        }
+    } else if has_tty && wires.stdin {
+        wires.tty = std::io::stdin().is_terminal();
+    }
+    if !session.flags.is("quiet") && wires.stdin {
+        eprintln!("If you don't see a command prompt, try pressing enter.");
+    }
+    let path = stream_path(pod, "attach", &container, &wires);
+    stream(session, &path, wires).await
+}
+
 /// What the flags connect.
 pub fn wires(session: &Session) -> Wires {
     let stdin = session.flags.is("stdin");

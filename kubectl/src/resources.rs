@@ -115,7 +115,8 @@ impl Resources {
                 group.or_else(|| self.first(|r| r.named(name) && r.group.starts_with(&format!("{rest}."))))
             }
         };
-        found.ok_or_else(|| fail!("the server doesn't have a resource type {word:?}"))
+        let typed = word.split('.').next().unwrap_or_default();
+        found.ok_or_else(|| fail!("the server doesn't have a resource type {typed:?}"))
     }
 
     /// The resources in a category, if it is one.

@@ -185,7 +185,10 @@ impl Session {
         if text.contains("onnection refused") {
             return Error::Refused(host);
         }
-        Error::Unreachable(text)
+        Error::Unreachable(match text.contains("invalid peer certificate: UnknownIssuer") {
+            true => "tls: failed to verify certificate: x509: certificate signed by unknown authority".into(),
+            false => text,
+        })
     }
 
     /// Says the server's warnings, each once.

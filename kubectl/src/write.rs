@@ -86,6 +86,13 @@ impl Report {
         Ok(Self { documents: Documents::new(format.clone(), flags), format, dry: DryRun::No })
     }
 
+    /// For commands whose YAML documents stand without separators between them.
+    #[must_use]
+    pub fn unseparated(mut self) -> Self {
+        self.documents.separated = false;
+        self
+    }
+
     /// Whether only the sentence is wanted.
     pub fn sentence(&self) -> bool {
         self.format.human()

@@ -6,6 +6,7 @@
 mod accounts;
 mod clusters;
 mod faults;
+mod kubectl;
 mod pods;
 mod static_pods;
 mod tour;

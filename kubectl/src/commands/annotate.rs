@@ -48,6 +48,12 @@ const OF_LABEL: Kind = Kind { what: "label", field: "labels", done: "labeled" };
 const OF_ANNOTATION: Kind = Kind { what: "annotation", field: "annotations", done: "annotated" };
 
 async fn label(call: Call) -> Result<()> {
+    for (key, value) in changes(&call.args, "label")?.set {
+        let complaints = api::names::label_value(&value);
+        if !complaints.is_empty() {
+            return Err(fail!("invalid label value: \"{key}={value}\": {}", complaints.join(";")));
+        }
+    }
     metadata(&call, &OF_LABEL).await
 }
 
@@ -73,7 +79,7 @@ async fn metadata(call: &Call, kind: &Kind) -> Result<()> {
     if found.len() > 1 && flags.some("resource-version").is_some() {
         return Err(fail!("--resource-version may only be used with a single resource"));
     }
-    let mut report = Report::of(flags)?;
+    let mut report = Report::of(flags)?.unseparated();
     let write = Write::of(flags)?;
     let several = found.len() > 1;
     each(found, errors, async |found| {

@@ -84,6 +84,9 @@ fn listed(all: &[&Resource], form: &str, no_headers: bool) -> String {
 }
 
 async fn api_versions(call: Call) -> Result<()> {
+    if !call.args.is_empty() {
+        return Err(call.usage(&format!("unexpected arguments: [{}]", call.args.join(" "))));
+    }
     let mut all: Vec<String> =
         call.session.resources().await?.all.iter().map(|resource| resource.api_version()).collect();
     all.sort();

@@ -4,6 +4,7 @@ use api::object::list;
 use http::Method;
 use serde_json::json;
 
+use super::missing::unsupported;
 use crate::command::{Call, Command, command, parent, run};
 use crate::common::{EVERYWHERE, PRINT};
 use crate::describe;
@@ -15,7 +16,7 @@ use crate::output::{Documents, Format, go};
 use crate::session::{JSON, line, say};
 
 /// `auth`.
-pub const COMMAND: Command = parent("auth", "Inspect authorization", &[CAN_I, WHO_AM_I]);
+pub const COMMAND: Command = parent("auth", "Inspect authorization", &[CAN_I, RECONCILE, WHO_AM_I]);
 
 const FLAGS: &[Flag] = &[
     flag("quiet", "q", Bool(false), "Answer by the exit code only."),
@@ -30,6 +31,11 @@ const CAN_I: Command = command(
     FLAGS,
     &[EVERYWHERE],
     run!(can_i),
+);
+const RECONCILE: Command = unsupported(
+    "reconcile",
+    "Reconciles rules for RBAC role, role binding, cluster role, and cluster role binding objects",
+    "use apply",
 );
 const WHO_AM_I: Command =
     command("whoami", "", "Experimental: Check self subject attributes", &[], &[PRINT], run!(who_am_i));

@@ -52,10 +52,10 @@ async fn autoscale(call: Call) -> Result<()> {
     let (found, errors) = locate::live(session, &call.args, &Options::default()).await?;
     each(found, errors, async |found| {
         if !found.resource.subresources.iter().any(|sub| sub == "scale") {
-            let (kind, group) = (&found.resource.kind, &found.resource.group);
-            let version = &found.resource.version;
+            let (kind, plural) = (&found.resource.kind, &found.resource.plural);
+            let version = format!("{}/{}", found.resource.group, found.resource.version);
             return Err(fail!(
-                "cannot autoscale a {kind}.{version}.{group}: the server could not find the requested resource"
+                "cannot autoscale a {kind}: could not find scale subresource for {version}, Resource={plural} in discovery information"
             ));
         }
         let name = flags.some("name").unwrap_or(&found.name).to_string();
@@ -71,10 +71,11 @@ fn make(found: &Found, metadata: Value, flags: &Flags) -> Value {
         spec["minReplicas"] = json!(flags.int("min"));
     }
     if flags.int("cpu-percent") >= 0 {
-        spec["targetCPUUtilizationPercentage"] = json!(flags.int("cpu-percent"));
+        let target = json!({"averageUtilization": flags.int("cpu-percent"), "type": "Utilization"});
+        spec["metrics"] = json!([{"resource": {"name": "cpu", "target": target}, "type": "Resource"}]);
     }
-    json!({"apiVersion": "autoscaling/v1", "kind": "HorizontalPodAutoscaler", "metadata": metadata, "spec": spec,
-        "status": {"currentReplicas": 0, "desiredReplicas": 0}})
+    json!({"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "metadata": metadata, "spec": spec,
+        "status": {"currentMetrics": null, "desiredReplicas": 0}})
 }
 
 #[cfg(test)]
@@ -89,7 +90,8 @@ mod tests {
         let flags = parse(FLAGS, &["--max=3".into(), "--min=2".into(), "--cpu-percent=50".into()]).unwrap().flags;
         assert_eq!(
             make(&found, json!({}), &flags)["spec"],
-            json!({"maxReplicas": 3, "minReplicas": 2, "targetCPUUtilizationPercentage": 50,
+            json!({"maxReplicas": 3, "minReplicas": 2,
+                "metrics": [{"resource": {"name": "cpu", "target": {"averageUtilization": 50, "type": "Utilization"}}, "type": "Resource"}],
                 "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "d"}})
         );
     }

@@ -27,9 +27,8 @@ async fn help(call: Call) -> Result<()> {
     let (mut found, mut path) = (None, "kubectl".to_string());
     for word in &call.args {
         let Some(command) = level.iter().find(|command| command.is(word)).copied() else {
-            say(&format!("Unknown help topic [`{}`]\n", call.args.join(" ")));
-            found = None;
-            break;
+            say(&format!("Unknown help topic [`{}`]\n\n\n{}", call.args.join(" "), help::usage(call.table)));
+            return Ok(());
         };
         path = format!("{path} {}", command.name);
         level = command.sub.iter().collect();

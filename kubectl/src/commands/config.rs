@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use client::kubeconfig::{ContextEntry, Kubeconfig, Named};
 use serde_json::{Value, json};
 
+use super::missing::unsupported;
 use crate::command::{Call, Command, command, parent, run};
 use crate::common::PRINT;
 use crate::error::{Result, fail};
@@ -30,6 +31,23 @@ pub const COMMAND: Command = parent(
             &[],
             run!(get_contexts),
         ),
+        command("delete-cluster", "NAME", "Delete the specified cluster from the kubeconfig", &[], &[], run!(delete)),
+        command("delete-context", "NAME", "Delete the specified context from the kubeconfig", &[], &[], run!(delete)),
+        command("delete-user", "NAME", "Delete the specified user from the kubeconfig", &[], &[], run!(delete)),
+        command("get-clusters", "", "Display clusters defined in the kubeconfig", &[], &[], run!(names)),
+        command("get-users", "", "Display users defined in the kubeconfig", &[], &[], run!(names)),
+        command(
+            "rename-context",
+            "CONTEXT_NAME NEW_NAME",
+            "Rename a context from the kubeconfig file",
+            &[],
+            &[],
+            run!(rename),
+        ),
+        unsupported("set", "Set an individual value in a kubeconfig file", "edit the file"),
+        unsupported("set-cluster", "Set a cluster entry in kubeconfig", "edit the file"),
+        unsupported("set-credentials", "Set a user entry in kubeconfig", "edit the file"),
+        unsupported("unset", "Unset an individual value in a kubeconfig file", "edit the file"),
         command(
             "set-context",
             "[NAME | --current] [--cluster=cluster_nickname] [--user=user_nickname] [--namespace=namespace]",
@@ -180,6 +198,66 @@ async fn get_contexts(call: Call) -> Result<()> {
         Some(name) => Err(fail!("context {name} not found")),
         None => Ok(()),
     }
+}
+
+/// Names of the clusters or users.
+async fn names(call: Call) -> Result<()> {
+    let file = kubeconfigs::load(&call.session.flags)?;
+    let mut names: Vec<String> = match call.word() {
+        "get-clusters" => file.clusters.into_iter().map(|cluster| cluster.name).collect(),
+        _ => file.users.into_iter().map(|user| user.name).collect(),
+    };
+    names.sort();
+    line("NAME");
+    names.iter().for_each(|name| line(name));
+    Ok(())
+}
+
+/// Takes an entry away.
+async fn delete(call: Call) -> Result<()> {
+    let what = call.word().trim_start_matches("delete-").to_string();
+    let [name] = call.args.as_slice() else { return Err(fail!("accepts 1 arg(s), received {}", call.args.len())) };
+    let (path, mut file) = changed(&call)?;
+    let shown = path.display();
+    let before = (file.clusters.len(), file.contexts.len(), file.users.len());
+    match what.as_str() {
+        "cluster" => file.clusters.retain(|entry| entry.name != *name),
+        "context" => file.contexts.retain(|entry| entry.name != *name),
+        _ => file.users.retain(|entry| entry.name != *name),
+    }
+    if before == (file.clusters.len(), file.contexts.len(), file.users.len()) {
+        return Err(fail!("cannot delete {what} {name}, not in {shown}"));
+    }
+    if what == "context" && file.current_context == *name {
+        eprintln!(
+            "warning: this removed your active context, use \"kubectl config use-context\" to select a different one"
+        );
+    }
+    write(&path, &file)?;
+    line(&format!("deleted {what} {name} from {shown}"));
+    Ok(())
+}
+
+/// Gives a context another name.
+async fn rename(call: Call) -> Result<()> {
+    let [old, new] = call.args.as_slice() else { return Err(fail!("Unexpected args: [{}]", call.args.join(" "))) };
+    let (path, mut file) = changed(&call)?;
+    if file.contexts.iter().any(|entry| entry.name == *new) {
+        return Err(fail!(
+            "cannot rename the context {old:?}, the context {new:?} already exists in {}",
+            path.display()
+        ));
+    }
+    let Some(entry) = file.contexts.iter_mut().find(|entry| entry.name == *old) else {
+        return Err(fail!("cannot rename the context {old:?}, it's not in {}", path.display()));
+    };
+    entry.name = new.clone();
+    if file.current_context == *old {
+        file.current_context = new.clone();
+    }
+    write(&path, &file)?;
+    line(&format!("Context {old:?} renamed to {new:?}."));
+    Ok(())
 }
 
 /// The file that changes go to, and its content.

@@ -10,11 +10,10 @@ use crate::session::{Session, line};
 use crate::write::{DryRun, STRATEGIC, Write};
 
 /// `cordon`.
-pub const CORDON: Command =
-    command("cordon", "NODE", "Let no more pods be scheduled to a node", &[], &[LABELS, DRY], run!(cordon));
+pub const CORDON: Command = command("cordon", "NODE", "Mark node as unschedulable", &[], &[LABELS, DRY], run!(cordon));
 /// `uncordon`.
 pub const UNCORDON: Command =
-    command("uncordon", "NODE", "Let pods be scheduled to a node again", &[], &[LABELS, DRY], run!(uncordon));
+    command("uncordon", "NODE", "Mark node as schedulable", &[], &[LABELS, DRY], run!(uncordon));
 
 /// The nodes that the words name.
 pub async fn nodes(call: &Call) -> Result<(Vec<Found>, Vec<Error>)> {

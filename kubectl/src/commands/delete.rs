@@ -82,7 +82,7 @@ async fn run(call: Call) -> Result<()> {
 fn refuse(call: &Call, options: &Options) -> Result<()> {
     let flags = &call.session.flags;
     if options.everything && !options.labels.is_empty() {
-        return Err(fail!("cannot set --all and --selector at the same time"));
+        return Err(fail!("setting 'all' parameter but found a non empty selector. "));
     }
     if options.everything && !options.fields.is_empty() {
         return Err(fail!("cannot set --all and --field-selector at the same time"));
@@ -133,7 +133,11 @@ async fn one(session: &Session, target: &Target, removal: &Removal) -> Result<St
 /// What to delete, by name each.
 async fn targets(session: &Session, words: &[String], options: &Options) -> Result<(Vec<Target>, Vec<Error>)> {
     let (mut targets, mut errors) = (Vec::new(), Vec::new());
-    for target in locate::of_both(session, words, options).await? {
+    let named = match session.flags.list("filename").is_empty() || !words.is_empty() {
+        true => locate::of_both(session, words, options).await?,
+        false => locate::local(session).await?.iter().map(|found| found.target()).collect(),
+    };
+    for target in named {
         if target.name.is_some() {
             targets.push(target);
             continue;

@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::command::{Call, Command, command, run};
 use crate::common::{CHUNK, EVERYWHERE, PRINT};
 use crate::describe::interval;
-use crate::error::{Result, fail};
+use crate::error::{Error, Result, fail};
 use crate::flags::Takes::{Bool, List, Text};
 use crate::flags::{Flag, flag};
 use crate::locate::{self, Options, Target};
@@ -55,19 +55,21 @@ async fn events(call: Call) -> Result<()> {
     let watching = flags.is("watch");
     let mut documents = Documents::new(format.clone(), flags);
     let mut tabs = Tabs::table();
-    if format.human() {
-        if all.is_empty() && !watching {
-            match everywhere {
-                true => eprintln!("No events found."),
-                false => eprintln!("No events found in {} namespace.", target.namespace),
-            }
-            return Ok(());
+    if all.is_empty() && !watching {
+        match everywhere {
+            true => eprintln!("No events found."),
+            false => eprintln!("No events found in {} namespace.", target.namespace),
         }
+        return Ok(());
+    }
+    if format.human() {
         say(&tabs.align(&table(&all, everywhere, !flags.is("no-headers"), Timestamp::now())));
+    } else if watching {
+        all.iter().try_for_each(|event| documents.next(event).map(|text| say(&text)))?;
     } else {
         let mut list = output::list(all);
         list["kind"] = "EventList".into();
-        say(&documents.next(&if watching { list["items"].take() } else { list })?);
+        say(&documents.next(&list)?);
     }
     if !watching {
         return Ok(());
@@ -98,7 +100,9 @@ async fn about(session: &Session) -> Result<String> {
     let Some((kind, name)) = word.split_once('/').filter(|(kind, name)| !kind.is_empty() && !name.is_empty()) else {
         return Err(fail!("--for must be in resource/name form"));
     };
-    let resource = session.resources().await?.find(kind)?;
+    let found = session.resources().await?.find(kind);
+    // kubectl says this one without its usual "error: ".
+    let resource = found.map_err(|error| Error::Said(error.to_string()))?;
     let version = resource.api_version();
     let kind = &resource.kind;
     Ok(format!("involvedObject.kind={kind},involvedObject.apiVersion={version},involvedObject.name={name}"))

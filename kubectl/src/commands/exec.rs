@@ -43,7 +43,11 @@ async fn exec(call: Call) -> Result<()> {
     if phase == "Succeeded" || phase == "Failed" {
         return Err(fail!("cannot exec into a container in a completed pod; current phase is {phase}"));
     }
-    let container = pods::container(&pod, session.flags.text("container"), session.flags.is("quiet"))?;
+    // The server judges the name of a container.
+    let container = match session.flags.some("container") {
+        Some(asked) => asked.to_string(),
+        None => pods::container(&pod, "", session.flags.is("quiet"))?,
+    };
     let wires = wires(session);
     let mut path = stream_path(&pod, "exec", &container, &wires);
     for word in &command {

@@ -23,8 +23,11 @@ const SCHEMAS: &str = "#/components/schemas/";
 
 async fn run(call: Call) -> Result<()> {
     let session = &call.session;
-    if session.flags.is("recursive") {
-        return Err(fail!("--recursive is not supported by mkubectl yet"));
+    if session.flags.text("output") != "plaintext" {
+        return Err(fail!(
+            "unrecognized format: {}: only plaintext is supported by mkubectl",
+            session.flags.text("output")
+        ));
     }
     let [path] = call.args.as_slice() else {
         return Err(match call.args.len() {
@@ -35,12 +38,16 @@ async fn run(call: Call) -> Result<()> {
         });
     };
     let mut words = path.split('.');
+    let resources = session.resources().await?;
+    let word = words.next().unwrap_or_default();
     // kubectl says this one without its usual "error: ".
-    let resource = session
-        .resources()
-        .await?
-        .find(words.next().unwrap_or_default())
-        .map_err(|error| Error::Said(error.to_string()))?;
+    let mut resource = resources.find(word).map_err(|error| Error::Said(error.to_string()))?;
+    if let Some(version) = session.flags.some("api-version") {
+        let of_version = resources.all.iter().find(|one| one.plural == resource.plural && one.api_version() == version);
+        let (group, version) = version.split_once('/').unwrap_or(("", version));
+        let missing = || fail!("couldn't find resource for \"{group}/{version}, Resource={}\"", resource.plural);
+        resource = of_version.cloned().ok_or_else(missing)?;
+    }
     let root = if resource.group.is_empty() { "api".to_string() } else { format!("apis/{}", resource.group) };
     let document = session.get(&format!("/openapi/v3/{root}/{}", resource.version)).await?;
     let schemas = &document["components"]["schemas"];
@@ -63,18 +70,18 @@ async fn run(call: Call) -> Result<()> {
     text += &format!("KIND:       {}\nVERSION:    {}\n\n", resource.kind, resource.version);
     say(&text);
     let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
-    say(&explained(schemas, schema, &words)?);
+    say(&explained(schemas, schema, &words, session.flags.is("recursive"))?);
     Ok(())
 }
 
 /// What is said about a field of a schema, or about the schema itself.
-fn explained(schemas: &Value, schema: &Value, path: &[&str]) -> Result<String> {
+fn explained(schemas: &Value, schema: &Value, path: &[&str], recursive: bool) -> Result<String> {
     let (mut at, mut text) = (schema, String::new());
     for (index, word) in path.iter().enumerate() {
         let properties = &inner(schemas, at)["properties"];
         at = properties.get(*word).ok_or_else(|| fail!("field {word:?} does not exist"))?;
         if index + 1 == path.len() {
-            text = format!("FIELD: {word} <{}>\n\n\n", type_of(at));
+            text = format!("FIELD: {word} <{}>\n\n\n", type_of(schemas, at));
         }
     }
     text += &format!("DESCRIPTION:\n    {}\n", described(at, "<empty>"));
@@ -82,12 +89,42 @@ fn explained(schemas: &Value, schema: &Value, path: &[&str]) -> Result<String> {
     let fields = object["properties"].as_object().filter(|fields| !fields.is_empty());
     let Some(fields) = fields else { return Ok(text + "\n") };
     text.push_str("FIELDS:\n");
+    if recursive {
+        below(schemas, object, &mut Vec::new(), &mut text);
+        return Ok(text + "\n");
+    }
     for (name, field) in fields {
         let required = object["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name.as_str()));
         let mark = if required { " -required-" } else { "" };
-        text += &format!("  {name}\t<{}>{mark}\n    {}\n\n", type_of(field), described(field, "<no description>"));
+        text +=
+            &format!("  {name}\t<{}>{mark}\n    {}\n\n", type_of(schemas, field), described(field, "<no description>"));
     }
     Ok(text + "\n")
+}
+
+/// All fields with theirs, each a level deeper; a schema inside itself is not opened again.
+fn below(schemas: &Value, object: &Value, inside: &mut Vec<String>, text: &mut String) {
+    for (name, field) in object["properties"].as_object().into_iter().flatten() {
+        let required = object["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name.as_str()));
+        let mark = if required { " -required-" } else { "" };
+        let indent = "  ".repeat(inside.len() + 1);
+        text.push_str(&format!("{indent}{name}\t<{}>{mark}\n", type_of(schemas, field)));
+        let target = element(field);
+        let known = reference(target).unwrap_or_default().to_string();
+        if known.is_empty() || !inside.contains(&known) {
+            inside.push(known);
+            below(schemas, inner(schemas, field), inside, text);
+            inside.pop();
+        }
+    }
+}
+
+/// What a list or map holds.
+fn element(schema: &Value) -> &Value {
+    ["items", "additionalProperties"]
+        .iter()
+        .find(|key| schema[**key].is_object())
+        .map_or(schema, |key| element(&schema[*key]))
 }
 
 fn described<'a>(schema: &'a Value, nothing: &'static str) -> &'a str {
@@ -114,14 +151,18 @@ fn inner<'a>(schemas: &'a Value, schema: &'a Value) -> &'a Value {
 }
 
 /// `[]Container`, `map[string]string`, `integer`.
-fn type_of(schema: &Value) -> String {
+fn type_of(schemas: &Value, schema: &Value) -> String {
     if let Some(name) = reference(schema) {
-        return name.rsplit('.').next().unwrap_or_default().to_string();
+        // A time is a text to the reader.
+        return match schemas[name]["type"].as_str() {
+            Some(simple @ ("string" | "integer" | "number" | "boolean")) => simple.to_string(),
+            _ => name.rsplit('.').next().unwrap_or_default().to_string(),
+        };
     }
     match schema["type"].as_str() {
-        Some("array") => format!("[]{}", type_of(&schema["items"])),
+        Some("array") => format!("[]{}", type_of(schemas, &schema["items"])),
         Some("object") if schema["additionalProperties"].is_object() => {
-            format!("map[string]{}", type_of(&schema["additionalProperties"]))
+            format!("map[string]{}", type_of(schemas, &schema["additionalProperties"]))
         }
         None | Some("object") => "Object".into(),
         Some(simple) => simple.to_string(),
@@ -144,13 +185,21 @@ mod tests {
         });
         let spec = &schemas["x.Spec"];
         assert_eq!(
-            explained(&schemas, spec, &[]).unwrap(),
+            explained(&schemas, spec, &[], false).unwrap(),
             "DESCRIPTION:\n    <empty>\nFIELDS:\n  labels\t<map[string]string>\n    <no description>\n\n  list\t<[]Item> -required-\n    <no description>\n\n\n"
         );
         assert_eq!(
-            explained(&schemas, spec, &["list", "n"]).unwrap(),
+            explained(&schemas, spec, &["list", "n"], false).unwrap(),
             "FIELD: n <integer>\n\n\nDESCRIPTION:\n    How many.\n\n"
         );
-        assert_eq!(explained(&schemas, spec, &["nope"]).unwrap_err().to_string(), "field \"nope\" does not exist");
+        assert_eq!(
+            explained(&schemas, spec, &["nope"], false).unwrap_err().to_string(),
+            "field \"nope\" does not exist"
+        );
+        assert!(
+            explained(&schemas, spec, &[], true)
+                .unwrap()
+                .ends_with("FIELDS:\n  labels\t<map[string]string>\n  list\t<[]Item> -required-\n    n\t<integer>\n\n")
+        );
     }
 }

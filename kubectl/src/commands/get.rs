@@ -44,6 +44,9 @@ pub const COMMAND: Command = command(
 async fn run(call: Call) -> Result<()> {
     let session = &call.session;
     if let Some(path) = session.flags.some("raw") {
+        if !path.starts_with('/') && !path.contains("://") {
+            return Err(fail!("--raw must be a valid URL path: parse {path:?}: invalid URI for request"));
+        }
         let answer = session.send(Method::GET, path, "*/*", None).await?;
         say(&String::from_utf8_lossy(answer.body()));
         return Ok(());

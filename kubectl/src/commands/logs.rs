@@ -86,7 +86,7 @@ async fn run(call: Call) -> Result<()> {
             "you are attempting to follow {count} log streams, but maximum allowed concurrency is {most}, use --max-log-requests to increase the limit"
         ));
     }
-    let prefix = flags.is("prefix");
+    let prefix = flags.is("prefix") || flags.is("all-pods");
     if !follow || sources.len() == 1 {
         for source in &sources {
             copy(session, source, prefix).await?;

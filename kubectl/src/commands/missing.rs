@@ -1,43 +1,91 @@
-//! Commands that kubectl has and we have not: each is refused with the reason or what to do instead.
+//! Commands that kubectl has and we have not: each is refused with what to do instead.
 
 use crate::command::{Call, Command, command, parent, run};
+use crate::common::{EVERYWHERE, FIELDS, LABELS};
 use crate::error::{Result, fail};
+use crate::flags::Takes::{Bool, Text};
+use crate::flags::{Flag, flag};
 
-const fn refused(name: &'static str, about: &'static str) -> Command {
-    command(name, "", about, &[], &[], run!(refuse))
+/// A row whose command only says what to do instead of it; the help shows it, too.
+pub const fn unsupported(name: &'static str, about: &'static str, instead: &'static str) -> Command {
+    command(name, instead, about, &[], &[], run!(refuse)).lenient()
 }
 
 async fn refuse(call: Call) -> Result<()> {
-    let why = match call.word() {
-        "port-forward" => "Services and pods can be reached from the host: use their addresses",
-        "proxy" => "use get --raw, or curl with the kubeconfig's certificate",
-        "cp" => "pipe through exec, e.g. exec -i POD -- tar xf - < FILE.tar",
-        "debug" => "the kubelet runs no ephemeral containers: use exec, or run a pod of your own",
-        "kustomize" => "build with the kustomize program and pass the result to apply -f -",
-        "plugin" => "call the plugin by its own name",
-        _ => return Err(fail!("Metrics API not available")),
-    };
-    Err(fail!("{} is not supported by mkubectl: {why}", call.word()))
+    let command = call.path.strip_prefix("kubectl ").unwrap_or(&call.path);
+    Err(fail!("{command} is not supported by mkubectl: {}", call.row.usage))
 }
+
+/// What `top` says where nobody measures.
+async fn no_metrics(_call: Call) -> Result<()> {
+    Err(fail!("Metrics API not available"))
+}
+
+const MEASURED: &[Flag] = &[
+    flag("no-headers", "", Bool(false), "Print no first line."),
+    flag("sort-by", "", Text(""), "cpu or memory."),
+    flag("use-protocol-buffers", "", Bool(true), "How to ask for metrics."),
+];
 
 /// `top`.
 pub const TOP: Command = parent(
     "top",
     "Display resource (CPU/memory) usage",
     &[
-        refused("node", "Display resource (CPU/memory) usage of nodes").also(&["nodes", "no"]),
-        refused("pod", "Display resource (CPU/memory) usage of pods").also(&["pods", "po"]),
+        command(
+            "node",
+            "[NAME | -l label]",
+            "Display resource (CPU/memory) usage of nodes",
+            &[flag("show-capacity", "", Bool(false), "Compare with the capacity.")],
+            &[MEASURED, LABELS],
+            run!(no_metrics),
+        )
+        .also(&["nodes", "no"]),
+        command(
+            "pod",
+            "[NAME | -l label]",
+            "Display resource (CPU/memory) usage of pods",
+            &[
+                flag("containers", "", Bool(false), "A row for each container."),
+                flag("sum", "", Bool(false), "A last row with the sum."),
+            ],
+            &[MEASURED, LABELS, FIELDS, EVERYWHERE],
+            run!(no_metrics),
+        )
+        .also(&["pods", "po"]),
     ],
 );
 /// `port-forward`.
-pub const PORT_FORWARD: Command = refused("port-forward", "Forward one or more local ports to a pod");
+pub const PORT_FORWARD: Command = unsupported(
+    "port-forward",
+    "Forward one or more local ports to a pod",
+    "pods and Services can be reached from the host at their own addresses",
+);
 /// `proxy`.
-pub const PROXY: Command = refused("proxy", "Run a proxy to the Kubernetes API server");
+pub const PROXY: Command = unsupported(
+    "proxy",
+    "Run a proxy to the Kubernetes API server",
+    "use get --raw, or curl with the certificate in the kubeconfig",
+);
 /// `cp`.
-pub const CP: Command = refused("cp", "Copy files and directories to and from containers");
+pub const CP: Command = unsupported(
+    "cp",
+    "Copy files and directories to and from containers",
+    "pipe through exec: tar cf - DIR | mkubectl exec -i POD -- tar xf - -C /",
+);
 /// `debug`.
-pub const DEBUG: Command = refused("debug", "Create debugging sessions for troubleshooting workloads and nodes");
+pub const DEBUG: Command = unsupported(
+    "debug",
+    "Create debugging sessions for troubleshooting workloads and nodes",
+    "the kubelet runs no ephemeral containers: use exec, or run a pod of your own",
+);
 /// `kustomize`.
-pub const KUSTOMIZE: Command = refused("kustomize", "Build a kustomization target from a directory or URL");
+pub const KUSTOMIZE: Command = unsupported(
+    "kustomize",
+    "Build a kustomization target from a directory or URL",
+    "build with the kustomize program and pass the result to apply -f -",
+);
 /// `plugin`.
-pub const PLUGIN: Command = refused("plugin", "Provides utilities for interacting with plugins");
+pub const PLUGIN: Command = unsupported("plugin", "Provides utilities for interacting with plugins", BY_ITSELF)
+    .with(&[unsupported("list", "List all visible plugin executables on a user's PATH", BY_ITSELF)]);
+const BY_ITSELF: &str = "call the plugin's program itself";

@@ -1,5 +1,6 @@
 //! `patch` (kubectl, pkg/cmd/patch).
 
+use http::Method;
 use serde_json::Value;
 
 use crate::command::{Call, Command, command, run};
@@ -8,6 +9,7 @@ use crate::error::{Result, fail};
 use crate::flags::Takes::Text;
 use crate::flags::{Flag, Flags, flag};
 use crate::locate::{self, Found, each};
+use crate::session::JSON;
 use crate::write::{DryRun, MERGE, OPERATIONS, Report, STRATEGIC, Write};
 
 const FLAGS: &[Flag] = &[
@@ -38,19 +40,25 @@ async fn patch(call: Call) -> Result<()> {
         "json" => OPERATIONS,
         other => return Err(fail!("--type must be one of [json merge strategic], not {other:?}")),
     };
-    let patch = api::yaml::read(&text).map_err(|error| fail!("unable to parse {text:?}: {error}"))?;
+    // What begins as JSON is for the server to judge.
+    let broken = text.trim_start().starts_with('{') && serde_json::from_str::<Value>(&text).is_err();
+    let patch = if broken { Ok(Value::Null) } else { api::yaml::read(&text) };
+    let patch = patch.map_err(|error| fail!("unable to parse {text:?}: {error}"))?;
     let local = flags.is("local");
     let (found, errors) = locate::chosen(session, &call.args).await?;
     if found.is_empty() && errors.is_empty() {
         return Err(fail!("no objects passed to patch"));
     }
-    let mut report = Report::of(flags)?;
+    let mut report = Report::of(flags)?.unseparated();
     let write = Write::of(flags)?;
     each(found, errors, async |found| {
         let object = match local || write.dry == DryRun::Client {
             true => patched(&found, media_type, &patch)?,
             false => {
                 let path = flags.some("subresource").map_or(found.path(), |sub| format!("{}/{sub}", found.path()));
+                if broken {
+                    session.send(Method::PATCH, &path, JSON, Some((media_type, text.clone().into()))).await?;
+                }
                 write.patch(session, &path, media_type, &patch).await?
             }
         };

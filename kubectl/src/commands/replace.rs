@@ -52,7 +52,11 @@ async fn replace(call: Call) -> Result<()> {
     }
     let mut report = Report::of(flags)?;
     let write = Write::of(flags)?;
-    each(locate::local(session).await?, Vec::new(), async |mut found| {
+    let (found, errors) = locate::local_each(session).await?;
+    if found.is_empty() && errors.is_empty() {
+        return Err(fail!("no objects passed to replace"));
+    }
+    each(found, errors, async |mut found| {
         if flags.is("save-config") {
             found.object = annotated(&found.object);
         }

@@ -37,7 +37,10 @@ fn taint_of(text: &str) -> Result<Taint> {
     let (pair, effect) = text.split_once(':').unwrap_or((text, ""));
     let (key, value) = pair.split_once('=').unwrap_or((pair, ""));
     let known = ["NoSchedule", "PreferNoSchedule", "NoExecute"].contains(&effect);
-    if !(known || remove && effect.is_empty()) {
+    if !known && !effect.is_empty() {
+        return Err(fail!("invalid taint effect: {effect}, unsupported taint effect"));
+    }
+    if !known && !remove {
         return Err(fail!("invalid taint spec: {text}"));
     }
     Ok(Taint { key: key.into(), value: value.into(), effect: effect.into(), remove })
@@ -47,7 +50,10 @@ async fn taint(call: Call) -> Result<()> {
     let session = &call.session;
     let is_taint = |word: &&String| word.contains(['=', ':']) || word.ends_with('-');
     let words: Vec<String> = call.args.iter().take_while(|word| !is_taint(word)).cloned().collect();
-    let taints: Vec<Taint> = call.args[words.len()..].iter().map(|word| taint_of(word)).collect::<Result<_>>()?;
+    let taints: Vec<Taint> = call.args[words.len()..]
+        .iter()
+        .map(|word| taint_of(word).map_err(|error| call.usage(&error.to_string())))
+        .collect::<Result<_>>()?;
     if words.is_empty() {
         return Err(fail!("one or more resources must be specified as <resource> <name>"));
     }
@@ -55,7 +61,7 @@ async fn taint(call: Call) -> Result<()> {
         return Err(fail!("at least one taint update is required"));
     }
     let (found, errors) = locate::live(session, &words, &Options::of(session)).await?;
-    let mut report = Report::of(&session.flags)?;
+    let mut report = Report::of(&session.flags)?.unseparated();
     let write = Write::of(&session.flags)?;
     each(found, errors, async |node| {
         let old = api::object::list(&node.object, "/spec/taints");

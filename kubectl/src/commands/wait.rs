@@ -69,7 +69,7 @@ impl Until {
             };
             if value.as_deref() == Some("") {
                 return Err(fail!(
-                    "jsonpath wait has to have a value after equal sign, like --for=jsonpath='{{.status.phase}}'=Running"
+                    "jsonpath wait has to have a value after equal sign, like --for=jsonpath='{{.status.readyReplicas}}'=3"
                 ));
             }
             return Ok(Self::Field(relaxed_path(path)?.allow_missing_keys(true), value));

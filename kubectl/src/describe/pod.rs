@@ -370,4 +370,54 @@ Tolerations:         <none>
         assert_eq!(squeeze(&text), squeeze(expected));
         assert!(text.contains("    State:          Waiting\n      Reason:       CrashLoopBackOff\n"), "{text}");
     }
+
+    #[test]
+    fn variables_and_mounts_in_words() {
+        let container = json!({"resources": {"limits": {"cpu": "1"}}});
+        let pod = json!({"metadata": {"name": "p"}});
+        for (variable, expected) in [
+            (json!({"name": "A", "value": "1"}), "1"),
+            (
+                json!({"valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "metadata.name"}}}),
+                "p (v1:metadata.name)",
+            ),
+            (
+                json!({"valueFrom": {"fieldRef": {"apiVersion": "v1", "fieldPath": "status.podIP"}}}),
+                " (v1:status.podIP)",
+            ),
+            (json!({"valueFrom": {"resourceFieldRef": {"resource": "limits.cpu"}}}), "1 (limits.cpu)"),
+            (
+                json!({"valueFrom": {"secretKeyRef": {"key": "k", "name": "s"}}}),
+                "<set to the key 'k' in secret 's'>\tOptional: false",
+            ),
+            (
+                json!({"valueFrom": {"configMapKeyRef": {"key": "k", "name": "c", "optional": true}}}),
+                "<set to the key 'k' of config map 'c'>\tOptional: true",
+            ),
+        ] {
+            assert_eq!(value(&variable, &container, Some(&pod)), expected);
+        }
+        let mut out = Out::default();
+        mounts(
+            &mut out,
+            &json!({"volumeMounts": [{"mountPath": "/b", "name": "v", "readOnly": true}, {"mountPath": "/a", "name": "w", "subPath": "x"}]}),
+        );
+        assert_eq!(out.0, "    Mounts:\n      /a from w (rw,path=\"x\")\n      /b from v (ro)\n");
+    }
+
+    #[test]
+    fn states_have_their_details() {
+        for (object, expected) in [
+            (
+                json!({"running": {"startedAt": "2026-11-20T20:06:01Z"}}),
+                "    State:\tRunning\n      Started:\tFri, 20 Nov 2026 20:06:01 +0000\n",
+            ),
+            (json!({"waiting": {"reason": "ErrImagePull"}}), "    State:\tWaiting\n      Reason:\tErrImagePull\n"),
+            (json!({}), "    State:\tWaiting\n"),
+        ] {
+            let mut out = Out::default();
+            state(&mut out, "State", &object);
+            assert_eq!(out.0, expected);
+        }
+    }
 }

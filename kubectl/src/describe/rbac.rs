@@ -20,53 +20,56 @@ pub fn role(object: &Value) -> Out {
 
 /// Rules as rows of a table: resources, URLs, names, verbs.
 pub fn rules(rules: &[Value]) -> Vec<String> {
-    let mut rows = Vec::new();
-    for ((group, resource, names), verbs) in compact(rules) {
+    let row = |(about, verbs): (About, Vec<String>)| {
         let (resource, sub) =
-            resource.split_once('/').map_or((resource.as_str(), None), |(name, sub)| (name, Some(sub)));
-        let mut shown = if group.is_empty() { resource.to_string() } else { format!("{resource}.{group}") };
+            about.resource.split_once('/').map_or((about.resource.as_str(), None), |(name, sub)| (name, Some(sub)));
+        let mut shown =
+            if about.group.is_empty() { resource.to_string() } else { format!("{resource}.{}", about.group) };
         if let Some(sub) = sub {
             shown += &format!("/{sub}");
         }
-        rows.push(format!("{shown}\t[]\t[{}]\t[{}]", names.join(" "), verbs.join(" ")));
-    }
-    for rule in rules {
-        let urls = words(rule, "nonResourceURLs");
-        if !urls.is_empty() {
-            rows.push(format!("\t[{}]\t[]\t[{}]", urls.join(" "), words(rule, "verbs").join(" ")));
-        }
-    }
-    rows
+        format!("{shown}\t[{}]\t[{}]\t[{}]", about.url, about.names.join(" "), verbs.join(" "))
+    };
+    compact(rules).into_iter().map(row).collect()
 }
 
 fn words(rule: &Value, key: &str) -> Vec<String> {
     rule[key].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_string).collect()
 }
 
-/// Group, resource and names of a rule about one resource.
-type About = (String, String, Vec<String>);
+/// What a rule is about: one resource, or one URL.
+#[derive(Debug, Clone, Default, PartialEq)]
+struct About {
+    group: String,
+    resource: String,
+    names: Vec<String>,
+    url: String,
+}
 
-/// The rules taken apart by resource, those about the same resource joined, in the order of their printed form
-/// (component-helpers, auth/rbac/validation: CompactRules; rbac/v1 helpers: SortableRuleSlice).
+/// The rules taken apart by resource and URL, those about the same joined, in the order of their printed form
+/// (component-helpers, auth/rbac/validation: BreakdownRule; rbac/v1 helpers: CompactRules, SortableRuleSlice).
 fn compact(rules: &[Value]) -> Vec<(About, Vec<String>)> {
     let mut all: Vec<(About, Vec<String>)> = Vec::new();
     for rule in rules {
-        let names = words(rule, "resourceNames");
+        let (names, verbs) = (words(rule, "resourceNames"), words(rule, "verbs"));
         for group in words(rule, "apiGroups") {
             for resource in words(rule, "resources") {
-                let about = (group.clone(), resource, names.clone());
-                let verbs = words(rule, "verbs");
+                let about = About { group: group.clone(), resource, names: names.clone(), ..About::default() };
                 match all.iter_mut().find(|(known, _)| *known == about) {
                     Some((_, known)) => {
-                        known.extend(verbs.into_iter().filter(|verb| !known.contains(verb)).collect::<Vec<_>>())
+                        known.extend(verbs.iter().filter(|verb| !known.contains(verb)).cloned().collect::<Vec<_>>())
                     }
-                    None => all.push((about, verbs)),
+                    None => all.push((about, verbs.clone())),
                 }
             }
         }
+        all.extend(
+            words(rule, "nonResourceURLs").into_iter().map(|url| (About { url, ..About::default() }, verbs.clone())),
+        );
     }
-    let printed = |((group, resource, names), verbs): &(About, Vec<String>)| {
-        format!("[{}],[{group}],[{resource}],[{}]", verbs.join(" "), names.join(" "))
+    let printed = |(about, verbs): &(About, Vec<String>)| {
+        let About { group, resource, names, url } = about;
+        format!("[{}],[{group}],[{resource}],[{}],[{url}]", verbs.join(" "), names.join(" "))
     };
     all.sort_by_key(printed);
     all

@@ -255,4 +255,58 @@ mod tests {
         assert_eq!(sets([&set].into_iter()), "s (2/3 replicas created)");
         assert_eq!(sets(std::iter::empty()), "<none>");
     }
+
+    #[test]
+    fn a_deployment_is_told_with_its_replica_sets() {
+        let object = json!({
+            "metadata": {"name": "d", "namespace": "n", "creationTimestamp": "2026-11-20T20:06:01Z", "annotations": {REVISION: "2"}},
+            "spec": {"replicas": 3, "selector": {"matchLabels": {"app": "x"}},
+                "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "25%", "maxSurge": 1}},
+                "template": {"metadata": {"labels": {"app": "x"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}}},
+            "status": {"replicas": 3, "updatedReplicas": 2, "availableReplicas": 1, "unavailableReplicas": 2,
+                "conditions": [{"type": "Available", "status": "False", "reason": "MinimumReplicasUnavailable"}]},
+        });
+        let set = |name: &str, revision: &str, created: &str| json!({"metadata": {"name": name, "creationTimestamp": created, "annotations": {REVISION: revision}}, "spec": {"replicas": 1}, "status": {"replicas": 1}});
+        let text =
+            deployment(&object, &[set("new", "2", "2026-11-20T20:07:00Z"), set("old", "1", "2026-11-20T20:06:02Z")]).0;
+        for line in [
+            "CreationTimestamp:\tFri, 20 Nov 2026 20:06:01 +0000\n",
+            "Selector:\tapp=x\n",
+            "Replicas:\t3 desired | 2 updated | 3 total | 1 available | 2 unavailable\n",
+            "RollingUpdateStrategy:\t25% max unavailable, 1 max surge\n",
+            "  Available \tFalse\tMinimumReplicasUnavailable\n",
+            "OldReplicaSets:\told (1/1 replicas created)\nNewReplicaSet:\tnew (1/1 replicas created)\n",
+        ] {
+            assert!(text.contains(line), "{line:?} is not in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_replica_set_counts_its_pods() {
+        let pod = |phase: &str| json!({"status": {"phase": phase}});
+        let set = json!({"metadata": {"name": "s", "ownerReferences": [{"kind": "Deployment", "name": "d", "controller": true}]},
+            "spec": {"replicas": 3, "selector": {"matchLabels": {"a": "b"}}, "template": {}}, "status": {"replicas": 2}});
+        let text = replica_set(&set, &[pod("Running"), pod("Pending"), pod("Failed")]).0;
+        assert!(text.contains("Controlled By:\tDeployment/d\nReplicas:\t2 current / 3 desired\n"), "{text}");
+        assert!(text.contains("Pods Status:\t1 Running / 1 Waiting / 0 Succeeded / 1 Failed\n"), "{text}");
+    }
+
+    #[test]
+    fn secrets_tell_only_sizes() {
+        let object = json!({"metadata": {"name": "s"}, "type": "Opaque", "data": {"k": "c2VjcmV0"}});
+        let text = secret(&object).0;
+        assert!(text.ends_with("\nType:\tOpaque\n\nData\n====\nk:\t6 bytes\n") && !text.contains("c2VjcmV0"), "{text}");
+    }
+
+    #[test]
+    fn a_service_is_told_port_by_port() {
+        let object = json!({"metadata": {"name": "s", "namespace": "n"}, "spec": {"type": "NodePort", "clusterIP": "10.0.0.1", "clusterIPs": ["10.0.0.1"],
+            "ipFamilies": ["IPv4"], "selector": {"a": "b"}, "sessionAffinity": "None",
+            "ports": [{"port": 80, "targetPort": "web", "protocol": "TCP", "nodePort": 30080}]}});
+        let text = service(&object, &[]).0;
+        assert!(
+            text.contains("Port:\t<unset>\t80/TCP\nTargetPort:\tweb/TCP\nNodePort:\t<unset>\t30080/TCP\nEndpoints:\t\nSession Affinity:\tNone\n"),
+            "{text}"
+        );
+    }
 }

@@ -4,6 +4,7 @@ pub mod columns;
 pub mod sort;
 pub mod tab;
 pub mod table;
+mod template;
 
 use std::fmt::Write;
 
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use crate::error::{Result, fail};
 use crate::flags::Flags;
 use columns::Columns;
+use template::Template;
 
 /// A form of output.
 #[derive(Debug, Clone)]
@@ -29,9 +31,11 @@ pub enum Format {
     /// `kind/name`.
     Name,
     /// A template.
-    JsonPath(JsonPath),
+    JsonPath(JsonPath, String),
+    /// A Go template.
+    Template(Template),
     /// What a template finds, as JSON.
-    JsonPathAsJson(JsonPath),
+    JsonPathAsJson(JsonPath, String),
     /// Columns of the user's choice.
     Columns(Columns),
 }
@@ -65,7 +69,7 @@ impl Format {
         let file = || {
             let path = template()?;
             std::fs::read_to_string(path)
-                .map_err(|error| fail!("error reading --template {path}, {}\n", crate::files::why(&error)))
+                .map_err(|error| fail!("error reading --template {path}, open {path}: {}\n", crate::files::why(&error)))
         };
         let path = |text: &str| -> Result<JsonPath> {
             let parsed = JsonPath::parse(text);
@@ -78,9 +82,9 @@ impl Format {
             "yaml" => Self::Yaml,
             "json" => Self::Json,
             "name" => Self::Name,
-            "jsonpath" => Self::JsonPath(path(template()?)?),
-            "jsonpath-file" => Self::JsonPath(path(&file()?)?),
-            "jsonpath-as-json" => Self::JsonPathAsJson(path(template()?)?),
+            "jsonpath" => Self::JsonPath(path(template()?)?, template()?.into()),
+            "jsonpath-file" => Self::JsonPath(path(&file()?)?, file()?),
+            "jsonpath-as-json" => Self::JsonPathAsJson(path(template()?)?, template()?.into()),
             "custom-columns" if allowed.contains("custom-columns") => {
                 let spec = argument.unwrap_or_default();
                 if spec.is_empty() {
@@ -89,13 +93,14 @@ impl Format {
                 Self::Columns(Columns::parse(spec, flags.is("no-headers"))?)
             }
             "custom-columns-file" if allowed.contains("custom-columns") => {
-                Self::Columns(Columns::template(&file()?, flags.is("no-headers"))?)
+                let path = template()?;
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    fail!("error reading template {path}, open {path}: {}\n", crate::files::why(&error))
+                })?;
+                Self::Columns(Columns::template(&text, flags.is("no-headers"))?)
             }
-            "go-template" | "go-template-file" | "template" | "templatefile" => {
-                return Err(fail!(
-                    "output format {name:?} is not supported by mkubectl; use jsonpath or custom-columns"
-                ));
-            }
+            "go-template" | "template" => Self::Template(go_template(template()?, flags)?),
+            "go-template-file" | "templatefile" => Self::Template(go_template(&file()?, flags)?),
             _ => {
                 return Err(fail!(
                     "unable to match a printer suitable for the output format {text:?}, allowed formats are: {allowed}"
@@ -116,21 +121,57 @@ impl Format {
             Self::Yaml => api::yaml::write(object),
             Self::Json => json(object) + "\n",
             Self::Name => names(object),
-            Self::JsonPath(path) => path.render(object).map_err(|error| template_failed(object, &error.to_string()))?,
-            Self::JsonPathAsJson(path) => {
-                path.render_as_json(object).map_err(|error| template_failed(object, &error.to_string()))?
+            Self::JsonPath(path, text) => {
+                path.render(object).map_err(|error| template_failed(object, text, &error.to_string()))?
+            }
+            Self::JsonPathAsJson(path, text) => {
+                path.render_as_json(object).map_err(|error| template_failed(object, text, &error.to_string()))?
             }
             Self::Columns(columns) => columns.print(object)?,
+            Self::Template(template) => rendered(template, object)?,
         })
     }
 }
 
+fn go_template(text: &str, flags: &Flags) -> Result<Template> {
+    let parsed = Template::parse(text).map_err(|error| fail!("error parsing template {text}, {error}\n"))?;
+    Ok(parsed.strict(flags.text("allow-missing-template-keys") == "false"))
+}
+
+/// kubectl shows on stdout what it had when a template does not apply.
+fn rendered(template: &Template, object: &Value) -> Result<String> {
+    let (text, ended) = template.render(object);
+    let Err(error) = ended else { return Ok(text) };
+    let (raw, shown) = (serde_json::to_string(object).unwrap_or_default(), go(object));
+    let template = &template.text;
+    crate::session::say(&format!(
+        "{text}Error executing template: {error}. Printing more information for debugging the template:\n\ttemplate was:\n\t\t{template}\n\traw data was:\n\t\t{raw}\n\tobject given to template engine was:\n\t\t{shown}\n\n"
+    ));
+    Err(fail!("error executing template {template:?}: {error}"))
+}
+
 /// kubectl shows what it had when a template does not apply.
-fn template_failed(object: &Value, error: &str) -> crate::error::Error {
-    let compact = serde_json::to_string(object).unwrap_or_default();
+fn template_failed(object: &Value, text: &str, error: &str) -> crate::error::Error {
+    let shown = go_syntax(object);
     fail!(
-        "error executing jsonpath: Error executing template: {error}. Printing more information for debugging the template:\n\tobject given to jsonpath engine was:\n\t\t{compact}\n\n"
+        "error executing jsonpath {text:?}: Error executing template: {error}. Printing more information for debugging the template:\n\ttemplate was:\n\t\t{text}\n\tobject given to jsonpath engine was:\n\t\t{shown}\n\n\n"
     )
+}
+
+/// A value as Go's `%#v` writes it.
+fn go_syntax(value: &Value) -> String {
+    match value {
+        Value::Null => "interface {}(nil)".into(),
+        Value::String(text) => format!("{text:?}"),
+        Value::Array(items) => {
+            format!("[]interface {{}}{{{}}}", items.iter().map(go_syntax).collect::<Vec<_>>().join(", "))
+        }
+        Value::Object(map) => {
+            let pairs = map.iter().map(|(key, value)| format!("{key:?}:{}", go_syntax(value)));
+            format!("map[string]interface {{}}{{{}}}", pairs.collect::<Vec<_>>().join(", "))
+        }
+        other => other.to_string(),
+    }
 }
 
 /// Prints several objects of which each is its own document.
@@ -139,12 +180,14 @@ pub struct Documents {
     format: Format,
     count: usize,
     keep_managed: bool,
+    /// Whether `---` stands between YAML documents.
+    pub separated: bool,
 }
 
 impl Documents {
     /// In this format.
     pub fn new(format: Format, flags: &Flags) -> Self {
-        Self { format, count: 0, keep_managed: flags.is("show-managed-fields") }
+        Self { format, count: 0, keep_managed: flags.is("show-managed-fields"), separated: true }
     }
 
     /// The next one; YAML documents are separated.
@@ -155,7 +198,7 @@ impl Documents {
         }
         let text = self.format.object(&object)?;
         self.count += 1;
-        let separated = matches!(self.format, Format::Yaml) && self.count > 1;
+        let separated = self.separated && matches!(self.format, Format::Yaml) && self.count > 1;
         Ok(if separated { format!("---\n{text}") } else { text })
     }
 }
@@ -275,5 +318,9 @@ mod tests {
     #[test]
     fn go_s_print_form() {
         assert_eq!(go(&json!({"a": [1, "x"], "b": {"c": true}})), "map[a:[1 x] b:map[c:true]]");
+        assert_eq!(
+            go_syntax(&json!({"a": [1, "x", null]})),
+            "map[string]interface {}{\"a\":[]interface {}{1, \"x\", interface {}(nil)}}"
+        );
     }
 }

@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::Method;
 use serde_json::Value;
 
+use super::missing::unsupported;
 use crate::applied::{LAST_APPLIED, annotated, last_applied, three_way};
 use crate::command::{Call, Command, command, run};
 use crate::common::{ALL, DELETING, DRY, FILES, LABELS, PRINT, VALIDATE};
@@ -46,7 +47,19 @@ pub const COMMAND: Command = command(
     &[PRINT, FILES, LABELS, ALL, DRY, VALIDATE, DELETING],
     run!(run),
 )
-.with(&[view::COMMAND]);
+.with(&[
+    unsupported(
+        "edit-last-applied",
+        "Edit latest last-applied-configuration annotations of a resource/object",
+        "edit the manifest and apply it",
+    ),
+    unsupported(
+        "set-last-applied",
+        "Set the last-applied-configuration annotation on a live object to match the contents of a file",
+        "apply the manifest",
+    ),
+    view::COMMAND,
+]);
 
 /// How often a conflicting patch is made anew.
 const TRIES: usize = 5;

@@ -35,7 +35,7 @@ async fn view(call: Call) -> Result<()> {
             return Err(fail!("no last-applied-configuration annotation found on resource: {}", found.name));
         };
         match form {
-            "json" => line(&output::json(&last).replace("    ", " ")),
+            "json" => line(&output::json(&last).replace("    ", "  ")),
             _ => say(&api::yaml::write(&last)),
         }
         Ok(())

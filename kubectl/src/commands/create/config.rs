@@ -88,8 +88,9 @@ async fn registry_secret(call: Call) -> Result<()> {
 
 /// A ConfigMap; what is no text becomes binary data.
 fn make_config_map(metadata: Value, flags: &Flags) -> Result<Value> {
+    let data = data(metadata["name"].as_str().unwrap_or_default(), flags, "ConfigMap")?;
     let mut object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata});
-    for (key, bytes) in data(flags, "ConfigMap")? {
+    for (key, bytes) in data {
         match String::from_utf8(bytes) {
             Ok(text) => object["data"][key] = json!(text),
             Err(error) => object["binaryData"][key] = json!(STANDARD.encode(error.as_bytes())),
@@ -104,7 +105,7 @@ fn make_secret(metadata: Value, flags: &Flags) -> Result<Value> {
     if let Some(kind) = flags.some("type") {
         object["type"] = json!(kind);
     }
-    for (key, bytes) in data(flags, "Secret")? {
+    for (key, bytes) in data("", flags, "Secret")? {
         object["data"][key] = json!(STANDARD.encode(bytes));
     }
     Ok(object)
@@ -115,7 +116,9 @@ fn make_tls_secret(metadata: Value, flags: &Flags) -> Result<Value> {
     let (Some(cert), Some(key)) = (flags.some("cert"), flags.some("key")) else {
         return Err(fail!("key and cert must be specified"));
     };
-    let read = |path: &str| std::fs::read(path).map_err(|error| fail!("open {path}: {}", why(&error)));
+    let read = |path: &str| {
+        std::fs::read(path).map_err(|error| fail!("Cannot read file {path}, open {path}: {}", why(&error)))
+    };
     Ok(json!({
         "apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": "kubernetes.io/tls",
         "data": {"tls.crt": STANDARD.encode(read(cert)?), "tls.key": STANDARD.encode(read(key)?)},
@@ -144,14 +147,19 @@ fn make_registry_secret(metadata: Value, flags: &Flags) -> Result<Value> {
 }
 
 /// The data of a ConfigMap or Secret as bytes, from literals, files and files of variables.
-fn data(flags: &Flags, what: &str) -> Result<Vec<(String, Vec<u8>)>> {
+fn data(name: &str, flags: &Flags, what: &str) -> Result<Vec<(String, Vec<u8>)>> {
     let mut all: Vec<(String, Vec<u8>)> = Vec::new();
     let mut add = |key: String, value: Vec<u8>| {
         if let Err(errors) = valid_key(&key) {
             return Err(fail!("{key:?} is not a valid key name for a {what}: {errors}"));
         }
         if all.iter().any(|(known, _)| *known == key) {
-            return Err(fail!("cannot add key {key:?}, another key by that name already exists in Data for {what}"));
+            return Err(match what {
+                "ConfigMap" => {
+                    fail!("cannot add key {key:?}, another key by that name already exists in Data for {what} {name:?}")
+                }
+                _ => fail!("cannot add key {key}, another key by that name already exists"),
+            });
         }
         all.push((key, value));
         Ok(())
@@ -260,7 +268,7 @@ mod tests {
             ("--from-file==x", "key name for file path x missing"),
             (
                 "--from-literal=a=1 --from-literal=a=2",
-                "cannot add key \"a\", another key by that name already exists in Data for ConfigMap",
+                "cannot add key \"a\", another key by that name already exists in Data for ConfigMap \"c\"",
             ),
         ] {
             assert_eq!(make_config_map(metadata(), &given(line)).unwrap_err().to_string(), error, "{line}");

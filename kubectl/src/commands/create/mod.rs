@@ -75,14 +75,14 @@ async fn run(call: Call) -> Result<()> {
     }
     let mut report = Report::of(flags)?;
     let write = Write::of(flags)?;
-    let mut found = locate::local(session).await?;
+    let (mut found, errors) = locate::local_each(session).await?;
     if flags.is("edit") {
         found = crate::edit::documents(found)?;
     }
-    if found.is_empty() {
+    if found.is_empty() && errors.is_empty() {
         return Err(fail!("no objects passed to create"));
     }
-    each(found, Vec::new(), async |found| {
+    each(found, errors, async |found| {
         let object = if flags.is("save-config") { annotated(&found.object) } else { found.object };
         let created = match write.dry {
             DryRun::Client => object,
@@ -98,9 +98,13 @@ async fn run(call: Call) -> Result<()> {
 
 /// Sends what a generator made, says so. `what` is how errors call it.
 pub async fn submit(call: &Call, object: Value, what: &str, word: &str) -> Result<()> {
+    submit_to(&mut Report::of(&call.session.flags)?, call, object, what, word).await
+}
+
+/// The same for one of several objects.
+pub async fn submit_to(report: &mut Report, call: &Call, object: Value, what: &str, word: &str) -> Result<()> {
     let session = &call.session;
     let flags = &session.flags;
-    let mut report = Report::of(flags)?;
     let write = Write::of(flags)?;
     let resources = session.resources().await?;
     let (api_version, kind) = (api::object::api_version(&object), api::object::kind(&object));
@@ -111,7 +115,7 @@ pub async fn submit(call: &Call, object: Value, what: &str, word: &str) -> Resul
     if write.dry != DryRun::Client {
         let namespace = session.namespace()?;
         let made = write.create(session, &resource, &namespace, &object).await;
-        object = made.map_err(|error| match what.is_empty() || error.is("Invalid") {
+        object = made.map_err(|error| match what.is_empty() {
             true => error,
             false => error.plain(&format!("failed to create {what}: ")),
         })?;

@@ -60,7 +60,7 @@ fn make_quota(metadata: Value, flags: &Flags) -> Result<Value> {
     let (mut hard, mut spec) = (Map::new(), json!({}));
     for pair in flags.text("hard").split(',').filter(|pair| !pair.is_empty()) {
         let Some((name, amount)) = pair.split_once('=').filter(|(_, amount)| !amount.contains('=')) else {
-            return Err(fail!("invalid argument syntax {pair}, expected <resource>=<value>"));
+            return Err(fail!("Invalid argument syntax {pair}, expected <resource>=<value>"));
         };
         let amount = api::quantity::Quantity::parse(amount).map_err(|error| fail!("{error}"))?;
         hard.insert(name.into(), json!(amount.to_string()));

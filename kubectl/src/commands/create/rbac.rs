@@ -4,9 +4,11 @@ use serde_json::{Value, json};
 
 use super::{MADE, bare, metadata, submit};
 use crate::command::{Call, Command, command, run};
-use crate::error::{Result, fail};
+use crate::commands::set::subjects;
+use crate::error::{Error, Result, fail};
 use crate::flags::Takes::{Array, List, Text};
 use crate::flags::{Flag, Flags, flag};
+use crate::pairs::map_of;
 
 /// The group of roles.
 const RBAC: &str = "rbac.authorization.k8s.io";
@@ -29,7 +31,7 @@ pub const CLUSTER_ROLE: Command = command(
         RESOURCE,
         NAMES,
         flag("non-resource-url", "", List, "With which URLs."),
-        flag("aggregation-rule", "", List, "Take the rules of ClusterRoles with these labels."),
+        flag("aggregation-rule", "", Text(""), "Take the rules of ClusterRoles with these labels: a=b,c=d."),
     ],
     MADE,
     run!(role),
@@ -69,7 +71,11 @@ async fn role(call: Call) -> Result<()> {
         _ => ("Role", metadata(&call, name)?),
     };
     let resources = call.session.resources().await?;
-    let group = |word: &str| resources.find(word).map(|found| (found.group.clone(), found.plural.clone()));
+    // kubectl says this one without its usual "error: ".
+    let group = |word: &str| match resources.find(word) {
+        Ok(found) => Ok((found.group.clone(), found.plural.clone())),
+        Err(error) => Err(Error::Said(error.to_string())),
+    };
     let object = make_role(metadata, kind, &call.session.flags, group)?;
     submit(&call, object, &kind.to_lowercase(), "created").await
 }
@@ -91,17 +97,7 @@ fn make_binding(metadata: Value, kind: &str, flags: &Flags) -> Result<Value> {
         (None, Some(role)) => json!({"apiGroup": RBAC, "kind": "Role", "name": role}),
         _ => return Err(fail!("exactly one of clusterrole or role must be specified")),
     };
-    let mut subjects: Vec<Value> = Vec::new();
-    for (flag, whose) in [("user", "User"), ("group", "Group")] {
-        let of = |name: &String| json!({"apiGroup": RBAC, "kind": whose, "name": name});
-        subjects.extend(flags.list(flag).iter().map(of));
-    }
-    for account in flags.list("serviceaccount") {
-        let Some((namespace, name)) = account.split_once(':') else {
-            return Err(fail!("serviceaccount must be <namespace>:<name>"));
-        };
-        subjects.push(json!({"kind": "ServiceAccount", "name": name, "namespace": namespace}));
-    }
+    let subjects = subjects(flags)?;
     let mut object = json!({"apiVersion": format!("{RBAC}/v1"), "kind": kind, "metadata": metadata, "roleRef": role});
     if !subjects.is_empty() {
         object["subjects"] = json!(subjects);
@@ -116,6 +112,16 @@ fn make_role(
     flags: &Flags,
     group: impl Fn(&str) -> Result<(String, String)>,
 ) -> Result<Value> {
+    if let Some(labels) = flags.some("aggregation-rule") {
+        if !flags.list("verb").is_empty() || !flags.list("resource").is_empty() {
+            return Err(fail!(
+                "aggregation rule must be specified without nonResourceURLs, resources or resourceNames"
+            ));
+        }
+        let labels = map_of(&[labels.to_string()])?;
+        return Ok(json!({"apiVersion": format!("{RBAC}/v1"), "kind": kind, "metadata": metadata, "rules": null,
+            "aggregationRule": {"clusterRoleSelectors": [{"matchLabels": labels}]}}));
+    }
     let verbs = flags.list("verb");
     if verbs.is_empty() {
         return Err(fail!("at least one verb must be specified"));

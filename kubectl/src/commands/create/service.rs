@@ -60,7 +60,11 @@ async fn service(call: Call) -> Result<()> {
 
 /// `5678:8080` or `80`; the name is the ports, as kubectl names them.
 fn port(text: &str, node_port: i64) -> Result<Value> {
-    let number = |text: &str| text.parse::<u16>().map_err(|_| fail!("unable to parse service port {text:?}"));
+    let number = |text: &str| {
+        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        let why = if digits { "value out of range" } else { "invalid syntax" };
+        text.parse::<u16>().map_err(|_| fail!("strconv.ParseUint: parsing {text:?}: {why}"))
+    };
     let (port, target) = text.split_once(':').unwrap_or((text, text));
     let port = number(port)?;
     let target = target.parse::<u16>().map_or_else(|_| json!(target), |target| json!(target));

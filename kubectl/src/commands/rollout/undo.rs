@@ -12,7 +12,6 @@ use crate::error::{Result, fail};
 use crate::flags::Takes::Int;
 use crate::flags::{Flag, flag};
 use crate::locate::{Found, each};
-use crate::output::tab::Tabs;
 use crate::write::{DryRun, OPERATIONS, Report, Write};
 
 /// The label by which the pods of one template are told from those of another.
@@ -32,9 +31,6 @@ pub const COMMAND: Command = command(
 async fn undo(call: Call) -> Result<()> {
     let session = &call.session;
     let wanted = session.flags.int("to-revision");
-    if wanted < 0 {
-        return Err(fail!("revision must be a positive integer: {wanted}"));
-    }
     let (found, errors) = workloads(&call, "undo").await?;
     let mut report = Report::of(&session.flags)?;
     let write = Write::of(&session.flags)?;
@@ -44,7 +40,7 @@ async fn undo(call: Call) -> Result<()> {
         if write.dry == DryRun::Client {
             let mut out = Out::default();
             template(&mut out, &set["spec"]["template"]);
-            return report.say(&found.resource, &found.object, Tabs::describe().align(&out.0).trim_end_matches('\n'));
+            return report.say(&found.resource, &found.object, &out.0);
         }
         let template = without_hash(&set["spec"]["template"]);
         if template == without_hash(&found.object["spec"]["template"]) {

@@ -83,17 +83,20 @@ async fn references(session: &Session) -> Result<Vec<Value>> {
     let keys = found.object["data"].as_object().into_iter().flatten().map(|(key, _)| key);
     let keys = keys.filter(|key| flags.list("keys").is_empty() || flags.list("keys").contains(key));
     let variable = |key: &String| {
-        let name = variable_name(flags.text("prefix"), key);
+        let name = variable_name(key);
+        if name != *key {
+            eprintln!("Warning: key {key} transferred to {name}");
+        }
+        let name = format!("{}{name}", flags.text("prefix"));
         json!({"name": name, "valueFrom": {field: {"key": key, "name": found.name}}})
     };
     Ok(keys.map(variable).collect())
 }
 
 /// `db.host` as `DB_HOST`.
-fn variable_name(prefix: &str, key: &str) -> String {
+fn variable_name(key: &str) -> String {
     let legal = key.chars().map(|char| if char.is_ascii_alphanumeric() || char == '_' { char } else { '_' });
-    let name: String = legal.collect();
-    format!("{prefix}{}", name.to_uppercase())
+    legal.collect::<String>().to_uppercase()
 }
 
 /// `--list`.
@@ -205,6 +208,6 @@ mod tests {
         ] {
             assert_eq!(shown(&variable), expected);
         }
-        assert_eq!(variable_name("P_", "db.host-name"), "P_DB_HOST_NAME");
+        assert_eq!(variable_name("db.host-name"), "DB_HOST_NAME");
     }
 }

@@ -21,7 +21,7 @@ pub const COMMAND: Command = command(
 async fn image(call: Call) -> Result<()> {
     let changes = changes(&call.args, "image")?;
     if changes.words.is_empty() && call.session.flags.list("filename").is_empty() {
-        return Err(fail!("one or more resources must be specified as <resource> <name> or <resource>/<name>"));
+        return Err(fail!("{}", crate::locate::NOTHING_NAMED));
     }
     if changes.set.is_empty() {
         return Err(fail!("at least one image update is required"));

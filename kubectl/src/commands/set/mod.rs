@@ -3,7 +3,9 @@
 mod env;
 mod image;
 mod resources;
+mod selector;
 
+pub use selector::subjects;
 use serde_json::Value;
 
 use crate::command::{Call, Command, parent};
@@ -12,8 +14,18 @@ use crate::locate::{self, each};
 use crate::write::{DryRun, Report, Write, difference};
 
 /// `set`.
-pub const COMMAND: Command =
-    parent("set", "Set specific features on objects", &[env::COMMAND, image::COMMAND, resources::COMMAND]);
+pub const COMMAND: Command = parent(
+    "set",
+    "Set specific features on objects",
+    &[
+        env::COMMAND,
+        image::COMMAND,
+        resources::COMMAND,
+        selector::SELECTOR,
+        selector::SERVICE_ACCOUNT,
+        selector::SUBJECT,
+    ],
+);
 
 /// Changes the objects that the words mean; `what` is how errors call it, `done` what is said of each.
 async fn update(

@@ -44,7 +44,7 @@ fn amounts(text: &str) -> Result<Map<String, Value>> {
     let mut map = Map::new();
     for pair in text.split(',').filter(|pair| !pair.is_empty()) {
         let Some((name, amount)) = pair.split_once('=').filter(|(_, amount)| !amount.contains('=')) else {
-            return Err(fail!("invalid argument syntax {pair}, expected <resource>=<value>"));
+            return Err(fail!("Invalid argument syntax {pair}, expected <resource>=<value>"));
         };
         let quantity = api::quantity::Quantity::parse(amount).map_err(|error| fail!("{error}"))?;
         map.insert(name.into(), json!(quantity.to_string()));
@@ -94,6 +94,6 @@ mod tests {
             json!([{"name": "a", "resources": {"limits": {"cpu": "1", "memory": "1Gi"}, "requests": {"cpu": "100m"}}}, {"name": "b"}])
         );
         assert!(with_resources(&object, "x", &Map::new(), &Map::new()).is_err());
-        assert_eq!(amounts("cpu").unwrap_err().to_string(), "invalid argument syntax cpu, expected <resource>=<value>");
+        assert_eq!(amounts("cpu").unwrap_err().to_string(), "Invalid argument syntax cpu, expected <resource>=<value>");
     }
 }

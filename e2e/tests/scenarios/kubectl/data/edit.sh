@@ -1,0 +1,3 @@
+#!/bin/sh
+# An editor that changes one value.
+sed -i "s/  a: .*/  a: changed/" "$1"

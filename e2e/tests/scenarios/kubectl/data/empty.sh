@@ -1,0 +1,3 @@
+#!/bin/sh
+# An editor that leaves nothing.
+: > "$1"
