@@ -9,6 +9,8 @@ use crate::member::{Done, Input};
 pub(crate) enum Message {
     /// For the member.
     Input(Input<Ticket>),
+    /// The same from another member, with its share of the memory that what it sends may take.
+    Peer { input: Input<Ticket>, _share: OwnedSemaphorePermit },
     /// Finish, and let go of the directory.
     Close,
 }

@@ -95,7 +95,9 @@ impl Writer {
             }
             for message in messages.drain(..) {
                 match message {
-                    Message::Input(input) => self.member.input(input, &mut self.outside)?,
+                    Message::Input(input) | Message::Peer { input, .. } => {
+                        self.member.input(input, &mut self.outside)?
+                    }
                     Message::Close => open = false,
                 }
             }

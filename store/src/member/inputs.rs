@@ -104,8 +104,7 @@ impl<T> Member<T> {
             bytes += asked.request.len();
             group.extend(self.group.pop_front());
         }
-        if let Err(error) = self.log.make_room(bytes as u64 + ENTRY_BYTES * group.len() as u64) {
-            tracing::error!(%error, "no room for the store's log: writes are refused");
+        if !self.has_room(bytes as u64 + ENTRY_BYTES * group.len() as u64) {
             self.yield_leadership();
             group.into_iter().for_each(|asked| refuse(asked.by, Reason::NoSpace, port));
             return;
@@ -123,6 +122,18 @@ impl<T> Member<T> {
         for asked in changes {
             self.propose_change(asked, port);
         }
+    }
+
+    /// Whether so much more finds its place on the disk. Says once that it does not, and that it does again.
+    fn has_room(&mut self, bytes: u64) -> bool {
+        let result = self.log.make_room(bytes);
+        match (&result, self.full) {
+            (Err(error), false) => tracing::error!(%error, "no room for the store's log: nothing is written"),
+            (Ok(()), true) => tracing::info!("there is room for the store's log again"),
+            _ => {}
+        }
+        self.full = result.is_err();
+        !self.full
     }
 
     fn propose_change(&mut self, asked: Asked<T>, port: &mut impl Port<Ticket = T>) {
@@ -230,8 +241,8 @@ impl<T> Member<T> {
             Some(raft::Body::Snapshot(_)) => return Ok(()),
             Some(raft::Body::Append(append)) => {
                 let bytes: u64 = append.entries.iter().map(|entry| entry.request.len() as u64 + ENTRY_BYTES).sum();
-                if let Err(error) = self.log.make_room(bytes) {
-                    tracing::error!(%error, "no room for the store's log: entries of the leader are not taken");
+                if !self.has_room(bytes) {
+                    // As if lost: the leader sends it again.
                     return Ok(());
                 }
             }

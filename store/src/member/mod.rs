@@ -151,6 +151,8 @@ pub(crate) struct Member<T> {
     ticks: u64,
     standing: Standing,
     removed: bool,
+    /// There was no room when it was last asked for.
+    full: bool,
 }
 
 impl<T> Member<T> {
@@ -178,6 +180,7 @@ impl<T> Member<T> {
             ticks: 0,
             standing: Standing::default(),
             removed: false,
+            full: false,
         };
         member.note_membership();
         member
@@ -239,6 +242,7 @@ impl<T> Member<T> {
                 break;
             }
         }
+        self.forget_arrived();
         self.consider_saving(port);
         Ok(())
     }

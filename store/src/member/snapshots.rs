@@ -80,6 +80,14 @@ impl<T> Member<T> {
         Ok(())
     }
 
+    /// What has arrived and was not needed goes: raft has had its chance to ask for it.
+    pub(super) fn forget_arrived(&mut self) {
+        if let Some(arrived) = self.arrived.take() {
+            // Otherwise the next start does it.
+            let _ = self.log.place().0.remove(&arrived.path);
+        }
+    }
+
     /// Puts the snapshot that has arrived in the place of log and state.
     pub(super) fn install(
         &mut self,

@@ -7,6 +7,9 @@ use proto::peer::Hello;
 
 use crate::state::Members;
 
+/// What a member that was removed is told (etcd's words).
+pub(super) const REMOVED: &str = "the member has been permanently removed from the cluster";
+
 /// Whether the caller may talk; why not, otherwise. `heard`: nonces of callers whose nonce the log does not know yet.
 pub(super) fn admit(
     me: &Identity,
@@ -24,7 +27,7 @@ pub(super) fn admit(
         return Err("the caller does not say who it is".into());
     }
     if members.was_removed(hello.from) {
-        return Err("the member has been permanently removed from the cluster".into());
+        return Err(REMOVED.into());
     }
     let known = members.get(hello.from).map(|member| member.nonce).filter(|nonce| *nonce != 0);
     let known = known.unwrap_or_else(|| *heard.entry(hello.from).or_insert(hello.nonce));

@@ -8,9 +8,10 @@ use hyper_util::rt::TokioIo;
 use proto::peer::Parcel;
 use proto::peer::parcel::Body;
 use tokio::sync::mpsc;
-use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
 
+use super::admit::REMOVED;
 use super::{Inner, client};
 use crate::inbox::Message;
 use crate::member::Input;
@@ -46,6 +47,11 @@ impl Way {
                     tracing::debug!(to = format!("{:x}", self.to), url, "connected to a member");
                     match self.talk(channel, &mut parcels).await {
                         Ok(()) => return,
+                        Err(status) if status.code() == Code::PermissionDenied && status.message() == REMOVED => {
+                            tracing::error!(by = format!("{:x}", self.to), "this member was removed while it was away");
+                            self.inner.tell(Message::Close);
+                            return;
+                        }
                         Err(status) => status.message().to_owned(),
                     }
                 }

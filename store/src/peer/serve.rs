@@ -3,14 +3,15 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
+use prost::Message as _;
 use proto::log::SnapshotHead;
 use proto::peer::parcel::Body;
 use proto::peer::peer_server::{Peer, PeerServer};
 use proto::peer::{ClusterReply, ClusterRequest, Farewell, Hello, Parcel, SnapshotPart};
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 use tonic::{Request, Response, Status, Streaming};
 
-use super::admit::admit;
+use super::admit::{REMOVED, admit};
 use super::{Door, Inner, MOST_BYTES};
 use crate::inbox::Message;
 use crate::member::{Arrived, Input};
@@ -18,6 +19,8 @@ use crate::raft;
 use crate::snapshot;
 use crate::state::State;
 
+/// Kilobytes from one member that may wait for the writer; then its stream is not read.
+const WAITING_KIB: u32 = 32 << 10;
 /// Parts of a snapshot that wait to be written.
 const AHEAD: usize = 4;
 
@@ -40,6 +43,11 @@ pub(super) async fn serve(inner: Arc<Inner>, door: Door, open: mpsc::Sender<Infa
     }
 }
 
+/// Why somebody may not talk.
+fn refusal(reason: String) -> Status {
+    if reason == REMOVED { Status::permission_denied(reason) } else { Status::failed_precondition(reason) }
+}
+
 struct Service {
     inner: Arc<Inner>,
 }
@@ -49,7 +57,7 @@ impl Service {
         let hello = hello.ok_or_else(|| Status::invalid_argument("the caller does not say who it is"))?;
         let state = self.inner.core.state.read();
         let mut heard = self.inner.heard.lock();
-        admit(&self.inner.me, state.members(), &mut heard, hello).map_err(Status::failed_precondition)?;
+        admit(&self.inner.me, state.members(), &mut heard, hello).map_err(refusal)?;
         Ok(hello.from)
     }
 }
@@ -57,6 +65,7 @@ impl Service {
 #[tonic::async_trait]
 impl Peer for Service {
     async fn talk(&self, request: Request<Streaming<Parcel>>) -> Result<Response<Farewell>, Status> {
+        let waiting = Arc::new(Semaphore::new(WAITING_KIB as usize));
         let mut stopped = self.inner.stopped.subscribe();
         let mut stream = request.into_inner();
         let from = match stream.message().await? {
@@ -69,7 +78,13 @@ impl Peer for Service {
                 _ = stopped.wait_for(|stopped| *stopped) => None,
             };
             let Some(parcel) = parcel else { return Ok(Response::new(Farewell {})) };
-            self.inner.tell(Message::Input(Input::Peer(from, parcel)));
+            if self.inner.core.state.read().members().was_removed(from) {
+                return Err(refusal(REMOVED.into()));
+            }
+            let size = u32::try_from(parcel.encoded_len() / 1024 + 1).unwrap_or(u32::MAX).min(WAITING_KIB);
+            let share = Arc::clone(&waiting).acquire_many_owned(size).await;
+            let share = share.map_err(|_| Status::unavailable("the member stops"))?;
+            self.inner.tell(Message::Peer { input: Input::Peer(from, parcel), _share: share });
         }
     }
 
