@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::{Admission, Attributes, Operation, refuse};
-use crate::storage::{ListQuery, Storage};
+use crate::storage::Storage;
 
 const USUAL_PREEMPTION: &str = "PreemptLowerPriority";
 
@@ -38,7 +38,7 @@ impl Admission for Priority {
             if attributes.kind.plural != "pods" {
                 return Ok(());
             }
-            let classes = self.classes().await?;
+            let classes = self.classes(object::text(pod, "/spec/priorityClassName")).await?;
             resolve(pod, &classes).map_err(|why| refuse(attributes, pod, &why))
         })
     }
@@ -48,7 +48,7 @@ impl Admission for Priority {
             if attributes.kind.plural != "priorityclasses" || !object::flag(class, "/globalDefault") {
                 return Ok(());
             }
-            let classes = self.classes().await?;
+            let classes = self.classes("").await?;
             let other =
                 classes.iter().find(|c| object::flag(c, "/globalDefault") && object::name(c) != object::name(class));
             match other {
@@ -67,10 +67,11 @@ impl Admission for Priority {
 }
 
 impl Priority {
-    async fn classes(&self) -> Result<Vec<Value>, Status> {
+    /// The class of that name, or all of them if it is empty.
+    async fn classes(&self, name: &str) -> Result<Vec<Value>, Status> {
         let (kind, _) = kinds::find("scheduling.k8s.io", "v1", "priorityclasses").ok_or_else(Status::no_such_path)?;
-        let listing = self.storage.list(kind, ListQuery::default()).await?;
-        Ok(listing.entries.iter().map(|entry| entry.value()).collect())
+        let all = self.storage.all(kind).await?;
+        Ok(all.iter().filter(|entry| name.is_empty() || entry.name() == name).map(|entry| entry.value()).collect())
     }
 }
 

@@ -141,6 +141,17 @@ impl Storage {
         Ok(cache.get(&cache.key(ns, name)))
     }
 
+    /// All objects of a small kind, with everything of this kind that was written through this storage before the call: for rules
+    /// that every write of another kind looks at. A list at the latest revision would wait for the writes of all kinds.
+    ///
+    /// # Errors
+    /// As [`Storage::get`].
+    pub async fn all(&self, kind: KindRef) -> Result<Vec<Arc<Entry>>, Status> {
+        let cache = self.cache(kind);
+        cache.own_writes().await?;
+        Ok(cache.snapshot().objects.values().cloned().collect())
+    }
+
     /// Many objects, as of one revision.
     ///
     /// # Errors
