@@ -3,8 +3,13 @@
 /// Files that hold messages only.
 const MESSAGES: &[&str] = &["proto/log.proto", "proto/raft.proto"];
 /// Files that hold gRPC services too.
-const SERVICES: &[&str] =
-    &["proto/peer.proto", "proto/etcd_rpc.proto", "proto/etcd_lock.proto", "proto/etcd_election.proto"];
+const SERVICES: &[&str] = &[
+    "proto/peer.proto",
+    "proto/etcd_rpc.proto",
+    "proto/etcd_lock.proto",
+    "proto/etcd_election.proto",
+    "proto/grpc_health.proto",
+];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");

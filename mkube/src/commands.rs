@@ -7,6 +7,7 @@ use std::pin::Pin;
 use anyhow::Context as _;
 use base::Context;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
+use store::etcd as store_server;
 
 use crate::{down, status, up};
 
@@ -39,7 +40,7 @@ macro_rules! component {
             arguments: $library::Options::augment_args,
             run: Run::Component(|matches| {
                 let options = $library::Options::from_arg_matches(matches)?;
-                Ok(Box::new(move |context| Box::pin($library::run(options, context))))
+                Ok(Box::new(move |context| Box::pin(async move { Ok($library::run(options, context).await?) })))
             }),
         }
     };
@@ -61,6 +62,7 @@ const TABLE: &[Row] = &[
     local!(up, "Start a local cluster of separate processes"),
     local!(down, "End a local cluster; its objects are kept"),
     local!(status, "Show what runs and whether it is ready"),
+    component!("store", "mkube-store", "Run the store as a process of its own: etcd's API", store_server),
     component!("apiserver", "mkube-apiserver", "Run the API server", apiserver),
     component!("scheduler", "mkube-scheduler", "Run the scheduler", scheduler),
     component!("controller-manager", "mkube-controller-manager", "Run the controllers", controller_manager),
@@ -107,10 +109,10 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     }
 }
 
-/// The API server uses all cores; the others mostly wait, and one thread costs less memory.
+/// The API server and the store use all cores; the others mostly wait, and one thread costs less memory.
 fn runtime(name: &str) -> anyhow::Result<tokio::runtime::Runtime> {
     let mut builder = match name {
-        "apiserver" => tokio::runtime::Builder::new_multi_thread(),
+        "apiserver" | "store" => tokio::runtime::Builder::new_multi_thread(),
         _ => tokio::runtime::Builder::new_current_thread(),
     };
     builder.enable_all().build().context("starting the runtime")
@@ -127,7 +129,12 @@ mod tests {
 
     #[test]
     fn every_component_answers_to_its_own_name() {
-        let table = [("mkube-apiserver", "apiserver"), ("mkubelet", "kubelet"), ("mkubectl", "kubectl")];
+        let table = [
+            ("mkube-apiserver", "apiserver"),
+            ("mkube-store", "store"),
+            ("mkubelet", "kubelet"),
+            ("mkubectl", "kubectl"),
+        ];
         for (program, command) in table {
             assert_eq!(by_program(program), Some(command));
         }

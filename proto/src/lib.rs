@@ -47,3 +47,9 @@ pub mod etcd {
         include!(concat!(env!("OUT_DIR"), "/v3electionpb.rs"));
     }
 }
+
+/// The standard gRPC health service (`proto/grpc_health.proto`).
+#[allow(missing_docs, clippy::all, clippy::pedantic)]
+pub mod grpc_health {
+    include!(concat!(env!("OUT_DIR"), "/grpc.health.v1.rs"));
+}

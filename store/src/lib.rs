@@ -29,12 +29,16 @@
 //! | `random` | a seeded generator |
 //! | `turn` | gets the writer its turn on a busy machine |
 //! | [`remote`] | the contract over etcd's v3 API |
+//! | [`etcd`] | serves etcd's v3 API; the process `mkube-store` |
+//! | `compactor` | when to compact by itself |
 //! | [`testing`] | the suite for every implementation of the contract |
 //! | [`disk`] | what is asked of a file system; the real one, and one that fails by seed |
 
 mod check;
 mod cluster;
+mod compactor;
 pub mod disk;
+pub mod etcd;
 mod inbox;
 mod kv;
 mod lessor;

@@ -1,5 +1,5 @@
 //! What the writer tells the watches: one mark each, the first revision since the reader last looked that touches its
-//! keys. How readers use them: see `watch`.
+//! keys. A reader of many watches hears of all of them through one bell. How readers use them: see `watch`.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -26,16 +26,30 @@ struct Watches {
 
 /// What the writer knows of a watch.
 pub(crate) struct Mark {
+    /// Its number among the store's watches.
+    pub(crate) id: u64,
     pub(crate) span: Span,
     /// First revision that the reader has not looked at and that touches the span; 0: none.
     unread: AtomicU64,
-    pub(crate) wake: Notify,
+    bell: Arc<Bell>,
+}
+
+/// Wakes a reader, and says which of its watches were marked.
+#[derive(Default)]
+pub(crate) struct Bell {
+    wake: Notify,
+    marked: Mutex<Vec<u64>>,
 }
 
 impl Hub {
     /// Whether anybody watches.
     pub(crate) fn is_empty(&self) -> bool {
         self.watches.lock().all.is_empty()
+    }
+
+    /// How many watch.
+    pub(crate) fn len(&self) -> usize {
+        self.watches.lock().all.len()
     }
 
     /// Marks and wakes the watches that the changes touch.
@@ -52,7 +66,7 @@ impl Hub {
 
     /// Wakes all watches, so that they see that the store is closed.
     pub(crate) fn wake_all(&self) {
-        self.watches.lock().all.values().for_each(|mark| mark.wake.notify_one());
+        self.watches.lock().all.values().for_each(|mark| mark.bell.ring(mark.id));
     }
 
     /// Marks all watches: any of them may have missed something from `revision` on.
@@ -61,13 +75,12 @@ impl Hub {
     }
 
     /// Adds a watch of the span; what is applied from now on will be marked.
-    pub(crate) fn add(&self, span: Span) -> (u64, Arc<Mark>) {
-        let mark = Arc::new(Mark { span, unread: AtomicU64::new(0), wake: Notify::new() });
+    pub(crate) fn add(&self, span: Span, bell: Arc<Bell>) -> Arc<Mark> {
         let mut watches = self.watches.lock();
         watches.last_id += 1;
-        let id = watches.last_id;
-        watches.all.insert(id, Arc::clone(&mark));
-        (id, mark)
+        let mark = Arc::new(Mark { id: watches.last_id, span, unread: AtomicU64::new(0), bell });
+        watches.all.insert(mark.id, Arc::clone(&mark));
+        mark
     }
 
     /// Forgets a watch.
@@ -89,7 +102,24 @@ impl Mark {
 
     fn set(&self, revision: Revision) {
         if self.unread.compare_exchange(0, revision, Ordering::AcqRel, Ordering::Acquire).is_ok() {
-            self.wake.notify_one();
+            self.bell.ring(self.id);
         }
+    }
+}
+
+impl Bell {
+    fn ring(&self, id: u64) {
+        self.marked.lock().push(id);
+        self.wake.notify_one();
+    }
+
+    /// The watches that were marked since the last look (one more than once, perhaps).
+    pub(crate) fn take(&self) -> Vec<u64> {
+        std::mem::take(&mut *self.marked.lock())
+    }
+
+    /// Waits until it rings; at once if it has rung since the last wait.
+    pub(crate) async fn wait(&self) {
+        self.wake.notified().await;
     }
 }

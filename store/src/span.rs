@@ -24,6 +24,11 @@ enum End {
     Open,
 }
 
+/// The end that a request of etcd's API means: an empty one is none.
+pub(crate) fn end_of(range_end: &Bytes) -> Option<Bytes> {
+    (!range_end.is_empty()).then(|| range_end.clone())
+}
+
 impl Span {
     /// The span that a request's `key` and `end` mean.
     pub(crate) fn of(key: &Bytes, end: Option<&Bytes>) -> Self {

@@ -1,6 +1,8 @@
 //! The in-process store: opens the directory, starts the writer, and answers [`Kv`].
 
 mod alarm;
+mod backup;
+mod figures;
 mod lease;
 mod members;
 mod start;
@@ -27,6 +29,7 @@ use crate::turn;
 use crate::watch;
 use start::Founding;
 
+pub(crate) use backup::Backup;
 pub use lease::LeaseInfo;
 pub use members::{MemberInfo, StoreStatus};
 
@@ -161,6 +164,12 @@ impl Store {
         if let Some(peers) = &self.peers {
             peers.stopped().await;
         }
+    }
+
+    /// Waits until the store has ended, whoever ended it.
+    pub fn ended(&self) -> impl Future<Output = ()> + Send + use<> {
+        let mut ended = self.ended.clone();
+        async move { drop(ended.wait_for(|ended| *ended).await) }
     }
 
     pub(crate) async fn propose(&self, request: bytes::Bytes) -> Result<Outcome, Error> {

@@ -136,6 +136,11 @@ impl State {
         self.swept
     }
 
+    /// How many keys there are, deleted ones that are remembered among them.
+    pub(crate) fn keys(&self) -> usize {
+        self.index.len()
+    }
+
     /// The leases.
     pub(crate) fn leases(&self) -> &Leases {
         &self.leases

@@ -1,0 +1,163 @@
+//! What is not gRPC: /health, /livez, /readyz, /version, /metrics; and the one way all requests take. etcd:
+//! server/etcdserver/api/etcdhttp.
+
+use std::fmt::Write as _;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::State;
+use axum::http::{Method, Request, StatusCode, header};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use proto::etcd::etcdserverpb::cluster_server::ClusterServer;
+use proto::etcd::etcdserverpb::kv_server::KvServer;
+use proto::etcd::etcdserverpb::lease_server::LeaseServer;
+use proto::etcd::etcdserverpb::maintenance_server::MaintenanceServer;
+use proto::etcd::etcdserverpb::watch_server::WatchServer;
+use proto::etcd::v3electionpb::election_server::ElectionServer;
+use proto::etcd::v3lockpb::lock_server::LockServer;
+use proto::grpc_health::health_server::HealthServer;
+use tonic::Status;
+use tonic::service::Routes;
+
+use super::errors::no_leader;
+use super::{CLUSTER_VERSION, OVERHEAD, Service, VERSION};
+use crate::kv::Kv;
+
+/// All paths of a client URL.
+pub(super) fn router(service: &Service) -> Router {
+    let most = service.max_request_bytes + OVERHEAD;
+    let mut routes = Routes::builder();
+    routes
+        .add_service(KvServer::new(service.clone()).max_decoding_message_size(most))
+        .add_service(WatchServer::new(service.clone()).max_decoding_message_size(most))
+        .add_service(LeaseServer::new(service.clone()).max_decoding_message_size(most))
+        .add_service(ClusterServer::new(service.clone()).max_decoding_message_size(most))
+        .add_service(MaintenanceServer::new(service.clone()).max_decoding_message_size(most))
+        .add_service(LockServer::new(service.clone()).max_decoding_message_size(most))
+        .add_service(ElectionServer::new(service.clone()).max_decoding_message_size(most))
+        .add_service(HealthServer::new(service.clone()).max_decoding_message_size(most));
+    let plain = Router::new()
+        .route("/health", get(health))
+        .route("/livez", get(ready))
+        .route("/readyz", get(ready))
+        .route("/version", get(version))
+        .route("/metrics", get(metrics))
+        .with_state(service.clone());
+    let grpc = routes.routes().into_axum_router().fallback(unknown);
+    let gate = middleware::from_fn_with_state(service.clone(), gate);
+    grpc.layer(gate).merge(plain)
+}
+
+/// The way of every call. Clients that ask for it are refused by a member that knows no leader (etcd:
+/// server/etcdserver/api/v3rpc/interceptor.go).
+async fn gate(State(service): State<Service>, request: Request<Body>, next: Next) -> Response {
+    let asked = request.headers().get("hasleader").is_some_and(|value| value == "true");
+    if asked && service.store.leader().is_none() {
+        return no_leader().into_http();
+    }
+    let response = next.run(request).await;
+    match Status::from_header_map(response.headers()).as_ref().and_then(too_large) {
+        Some(status) => status.into_http(),
+        None => response,
+    }
+}
+
+/// What grpc-go says of a message that is too large, for what tonic says.
+fn too_large(status: &Status) -> Option<Status> {
+    let rest = status.message().strip_prefix("Error, decoded message length too large: found ")?;
+    let (found, rest) = rest.split_once(" bytes, the limit is: ")?;
+    let most = rest.trim_end_matches(" bytes");
+    Some(Status::resource_exhausted(format!("grpc: received message larger than max ({found} vs. {most})")))
+}
+
+async fn unknown(request: Request<Body>) -> Response {
+    let path = request.uri().path();
+    let grpc = request.headers().get(header::CONTENT_TYPE);
+    if !grpc.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
+        return (StatusCode::NOT_FOUND, "404 page not found\n").into_response();
+    }
+    let text = if path.starts_with("/etcdserverpb.Auth/") {
+        "etcdserver: users and roles are not supported: clients are told apart by their certificates".to_owned()
+    } else {
+        format!("unknown method {path}")
+    };
+    Status::unimplemented(text).into_http()
+}
+
+async fn health(State(service): State<Service>, method: Method) -> Response {
+    if method != Method::GET {
+        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET")], "Method Not Allowed\n").into_response();
+    }
+    match ailment(&service).await {
+        None => r#"{"health":"true","reason":""}"#.into_response(),
+        Some(reason) => {
+            let body = format!("{{\"health\":\"false\",\"reason\":\"{reason}\"}}\n");
+            (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
+        }
+    }
+}
+
+async fn ready(State(service): State<Service>) -> Response {
+    match ailment(&service).await {
+        None => "ok\n".into_response(),
+        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
+    }
+}
+
+async fn ailment(service: &Service) -> Option<&'static str> {
+    if let Some(reason) = service.ailment() {
+        return Some(reason);
+    }
+    // As etcd: a read through the quorum.
+    service.store.revision().await.is_err().then_some("RANGE ERROR")
+}
+
+async fn version() -> Response {
+    let body = format!("{{\"etcdserver\":\"{VERSION}\",\"etcdcluster\":\"{CLUSTER_VERSION}\"}}");
+    ([(header::CONTENT_TYPE, "application/json")], body).into_response()
+}
+
+/// Under etcd's names where etcd has the figure.
+async fn metrics(State(service): State<Service>) -> Response {
+    let (now, figures) = (service.store.status(), service.store.figures());
+    let leads = u64::from(service.store.is_leader());
+    let rows = [
+        ("etcd_server_has_leader", "gauge", u64::from(service.store.leader().is_some())),
+        ("etcd_server_is_leader", "gauge", leads),
+        ("etcd_server_is_learner", "gauge", u64::from(now.learner)),
+        ("etcd_server_proposals_committed_total", "gauge", now.index),
+        ("etcd_server_proposals_applied_total", "gauge", now.applied_index),
+        ("etcd_server_quota_backend_bytes", "gauge", service.store.quota()),
+        ("etcd_mvcc_db_total_size_in_bytes", "gauge", now.db_size),
+        ("etcd_mvcc_db_total_size_in_use_in_bytes", "gauge", now.db_size_in_use),
+        ("etcd_debugging_mvcc_keys_total", "gauge", figures.keys),
+        ("etcd_debugging_mvcc_current_revision", "gauge", service.store.local()),
+        ("etcd_debugging_mvcc_compact_revision", "gauge", figures.compacted),
+        ("etcd_debugging_mvcc_watcher_total", "gauge", figures.watches),
+        ("mkube_store_leases", "gauge", figures.leases),
+    ];
+    let mut text = String::new();
+    for (name, kind, value) in rows {
+        let _ = writeln!(text, "# TYPE {name} {kind}\n{name} {value}");
+    }
+    let _ = writeln!(text, "# TYPE etcd_server_version gauge\netcd_server_version{{server_version=\"{VERSION}\"}} 1");
+    text.push_str(&String::from_utf8_lossy(&base::health::render_metrics()));
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_large_is_said_as_by_etcd() {
+        let said =
+            Status::out_of_range("Error, decoded message length too large: found 9 bytes, the limit is: 7 bytes");
+        let status = too_large(&said).unwrap();
+        assert_eq!(status.code(), tonic::Code::ResourceExhausted);
+        assert_eq!(status.message(), "grpc: received message larger than max (9 vs. 7)");
+        assert!(too_large(&Status::out_of_range("etcdserver: too large lease TTL")).is_none());
+    }
+}

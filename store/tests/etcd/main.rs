@@ -1,0 +1,11 @@
+//! etcd's API as clients see it: real etcdctl side by side with a real etcd, the calls of a Kubernetes API server, the suite of
+//! the contract through a client, TLS, and what survives kill -9.
+#![allow(clippy::unwrap_used)]
+
+mod calls;
+mod etcdctl;
+mod kubernetes;
+mod server;
+mod suite;
+mod survival;
+mod tls;
