@@ -124,6 +124,11 @@ impl Options {
         }
     }
 
+    /// How other members' client URLs are reached.
+    pub(super) fn to_members(&self) -> TlsFiles {
+        TlsFiles { ca: self.trusted_ca_file.clone(), cert: self.cert_file.clone(), key: self.key_file.clone() }
+    }
+
     /// etcd: server/embed/etcd.go, parseCompactionRetention.
     pub(super) fn retention(&self) -> Result<Option<Retention>, ServeError> {
         let text = self.auto_compaction_retention.as_str();

@@ -4,24 +4,51 @@ use std::pin::Pin;
 
 use futures::{Stream, StreamExt, stream};
 use proto::etcd::etcdserverpb as pb;
+use proto::etcd::etcdserverpb::lease_client::LeaseClient;
 use proto::etcd::etcdserverpb::lease_server::Lease;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::Service;
 use super::errors::status;
-use crate::kv::Error;
+use crate::kv::{ClusterError, Error};
 
 type KeepAlives = Pin<Box<dyn Stream<Item = Result<pb::LeaseKeepAliveResponse, Status>> + Send>>;
 
 impl Service {
-    async fn keep_alive(&self, id: i64) -> Result<pb::LeaseKeepAliveResponse, Status> {
+    async fn keep_alive(&self, id: i64, forwarded: bool) -> Result<pb::LeaseKeepAliveResponse, Status> {
         // Of before: the lease may be gone by the revision after the renewal.
         let header = self.header_now();
         match self.store.lease_keep_alive(id).await {
             Ok(ttl) => Ok(pb::LeaseKeepAliveResponse { header, id, ttl }),
             Err(Error::NoLease) => Ok(pb::LeaseKeepAliveResponse { header, id, ttl: 0 }),
+            Err(Error::Cluster(ClusterError::NotLeader)) if !forwarded => {
+                let ttl = match self.ask_to_keep_alive(id).await {
+                    Ok(ttl) => ttl,
+                    Err(status) => return Err(self.leader_unreachable(status).await),
+                };
+                Ok(pb::LeaseKeepAliveResponse { header, id, ttl })
+            }
             Err(error) => Err(status(error)),
         }
+    }
+
+    async fn ask_to_keep_alive(&self, id: i64) -> Result<i64, Status> {
+        let mut client = LeaseClient::new(self.leader_channel().await?);
+        let requests = stream::iter([pb::LeaseKeepAliveRequest { id }]);
+        let mut answers = client.lease_keep_alive(Self::forwarded(requests)).await?.into_inner();
+        match answers.next().await {
+            Some(answer) => Ok(answer?.ttl),
+            None => Err(Status::unavailable("etcdserver: request timed out")),
+        }
+    }
+
+    async fn ask_for_time_to_live(
+        &self,
+        request: pb::LeaseTimeToLiveRequest,
+    ) -> Result<Response<pb::LeaseTimeToLiveResponse>, Status> {
+        let mut client = LeaseClient::new(self.leader_channel().await?);
+        let answer = client.lease_time_to_live(Self::forwarded(request)).await?.into_inner();
+        Ok(Response::new(pb::LeaseTimeToLiveResponse { header: self.header_now(), ..answer }))
     }
 }
 
@@ -50,14 +77,15 @@ impl Lease for Service {
         &self,
         request: Request<Streaming<pb::LeaseKeepAliveRequest>>,
     ) -> Result<Response<KeepAlives>, Status> {
+        let forwarded = Self::was_forwarded(request.metadata());
         let start = (self.clone(), request.into_inner(), false);
-        let stream = stream::unfold(start, |(service, mut requests, ended)| async move {
+        let stream = stream::unfold(start, move |(service, mut requests, ended)| async move {
             if ended {
                 return None;
             }
             // An error is the client's: it is gone.
             let request = requests.next().await?.ok()?;
-            let response = service.keep_alive(request.id).await;
+            let response = service.keep_alive(request.id, forwarded).await;
             let ended = response.is_err();
             Some((response, (service, requests, ended)))
         });
@@ -68,6 +96,7 @@ impl Lease for Service {
         &self,
         request: Request<pb::LeaseTimeToLiveRequest>,
     ) -> Result<Response<pb::LeaseTimeToLiveResponse>, Status> {
+        let forwarded = Self::was_forwarded(request.metadata());
         let pb::LeaseTimeToLiveRequest { id, keys } = request.into_inner();
         let header = self.header_now();
         let response = match self.store.lease_info(id).await {
@@ -80,6 +109,12 @@ impl Lease for Service {
             },
             Err(Error::NoLease) => {
                 pb::LeaseTimeToLiveResponse { header, id, ttl: -1, ..pb::LeaseTimeToLiveResponse::default() }
+            }
+            Err(Error::Cluster(ClusterError::NotLeader)) if !forwarded => {
+                return match self.ask_for_time_to_live(pb::LeaseTimeToLiveRequest { id, keys }).await {
+                    Ok(answer) => Ok(answer),
+                    Err(status) => Err(self.leader_unreachable(status).await),
+                };
             }
             Err(error) => return Err(status(error)),
         };

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `kv`, `range`, `convert` | KV: requests as the store's values, answers back |
 //! | `watch`, `events` | Watch: many watches on one stream |
-//! | `lease` | Lease |
+//! | `lease`, `forward` | Lease; a follower asks the leader |
 //! | `lock`, `election`, `concurrency` | Lock and Election: keys under leases, waiting for those before |
 //! | `cluster`, `maintenance` | Cluster, Maintenance |
 //! | `health`, `http` | gRPC health; /health, /version, /metrics |
@@ -20,6 +20,7 @@ mod election;
 mod errors;
 mod events;
 pub(crate) mod flags;
+mod forward;
 mod health;
 mod http;
 mod kv;
@@ -54,6 +55,7 @@ const OVERHEAD: usize = 512 * 1024;
 pub(crate) struct Service {
     store: Arc<Store>,
     max_request_bytes: usize,
+    leader: Arc<forward::Leader>,
 }
 
 impl Service {

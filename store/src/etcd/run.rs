@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use base::Context;
 use tokio::net::TcpListener;
 
+use super::forward::Leader;
 use super::listen::Limits;
 use super::tls::TlsError;
 use super::{Options, Service, http, listen};
@@ -85,7 +86,11 @@ pub async fn serve(options: &Options, context: &Context) -> Result<Server, Serve
         ..options::Options::new(options.directory())
     };
     let store = Store::open_member(settings, context).await?;
-    let service = Service { store: Arc::clone(&store), max_request_bytes: options.max_request_bytes };
+    let service = Service {
+        store: Arc::clone(&store),
+        max_request_bytes: options.max_request_bytes,
+        leader: Arc::new(Leader::new(options.to_members())),
+    };
     let limits = Limits {
         streams: options.max_concurrent_streams,
         probe_interval: options.grpc_keepalive_interval,

@@ -9,7 +9,7 @@ use proto::log::request::Body;
 use proto::log::{LeaseGrant, LeaseRevoke};
 
 use super::Store;
-use crate::kv::{Error, Kv};
+use crate::kv::{ClusterError, Error, Kv};
 use crate::lessor::Renewal;
 use crate::request;
 use crate::shared::Core;
@@ -75,7 +75,7 @@ impl Store {
             match renewal {
                 Renewal::Renewed(ttl) => return Ok(ttl),
                 Renewal::Unknown => return Err(Error::NoLease),
-                Renewal::NotLeading => return Err(Error::Unavailable("this member does not lead".into())),
+                Renewal::NotLeading => return Err(ClusterError::NotLeader.into()),
                 Renewal::Expired => ended.await,
             }
             self.core().open()?;
@@ -95,7 +95,7 @@ impl Store {
         };
         let lessor = self.core().lessor.lock();
         if lessor.term().is_none() {
-            return Err(Error::Unavailable("this member does not lead".into()));
+            return Err(ClusterError::NotLeader.into());
         }
         let ttl = lessor.remaining(self.core().now(), id).ok_or(Error::NoLease)?;
         Ok(LeaseInfo { ttl, granted, keys })

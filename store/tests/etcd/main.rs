@@ -5,6 +5,7 @@
 mod calls;
 mod etcdctl;
 mod kubernetes;
+mod members;
 mod server;
 mod suite;
 mod survival;

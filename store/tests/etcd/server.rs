@@ -18,11 +18,13 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(dir: &Path, further: &[&str]) -> Self {
-        let [port, peer] = [(); 2]
-            .map(|()| TcpListener::bind(("127.0.0.1", 0)).unwrap())
-            .map(|open| open.local_addr().unwrap().port());
+        Self::start_as(dir, free_port(), further)
+    }
+
+    /// A member whose peers know it by this port.
+    pub(crate) fn start_as(dir: &Path, peer: u16, further: &[&str]) -> Self {
         let further = further.iter().map(|argument| (*argument).to_owned()).collect();
-        let mut server = Self { dir: dir.to_owned(), port, further, child: None, peer };
+        let mut server = Self { dir: dir.to_owned(), port: free_port(), peer, further, child: None };
         server.run();
         server
     }
@@ -84,4 +86,8 @@ impl Drop for Server {
             eprintln!("{}", std::fs::read_to_string(self.dir.join("log")).unwrap_or_default());
         }
     }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
