@@ -71,6 +71,8 @@ pub struct Raft {
     pub(super) first_own: u64,
     /// No membership change is proposed before this entry is applied.
     pub(super) change_gate: u64,
+    /// A leader's own removal, if it has proposed it.
+    pub(super) removal: u64,
     /// To whom the leadership is being handed; 0: to nobody.
     pub(super) transferee: u64,
     pub(super) told_transferee: bool,
@@ -80,7 +82,10 @@ pub struct Raft {
     /// Values of voters, to find what a quorum has reached.
     pub(super) scratch: Vec<u64>,
     #[cfg(test)]
-    pub(super) fault: Option<Fault>,
+    pub(crate) fault: Option<Fault>,
+    /// How often entries were replaced.
+    #[cfg(test)]
+    pub(crate) truncations: u64,
 }
 
 /// What was handed out to be made durable.
@@ -130,6 +135,7 @@ impl Raft {
             heartbeat_due: false,
             first_own: 0,
             change_gate: 0,
+            removal: 0,
             transferee: 0,
             told_transferee: false,
             reads: Reads::new(life),
@@ -137,6 +143,8 @@ impl Raft {
             scratch: Vec::new(),
             #[cfg(test)]
             fault: None,
+            #[cfg(test)]
+            truncations: 0,
             config,
         };
         raft.become_follower(hard_state.term, 0);
@@ -311,6 +319,10 @@ impl Raft {
         let mut entries = entries.into_iter().peekable();
         let Some(first) = entries.peek().map(|entry| entry.index) else { return };
         if first <= self.last_index {
+            #[cfg(test)]
+            {
+                self.truncations += 1;
+            }
             self.forget_from(first);
         }
         self.pending.extend(entries);

@@ -163,6 +163,7 @@ impl Raft {
         self.first_own = next;
         // There may be a change among the entries before.
         self.change_gate = self.last_index;
+        self.removal = 0;
         self.append_own(EntryKind::Empty, [bytes::Bytes::new()]);
     }
 

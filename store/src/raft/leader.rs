@@ -7,8 +7,8 @@ use proto::raft::{Append, AppendReply, Heartbeat, TimeoutNow};
 use super::membership::{changed, quorum, reached};
 use super::progress::{Progress, State};
 use super::{
-    Body, ChangeError, Entry, EntryKind, Fault, LogView, Membership, MembershipChange, Message, Raft, Ready, Refusal,
-    Role, Violation,
+    Body, ChangeError, ChangeKind, Entry, EntryKind, Fault, LogView, Membership, MembershipChange, Message, Raft,
+    Ready, Refusal, Role, Violation,
 };
 
 impl Raft {
@@ -42,11 +42,17 @@ impl Raft {
         changed(&self.membership, change)?;
         self.append_own(EntryKind::Membership, [change.encode_to_vec().into()]);
         self.change_gate = self.last_index;
+        if change.id == self.config.id && change.kind() == ChangeKind::Remove {
+            self.removal = self.last_index;
+        }
         Ok(self.last_index)
     }
 
     fn may_propose(&self) -> Result<(), Refusal> {
         match (self.role, self.transferee) {
+            // What it appended behind its own removal would make its log longer than that of the other one of two voters,
+            // who may need its vote to learn of the removal, and would not get it.
+            (Role::Leader, _) if self.removal > self.applied => Err(Refusal::NotLeader { leader: 0 }),
             (Role::Leader, 0) => Ok(()),
             (Role::Leader, to) => Err(Refusal::Transferring { to }),
             _ => Err(Refusal::NotLeader { leader: self.leader }),

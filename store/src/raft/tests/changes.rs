@@ -147,6 +147,24 @@ fn that_a_change_is_committed_becomes_durable_when_it_is_applied() {
 }
 
 #[test]
+fn a_leader_appends_nothing_behind_its_own_removal() {
+    // Found by the simulation (TRACK_RECORD.md): 1 of two voters is removed, and the news of that is lost.
+    let mut net = Net::new(2);
+    net.campaign(1);
+    net.lose = |message| matches!(&message.body, Some(Body::Append(append)) if append.quiet);
+    let change = change(Remove, 1);
+    net.node(1).raft.propose_membership(&change).unwrap();
+    let refused = net.node(1).raft.propose([bytes::Bytes::from_static(b"a")]);
+    assert_eq!(refused, Err(Refusal::NotLeader { leader: 0 }));
+    net.settle();
+    assert_eq!(net.node(1).role(), Follower);
+    assert_eq!(net.node(2).raft.membership().voters, [1, 2], "does not know");
+    net.tick(40);
+    assert_eq!(net.node(2).role(), Leader);
+    assert_eq!(net.node(2).raft.membership().voters, [2]);
+}
+
+#[test]
 fn learners_do_not_campaign_but_vote_when_asked() {
     let log = MemLog::default();
     let raft = Raft::new(config(3), HardState::default(), membership(&[1, 2], &[3]), 0, &log);

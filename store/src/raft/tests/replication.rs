@@ -96,6 +96,10 @@ fn entries_of_older_terms_are_not_committed_by_counting() {
     assert_eq!(net.node(1).role(), Role::Leader);
     net.node(1).step(2, 4, accepted(2));
     assert_eq!(net.node(1).raft.status().commit, 0);
+    net.node(1).raft.fault = Some(Fault::CountOldTerms);
+    net.node(1).pump();
+    assert_eq!(net.node(1).raft.status().commit, 2, "a planted fault is seen here");
+    (net.node(1).raft.fault, net.node(1).raft.commit) = (None, 0);
     net.lose = |_| false;
     net.tick(3);
     assert_eq!(net.node(1).raft.status().commit, 3);
