@@ -55,6 +55,8 @@ mod request;
 #[cfg(test)]
 mod seeds;
 mod shared;
+#[cfg(test)]
+mod sim;
 mod snapshot;
 mod span;
 mod state;

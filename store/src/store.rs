@@ -32,6 +32,8 @@ use start::Founding;
 pub(crate) use backup::Backup;
 pub use lease::LeaseInfo;
 pub use members::{MemberInfo, StoreStatus};
+#[cfg(test)]
+pub(crate) use start::{Bare, bare};
 
 /// Keys read while the state is locked; between two portions writers, and other tasks, have their turn.
 const PORTION: usize = 1024;

@@ -47,6 +47,10 @@ struct Inner {
     good_syncs: Option<u64>,
     /// Bytes that can still be written; `None` = any number.
     space: Option<u64>,
+    /// Operations until power is lost; `None` = it stays.
+    steps: Option<u64>,
+    /// Syncs succeed and do nothing.
+    lies: bool,
     /// Counts power losses: files opened before one are dead.
     life: u64,
 }
@@ -96,6 +100,7 @@ impl MemoryDisk {
         inner.locked.clear();
         inner.good_syncs = None;
         inner.space = None;
+        inner.steps = None;
         let kept = random.below(inner.names.len() as u64 + 1) as usize;
         let names = std::mem::take(&mut inner.names);
         let mut durable = std::mem::take(&mut inner.durable);
@@ -113,6 +118,22 @@ impl MemoryDisk {
     /// All but the next `count` syncs of files fail, until the next crash.
     pub fn fail_syncs_after(&self, count: u64) {
         self.inner.lock().good_syncs = Some(count);
+    }
+
+    /// Power is lost in the middle of the `count`-th operation from now: it and all that follow fail, until
+    /// [`MemoryDisk::crash`] says what survives.
+    pub fn die_after(&self, count: u64) {
+        self.inner.lock().steps = Some(count);
+    }
+
+    /// Whether nothing works any more.
+    pub fn is_dead(&self) -> bool {
+        self.inner.lock().steps == Some(0)
+    }
+
+    /// From now on syncs succeed without making anything durable: a planted fault.
+    pub fn skip_syncs(&self) {
+        self.inner.lock().lies = true;
     }
 
     /// Writes fail with "no space" once `bytes` more have been written, until the next crash or [`MemoryDisk::free_space`].
@@ -154,8 +175,15 @@ impl MemoryDisk {
 
     /// The disk, if it has not lost power since this handle was made.
     fn alive(&self) -> io::Result<MutexGuard<'_, Inner>> {
-        let inner = self.inner.lock();
-        if inner.life == self.life { Ok(inner) } else { Err(io::Error::other("the disk lost power")) }
+        let mut inner = self.inner.lock();
+        if let Some(steps) = &mut inner.steps {
+            *steps = steps.saturating_sub(1);
+        }
+        if inner.life == self.life && inner.steps != Some(0) {
+            Ok(inner)
+        } else {
+            Err(io::Error::other("the disk lost power"))
+        }
     }
 
     fn same(&self) -> Self {
@@ -267,6 +295,9 @@ impl Disk for MemoryDisk {
 
     fn sync_dir(&self, _dir: &Path) -> io::Result<()> {
         let mut inner = self.alive()?;
+        if inner.lies {
+            return Ok(());
+        }
         inner.durable = inner.seen.clone();
         inner.names.clear();
         Ok(())
@@ -354,6 +385,9 @@ impl DiskFile for MemoryFile {
                     return Err(io::Error::other("planted sync failure"));
                 }
                 *left -= 1;
+            }
+            if inner.lies {
+                return Ok(());
             }
             let Node { durable, pending, .. } = &mut inner.nodes[self.node];
             for change in pending.drain(..) {

@@ -266,6 +266,12 @@ impl<T> Member<T> {
         }
     }
 
+    /// For the simulation, which looks inside and plants faults.
+    #[cfg(test)]
+    pub(crate) fn raft(&mut self) -> &mut Raft {
+        &mut self.raft
+    }
+
     /// Takes note of who leads now.
     fn stand(&mut self, standing: Standing, port: &mut impl Port<Ticket = T>) {
         let before = std::mem::replace(&mut self.standing, standing);

@@ -1,0 +1,255 @@
+//! What happened, revision by revision, and what must therefore have been answered.
+//!
+//! Every write of a client puts its own number under the key [`MARK`] beside what it does, so that each revision says which
+//! operation made it. The model replays them one by one; a revision is final when the first member has applied it, and
+//! every other member must come to the same.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use crate::kv::{Error, KeyValue, Op, OpReply, Page, Revision, Signal, Target, Txn, TxnReply};
+use crate::state::State;
+
+/// Written by every write.
+pub(super) const MARK: &[u8] = b"mark";
+
+type Keys = BTreeMap<Bytes, KeyValue>;
+
+/// What a client asked for.
+#[derive(Debug, Clone)]
+pub(super) struct Operation {
+    /// `None`: a read of everything.
+    pub(super) txn: Option<Txn>,
+    /// The newest revision that somebody knew when it began: it must see that.
+    known: Revision,
+    /// The revision that it made.
+    made: Option<Revision>,
+    /// The client was told that nothing has happened.
+    refused: bool,
+}
+
+/// See the module's header.
+#[derive(Debug)]
+pub(super) struct History {
+    /// By revision, from 1 (the empty store): the keys as of then, and what was changed.
+    revisions: Vec<(Keys, Vec<KeyValue>)>,
+    operations: Vec<Operation>,
+    known: Revision,
+    pub(super) answered: u64,
+    pub(super) reads: u64,
+    pub(super) unknown: u64,
+}
+
+impl History {
+    pub(super) fn new() -> Self {
+        let revisions = vec![(Keys::new(), Vec::new()), (Keys::new(), Vec::new())];
+        Self { revisions, operations: Vec::new(), known: 1, answered: 0, reads: 0, unknown: 0 }
+    }
+
+    pub(super) fn last(&self) -> Revision {
+        self.revisions.len() as u64 - 1
+    }
+
+    pub(super) fn operations(&self) -> usize {
+        self.operations.len()
+    }
+
+    /// A value of a key that is, or was, so: for compares.
+    pub(super) fn keys(&self) -> &Keys {
+        &self.revisions[self.revisions.len() - 1].0
+    }
+
+    /// A client begins; the number of its operation, which `mark` makes part of it.
+    pub(super) fn begin(&mut self, mut txn: Option<Txn>) -> u64 {
+        let number = self.operations.len() as u64;
+        if let Some(txn) = &mut txn {
+            txn.then.push(Op::Put { key: Bytes::from_static(MARK), value: number.to_string().into(), lease: 0 });
+        }
+        self.operations.push(Operation { txn, known: self.known, made: None, refused: false });
+        number
+    }
+
+    pub(super) fn operation(&self, number: u64) -> &Operation {
+        &self.operations[number as usize]
+    }
+
+    /// Compares what a member did from revision `from` on with what is known, or learns it. The last revision seen.
+    pub(super) fn absorb(&mut self, who: u64, state: &State, from: Revision) -> Result<Revision, String> {
+        let from = from.max(state.compacted());
+        let mut changes = state.changes(from).map(|change| (*change.item).clone()).peekable();
+        while let Some(first) = changes.peek() {
+            let revision = first.mod_revision;
+            let mut done = Vec::new();
+            while let Some(change) = changes.next_if(|change| change.mod_revision == revision) {
+                done.push(change);
+            }
+            match self.revisions.get(revision as usize) {
+                Some((_, known)) if *known == done => {}
+                Some((_, known)) => {
+                    return Err(format!(
+                        "member {who:x} made revision {revision} to {done:?}, another one to {known:?}"
+                    ));
+                }
+                None if revision == self.last() + 1 => self.replay(revision, done)?,
+                None => return Err(format!("member {who:x} has revision {revision} before {}", self.last() + 1)),
+            }
+        }
+        Ok(state.revision())
+    }
+
+    /// Does to the model what the operation says, and compares.
+    fn replay(&mut self, revision: Revision, done: Vec<KeyValue>) -> Result<(), String> {
+        let mark = done.iter().find(|change| change.key == MARK);
+        let number = mark.and_then(|mark| std::str::from_utf8(&mark.value).ok()?.parse::<usize>().ok());
+        let operation = number.and_then(|number| self.operations.get_mut(number));
+        let Some((number, operation)) = number.zip(operation) else {
+            return Err(format!("revision {revision} was made by nobody: {done:?}"));
+        };
+        let Some(txn) = &operation.txn else { return Err(format!("revision {revision} was made by a read")) };
+        if let Some(before) = operation.made.replace(revision) {
+            return Err(format!("operation {number} was done twice, by revisions {before} and {revision}"));
+        }
+        if operation.refused {
+            return Err(format!("operation {number} was refused and made revision {revision}"));
+        }
+        if revision <= operation.known {
+            return Err(format!("operation {number} made {revision}, but began when {} was known", operation.known));
+        }
+        let mut keys = self.revisions[revision as usize - 1].0.clone();
+        if !holds(txn, &keys) {
+            return Err(format!("operation {number} made revision {revision} though its condition does not hold"));
+        }
+        let mut expected = Vec::new();
+        for op in &txn.then {
+            apply(op, revision, &mut keys, &mut expected);
+        }
+        if sorted(&expected) != sorted(&done) {
+            return Err(format!("revision {revision} should have done {expected:?}, and did {done:?}"));
+        }
+        self.revisions.push((keys, done));
+        Ok(())
+    }
+
+    /// A client is answered a transaction.
+    pub(super) fn wrote(&mut self, number: u64, reply: &TxnReply) -> Result<(), String> {
+        let operation = &self.operations[number as usize];
+        let wrong = |what: &str| Err(format!("operation {number} {operation:?}: {what}: {reply:?}"));
+        let Some(txn) = &operation.txn else { return wrong("a read is answered as a transaction") };
+        let Some((keys, _)) = self.revisions.get(reply.revision as usize) else {
+            return wrong("a revision that has not happened");
+        };
+        if reply.succeeded {
+            if operation.made != Some(reply.revision) {
+                return wrong("another revision than it made");
+            }
+            let mut before = self.revisions[reply.revision as usize - 1].0.clone();
+            let expected: Vec<_> =
+                txn.then.iter().map(|op| apply(op, reply.revision, &mut before, &mut Vec::new())).collect();
+            if expected != reply.replies {
+                return wrong(&format!("should be {expected:?}"));
+            }
+        } else if holds(txn, keys) {
+            return wrong("its condition holds");
+        } else if reply.revision < operation.known {
+            return wrong("older than what was known");
+        }
+        self.known = self.known.max(reply.revision);
+        self.answered += 1;
+        Ok(())
+    }
+
+    /// A client has read everything; `linearizable`: and may rely on it.
+    pub(super) fn read(&mut self, number: u64, page: &Page, linearizable: bool) -> Result<(), String> {
+        let operation = &self.operations[number as usize];
+        let Some((keys, _)) = self.revisions.get(page.revision as usize) else {
+            return Err(format!("a read at revision {}, which has not happened", page.revision));
+        };
+        if !page.kvs.iter().eq(keys.values()) {
+            return Err(format!("a read at {} is {:?}, not {keys:?}", page.revision, page.kvs));
+        }
+        if linearizable {
+            if page.revision < operation.known {
+                return Err(format!("a read at {} began when {} was known", page.revision, operation.known));
+            }
+            self.known = self.known.max(page.revision);
+        }
+        self.reads += 1;
+        Ok(())
+    }
+
+    /// A client is told that it did not work.
+    pub(super) fn failed(&mut self, number: u64, error: &Error) -> Result<(), String> {
+        let operation = &mut self.operations[number as usize];
+        if matches!(error, Error::Cluster(_) | Error::NoSpace) {
+            operation.refused = true;
+            if let Some(revision) = operation.made {
+                return Err(format!("operation {number} made revision {revision} and is answered {error}"));
+            }
+        } else {
+            self.unknown += 1;
+        }
+        Ok(())
+    }
+
+    /// A watch of everything that has sent all before `next` sends a signal; what it must send next.
+    pub(super) fn watched(&self, next: Revision, signal: &Signal) -> Result<Revision, String> {
+        let Signal::Events(revision, events) = signal else { return Ok(next) };
+        if *revision != next {
+            return Err(format!("a watch sends revision {revision} where {next} is next"));
+        }
+        let Some((_, done)) = self.revisions.get(next as usize) else {
+            return Err(format!("a watch sends revision {revision}, which has not happened"));
+        };
+        let sent: Vec<KeyValue> = events.iter().map(|event| event.kv.clone()).collect();
+        let before = &self.revisions[next as usize - 1].0;
+        let wrong_prev =
+            |event: &&crate::kv::Event| event.prev.is_some() && event.prev.as_ref() != before.get(&event.kv.key);
+        if sorted(&sent) != sorted(done) || events.iter().any(|event| wrong_prev(&event)) {
+            return Err(format!("a watch sends {events:?} for revision {revision}, which did {done:?}"));
+        }
+        Ok(next + 1)
+    }
+}
+
+fn sorted(changes: &[KeyValue]) -> Vec<&KeyValue> {
+    let mut sorted: Vec<&KeyValue> = changes.iter().collect();
+    sorted.sort_by(|one, other| one.key.cmp(&other.key));
+    sorted
+}
+
+/// The model's compare: by the key's mod revision only, which is all that clients here use.
+fn holds(txn: &Txn, keys: &Keys) -> bool {
+    txn.when.iter().all(|compare| match compare.target {
+        Target::ModRevision(wanted) => keys.get(&compare.key).map_or(0, |kv| kv.mod_revision) == wanted,
+        _ => false,
+    })
+}
+
+/// The model's step.
+fn apply(op: &Op, revision: Revision, keys: &mut Keys, done: &mut Vec<KeyValue>) -> OpReply {
+    match op {
+        Op::Put { key, value, lease } => {
+            let before = keys.get(key).cloned();
+            let kv = KeyValue {
+                key: key.clone(),
+                value: value.clone(),
+                create_revision: before.as_ref().map_or(revision, |before| before.create_revision),
+                mod_revision: revision,
+                version: before.as_ref().map_or(1, |before| before.version + 1),
+                lease: *lease,
+            };
+            done.push(kv.clone());
+            keys.insert(key.clone(), kv);
+            OpReply::Put(before)
+        }
+        Op::Delete { key, .. } => {
+            let before = keys.remove(key);
+            if before.is_some() {
+                done.push(KeyValue { key: key.clone(), mod_revision: revision, ..KeyValue::default() });
+            }
+            OpReply::Delete(before.into_iter().collect())
+        }
+        other => unreachable!("clients do not ask for {other:?}"),
+    }
+}

@@ -1,0 +1,189 @@
+//! One simulated member: its disk, and while it runs what the store would be in a process of its own.
+
+use std::any::Any;
+use std::sync::Arc;
+
+use proto::log::SnapshotHead;
+use proto::peer::Parcel;
+
+use super::Planted;
+use crate::cluster::Cluster;
+use crate::disk::{Disk, MemoryDisk};
+use crate::kv::{Error, Page, Range};
+use crate::member::{Done, Fatal, Input, Member, Port};
+use crate::options::{OpenError, Options};
+use crate::raft::{Message, Role, Standing, Status};
+use crate::shared::Core;
+use crate::state::Members;
+use crate::store::{Bare, bare};
+
+/// Changes that a compaction removes at a time.
+const SWEEP: usize = 64;
+
+/// What a member wants of its surroundings.
+#[derive(Default)]
+pub(super) struct Outbox {
+    pub(super) parcels: Vec<(u64, Parcel)>,
+    /// By operation.
+    pub(super) answers: Vec<(u64, Result<Done, Error>)>,
+    pub(super) snapshots: Vec<(u64, SnapshotHead, Message)>,
+    pub(super) saves: Vec<SnapshotHead>,
+    pub(super) elected: bool,
+    pub(super) members_changed: bool,
+}
+
+impl Port for Outbox {
+    type Ticket = u64;
+
+    fn send(&mut self, to: u64, parcel: Parcel) {
+        self.parcels.push((to, parcel));
+    }
+
+    fn answer(&mut self, ticket: u64, result: Result<Done, Error>) {
+        self.answers.push((ticket, result));
+    }
+
+    fn send_snapshot(&mut self, to: u64, head: SnapshotHead, message: Message) {
+        self.snapshots.push((to, head, message));
+    }
+
+    fn save(&mut self, head: SnapshotHead) {
+        self.saves.push(head);
+    }
+
+    fn members_changed(&mut self, _members: &Members) {
+        self.members_changed = true;
+    }
+
+    fn standing_changed(&mut self, standing: Standing) {
+        self.elected |= standing.role == Role::Leader;
+    }
+}
+
+/// A member that runs.
+pub(super) struct Life {
+    pub(super) core: Arc<Core>,
+    pub(super) member: Member<u64>,
+    /// Revisions up to here have been compared with the history.
+    pub(super) seen: u64,
+    _lock: Box<dyn Any + Send>,
+}
+
+/// See the module's header.
+pub(super) struct Host {
+    pub(super) id: u64,
+    pub(super) disk: MemoryDisk,
+    /// The cluster that it was added to, if it is no founder.
+    joins: Option<u64>,
+    cluster: Cluster,
+    pub(super) life: Option<Life>,
+    pub(super) lives: u64,
+    /// Milliseconds between its ticks.
+    pub(super) tick: u64,
+}
+
+/// What became of a start.
+pub(super) enum Started {
+    Runs,
+    /// The power was lost meanwhile.
+    Died,
+}
+
+impl Host {
+    pub(super) fn founder(name: &str, initial: &[(String, String)]) -> Self {
+        let url = initial.iter().find(|(other, _)| other == name).map_or("http://nowhere:1", |(_, url)| url);
+        let cluster = Cluster { initial: initial.to_vec(), ..Cluster::new(name, url) };
+        let id = cluster.founder_id().unwrap_or_default();
+        Self { id, disk: MemoryDisk::new(), joins: None, cluster, life: None, lives: 0, tick: 100 }
+    }
+
+    pub(super) fn joiner(id: u64, cluster_id: u64) -> Self {
+        let cluster = Cluster { existing: true, ..Cluster::new(&format!("m{id}"), &format!("http://m{id}:1")) };
+        Self { id, disk: MemoryDisk::new(), joins: Some(cluster_id), cluster, life: None, lives: 0, tick: 100 }
+    }
+
+    pub(super) fn cluster_id(&self) -> u64 {
+        self.joins.unwrap_or_else(|| self.cluster.founders().0)
+    }
+
+    /// Starts on what the disk holds.
+    pub(super) fn start(&mut self, seed: u64, planted: Option<Planted>) -> Result<Started, String> {
+        if planted == Some(Planted::SkippedSync) {
+            self.disk.skip_syncs();
+        }
+        let options = Options {
+            disk: Arc::new(self.disk.clone()),
+            cluster: Some(self.cluster.clone()),
+            segment_bytes: 2 << 10,
+            trim_bytes: 4 << 10,
+            ..Options::in_memory()
+        };
+        let Bare { core, mut member, lock } = match bare(&options, self.joins.map(|cluster| (cluster, self.id)), seed) {
+            Ok(opened) => opened,
+            Err(OpenError::Io { .. }) if self.disk.is_dead() => return Ok(Started::Died),
+            Err(error) => return Err(format!("member {:x} does not start: {error:?}", self.id)),
+        };
+        if let Some(Planted::Raft(fault)) = planted {
+            member.raft().fault = Some(fault);
+        }
+        if member.alone() {
+            member.campaign();
+        }
+        self.lives += 1;
+        self.life = Some(Life { core, member, seen: 0, _lock: lock });
+        Ok(Started::Runs)
+    }
+
+    /// Loses power; what was not synced survives in parts.
+    pub(super) fn crash(&mut self, seed: u64) {
+        self.life = None;
+        self.disk.crash(seed);
+        self.disk = self.disk.clone();
+    }
+
+    pub(super) fn status(&mut self) -> Option<Status> {
+        self.life.as_mut().map(|life| life.member.raft().status())
+    }
+
+    pub(super) fn leads(&mut self) -> bool {
+        self.status().is_some_and(|status| status.role == Role::Leader)
+    }
+
+    /// Gives the member an input and lets it do what follows. `None`: it does not run; an error: it must stop, but what it
+    /// has said before is said.
+    pub(super) fn input(&mut self, input: Input<u64>) -> Option<(Outbox, Result<(), Fatal>)> {
+        let life = self.life.as_mut()?;
+        let mut outbox = Outbox::default();
+        let result = life.work(input, &mut outbox);
+        Some((outbox, result))
+    }
+}
+
+impl Life {
+    fn work(&mut self, input: Input<u64>, outbox: &mut Outbox) -> Result<(), Fatal> {
+        self.member.input(input, outbox)?;
+        self.member.advance(outbox)?;
+        while self.member.has_more() {
+            self.member.advance(outbox)?;
+        }
+        self.core.state.write().sweep(SWEEP);
+        Ok(())
+    }
+
+    /// Reads from the state as it is.
+    pub(super) fn read(&self, range: &Range) -> Result<Page, Error> {
+        let state = self.core.state.read();
+        let mut scan = state.scan(range)?;
+        state.advance(&mut scan, usize::MAX)?;
+        Ok(scan.finish())
+    }
+}
+
+/// Whether a file system's directory is what it is here: one place for all of a member's files.
+pub(super) fn receive(disk: &MemoryDisk, from: u64, index: u64, bytes: &[u8]) -> std::io::Result<std::path::PathBuf> {
+    let path = Options::in_memory().dir.join(format!("received-{from:016x}-{index:020}.tmp"));
+    let mut file = disk.create(&path)?;
+    file.write_at(0, bytes)?;
+    file.sync()?;
+    Ok(path)
+}

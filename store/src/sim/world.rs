@@ -1,0 +1,460 @@
+//! Time, the network, the other threads of a store: events in the order of their times.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proto::log::{MembershipChange, SnapshotHead};
+use proto::peer::Parcel;
+use proto::peer::parcel::Body;
+
+use super::clients::{Watcher, everything};
+use super::history::History;
+use super::host::{Host, Outbox, Started, receive};
+use super::{Planted, nemesis::Network};
+use crate::kv::Error;
+use crate::member::{Arrived, Done, Fatal, Input};
+use crate::options::Options as StoreOptions;
+use crate::raft::{self, Membership};
+use crate::random::SplitMix;
+use crate::seeds::Coverage;
+use crate::snapshot;
+use crate::state::Outcome;
+
+/// How long members are troubled, in simulated milliseconds, and how long they have to recover.
+const TROUBLE: u64 = 60_000;
+const RECOVERY: u64 = 60_000;
+
+/// What a run is.
+pub(super) struct Options {
+    pub(super) seed: u64,
+    pub(super) planted: Option<Planted>,
+    /// Print what happens.
+    pub(super) trace: bool,
+}
+
+/// What happens at a time.
+pub(super) enum Event {
+    Tick {
+        id: u64,
+        life: u64,
+    },
+    Deliver {
+        from: u64,
+        to: u64,
+        parcel: Parcel,
+    },
+    /// A snapshot has been encoded and sent, and arrives.
+    Ship {
+        from: u64,
+        life: u64,
+        to: u64,
+        head: SnapshotHead,
+        message: raft::Message,
+    },
+    Save {
+        id: u64,
+        life: u64,
+        head: SnapshotHead,
+    },
+    Start(u64),
+    Retire(u64),
+    Client,
+    Nemesis,
+}
+
+/// See the module's header.
+pub(super) struct World {
+    pub(super) options: Options,
+    pub(super) random: SplitMix,
+    now: u64,
+    ordinal: u64,
+    events: BTreeMap<(u64, u64), Event>,
+    pub(super) hosts: BTreeMap<u64, Host>,
+    /// As the member that has applied most has it, and how much that is.
+    pub(super) membership: (u64, Membership),
+    removed: BTreeMap<u64, u64>,
+    pub(super) network: Network,
+    pub(super) cut: BTreeSet<(u64, u64)>,
+    pub(super) history: History,
+    pub(super) watchers: Vec<Watcher>,
+    pub(super) next_id: u64,
+    pub(super) seen: Coverage,
+}
+
+impl World {
+    pub(super) fn new(options: Options) -> Result<Self, String> {
+        let mut random = SplitMix(options.seed);
+        let size = [1, 3, 3, 3, 5][random.below(5) as usize];
+        let initial: Vec<(String, String)> = (1..=size).map(|n| (format!("n{n}"), format!("http://n{n}:1"))).collect();
+        let hosts: BTreeMap<u64, Host> =
+            initial.iter().map(|(name, _)| Host::founder(name, &initial)).map(|host| (host.id, host)).collect();
+        let membership = Membership { voters: hosts.keys().copied().collect(), learners: Vec::new() };
+        let ids: Vec<u64> = hosts.keys().copied().collect();
+        let mut world = Self {
+            options,
+            random,
+            now: 0,
+            ordinal: 0,
+            events: BTreeMap::new(),
+            hosts,
+            membership: (0, membership),
+            removed: BTreeMap::new(),
+            network: Network::GOOD,
+            cut: BTreeSet::new(),
+            history: History::new(),
+            watchers: Self::watchers(2),
+            next_id: 1000,
+            seen: Coverage::new(),
+        };
+        for id in ids {
+            world.start(id)?;
+        }
+        world.after(10, Event::Client);
+        world.after(500, Event::Nemesis);
+        Ok(world)
+    }
+
+    pub(super) fn now(&self) -> u64 {
+        self.now
+    }
+
+    pub(super) fn after(&mut self, time: u64, event: Event) {
+        self.ordinal += 1;
+        self.events.insert((self.now + time, self.ordinal), event);
+    }
+
+    pub(super) fn chance(&mut self, percent: u64) -> bool {
+        self.random.below(100) < percent
+    }
+
+    pub(super) fn note(&mut self, what: &'static str) {
+        *self.seen.entry(what).or_default() += 1;
+    }
+
+    pub(super) fn trace(&self, what: impl FnOnce() -> String) {
+        if self.options.trace {
+            println!("{:>7} {}", self.now, what());
+        }
+    }
+
+    /// Lets everything go wrong for a while.
+    pub(super) fn trouble(&mut self) -> Result<(), String> {
+        self.run_until(TROUBLE, |_| false).map(|_| ())
+    }
+
+    /// Ends all trouble; whoever takes part must agree before long, and serve clients.
+    pub(super) fn heal(&mut self) -> Result<(), String> {
+        self.network = Network::GOOD;
+        self.cut.clear();
+        self.events.retain(|_, event| !matches!(event, Event::Nemesis | Event::Start(_)));
+        for id in self.hosts.keys().copied().collect::<Vec<_>>() {
+            if let Some(host) = self.hosts.get_mut(&id) {
+                host.tick = 100;
+                host.disk.free_space();
+                if host.disk.is_dead() || host.life.is_none() {
+                    self.crash(id);
+                    self.start(id)?;
+                }
+            }
+        }
+        self.trace(|| format!("healed; members {:?}", self.membership));
+        let begun = self.now + RECOVERY / 2;
+        self.run_until(begun, |_| false)?;
+        let (target, reads) = (self.history.last() + 1, self.history.reads);
+        let done = |world: &Self| {
+            let reached = |id: &u64| {
+                let life = world.hosts.get(id).and_then(|host| host.life.as_ref());
+                life.is_some_and(|life| life.core.published() >= target)
+            };
+            world.members().iter().all(reached)
+                && world.history.reads > reads
+                && world.watchers.iter().all(|watcher| watcher.next > target)
+        };
+        if self.run_until(begun + RECOVERY / 2, done)? {
+            return Ok(());
+        }
+        let states: Vec<_> = self.hosts.values_mut().filter_map(Host::status).collect();
+        Err(format!("no progress to {target} after all trouble has ended: {:?} {states:#?}", self.membership))
+    }
+
+    /// What happened, for the printed counts.
+    pub(super) fn coverage(mut self) -> Coverage {
+        self.seen.insert("operation", self.history.operations() as u64);
+        self.seen.insert("write answered", self.history.answered);
+        self.seen.insert("read answered", self.history.reads);
+        self.seen.insert("outcome unknown", self.history.unknown);
+        let truncations = self.hosts.values_mut().filter_map(|host| host.life.as_mut());
+        let truncations = truncations.map(|life| life.member.raft().truncations).sum::<u64>();
+        *self.seen.entry("log truncated").or_default() += truncations;
+        self.seen
+    }
+
+    pub(super) fn members(&self) -> Vec<u64> {
+        [self.membership.1.voters.clone(), self.membership.1.learners.clone()].concat()
+    }
+
+    fn run_until(&mut self, end: u64, done: impl Fn(&Self) -> bool) -> Result<bool, String> {
+        while let Some(entry) = self.events.first_entry() {
+            if entry.key().0 > end {
+                break;
+            }
+            let ((time, _), event) = entry.remove_entry();
+            self.now = time;
+            self.handle(event)?;
+            if done(self) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn handle(&mut self, event: Event) -> Result<(), String> {
+        match event {
+            Event::Tick { id, life } => {
+                if let Some(host) = self.hosts.get(&id).filter(|host| host.life.is_some() && host.lives == life) {
+                    let next = host.tick;
+                    self.after(next, Event::Tick { id, life });
+                    self.input(id, Input::Tick)?;
+                }
+            }
+            Event::Deliver { from, to, parcel } => {
+                if !self.cut.contains(&(from, to)) {
+                    self.trace(|| format!("{from:x} → {to:x}: {parcel:?}"));
+                    self.input(to, Input::Peer(from, parcel))?;
+                }
+            }
+            Event::Ship { from, life, to, head, message } => self.ship(from, life, to, &head, message)?,
+            Event::Save { id, life, head } => self.save(id, life, &head)?,
+            Event::Start(id) => self.start(id)?,
+            Event::Retire(id) => self.retire(id),
+            Event::Client => {
+                self.client()?;
+                self.watch()?;
+                let next = 5 + self.random.below(200);
+                self.after(next, Event::Client);
+            }
+            Event::Nemesis => {
+                self.nemesis()?;
+                let next = 20 + self.random.below(1500);
+                self.after(next, Event::Nemesis);
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn start(&mut self, id: u64) -> Result<(), String> {
+        let (seed, planted, phase) = (self.random.next(), self.options.planted, self.random.below(100));
+        let Some(host) = self.hosts.get_mut(&id).filter(|host| host.life.is_none()) else { return Ok(()) };
+        match host.start(seed, planted)? {
+            Started::Runs => {
+                let life = host.lives;
+                self.trace(|| format!("start {id:x}"));
+                self.after(phase, Event::Tick { id, life });
+                self.look(id)
+            }
+            Started::Died => {
+                self.crash(id);
+                self.after(1000, Event::Start(id));
+                Ok(())
+            }
+        }
+    }
+
+    /// A member loses power.
+    pub(super) fn crash(&mut self, id: u64) {
+        self.trace(|| format!("stop {id:x}"));
+        let seed = self.random.next();
+        if let Some(host) = self.hosts.get_mut(&id) {
+            if let Some(life) = host.life.as_mut() {
+                *self.seen.entry("log truncated").or_default() += life.member.raft().truncations;
+            }
+            host.crash(seed);
+        }
+    }
+
+    /// Gives a member an input, and takes what comes of it.
+    pub(super) fn input(&mut self, id: u64, input: Input<u64>) -> Result<(), String> {
+        let Some(host) = self.hosts.get_mut(&id) else { return Ok(()) };
+        let Some((outbox, result)) = host.input(input) else { return Ok(()) };
+        self.look(id)?;
+        self.take(id, outbox)?;
+        match result {
+            Ok(()) => Ok(()),
+            Err(Fatal::Broken(what)) => Err(format!("member {id:x} is broken: {what}")),
+            // The process ends itself; whether it was the power or the disk, what was not synced is lost.
+            Err(error) => {
+                self.trace(|| format!("{id:x} ends: {error:?}"));
+                self.note("process ended itself");
+                self.crash(id);
+                let time = 10 + self.random.below(5000);
+                self.after(time, Event::Start(id));
+                Ok(())
+            }
+        }
+    }
+
+    /// Compares what a member has applied with what others have.
+    fn look(&mut self, id: u64) -> Result<(), String> {
+        let Some(host) = self.hosts.get_mut(&id) else { return Ok(()) };
+        let Some(life) = host.life.as_mut() else { return Ok(()) };
+        let state = life.core.state.read();
+        if state.revision() > life.seen {
+            life.seen = self.history.absorb(id, &state, life.seen + 1)?;
+        }
+        let applied = state.applied().index;
+        if applied > self.membership.0 {
+            let membership = state.members().membership();
+            let before = self.membership.1.voters.iter().chain(&self.membership.1.learners).copied();
+            let gone: Vec<u64> = before.filter(|id| state.members().was_removed(*id)).collect();
+            drop(state);
+            if membership != self.membership.1 {
+                *self.seen.entry("membership changed").or_default() += 1;
+            }
+            self.membership = (applied, membership);
+            for id in gone {
+                self.removed.insert(id, applied);
+                let time = self.random.below(10_000);
+                self.after(time, Event::Retire(id));
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, id: u64, outbox: Outbox) -> Result<(), String> {
+        if outbox.elected {
+            self.note("leader elected");
+        }
+        let Some(life) = self.hosts.get(&id).map(|host| host.lives) else { return Ok(()) };
+        for (to, parcel) in outbox.parcels {
+            self.send(id, to, parcel);
+        }
+        for (number, result) in outbox.answers {
+            self.answered(id, number, result)?;
+        }
+        for (to, head, message) in outbox.snapshots {
+            let time = 5 + self.random.below(500);
+            self.after(time, Event::Ship { from: id, life, to, head, message });
+        }
+        for head in outbox.saves {
+            let time = 5 + self.random.below(1000);
+            self.after(time, Event::Save { id, life, head });
+        }
+        Ok(())
+    }
+
+    fn answered(&mut self, id: u64, number: u64, result: Result<Done, Error>) -> Result<(), String> {
+        if number == u64::MAX {
+            if matches!(result, Ok(Done::Applied(Outcome::Compacted))) {
+                self.note("compaction");
+            }
+            return Ok(());
+        }
+        self.trace(|| format!("operation {number} is answered {result:?}"));
+        match result {
+            Ok(Done::Applied(Outcome::Txn(reply))) => self.history.wrote(number, &reply),
+            Ok(Done::Readable) => {
+                let Some(life) = self.hosts.get(&id).and_then(|host| host.life.as_ref()) else { return Ok(()) };
+                let page = life.read(&everything()).map_err(|error| error.to_string())?;
+                self.history.read(number, &page, true)
+            }
+            Ok(other) => Err(format!("operation {number} is answered {other:?}")),
+            Err(error) => self.history.failed(number, &error),
+        }
+    }
+
+    fn send(&mut self, from: u64, to: u64, parcel: Parcel) {
+        if self.chance(self.network.lost) {
+            return;
+        }
+        // A stream does not double; raft must do without that promise, requests that are handed on need not.
+        let raft = matches!(parcel.body, Some(Body::Raft(_)));
+        if self.chance(self.network.doubled) && raft {
+            let time = 1 + self.random.below(3 * self.network.delay);
+            self.after(time, Event::Deliver { from, to, parcel: parcel.clone() });
+        }
+        let time = 1 + self.random.below(self.network.delay);
+        self.after(time, Event::Deliver { from, to, parcel });
+    }
+
+    fn ship(
+        &mut self,
+        from: u64,
+        life: u64,
+        to: u64,
+        head: &SnapshotHead,
+        message: raft::Message,
+    ) -> Result<(), String> {
+        let lost = self.chance(10) || self.cut.contains(&(from, to));
+        let Some(sender) = self.hosts.get(&from).filter(|host| host.lives == life) else { return Ok(()) };
+        let Some(sender) = sender.life.as_ref() else { return Ok(()) };
+        let mut bytes = Vec::new();
+        let encoded = snapshot::encode(&sender.core, head, &mut |part| {
+            bytes.extend_from_slice(part);
+            Ok(())
+        });
+        sender.core.state.write().end_save(head);
+        let received = match self.hosts.get(&to).filter(|host| host.life.is_some() && !lost && encoded.is_ok()) {
+            None => None,
+            Some(host) => receive(&host.disk, from, head.index, &bytes).ok().and_then(|path| {
+                let (state, head) = snapshot::load_file(&host.disk, &path, head.index).ok()?;
+                Some(Box::new(Arrived { path, head, state, message }))
+            }),
+        };
+        let ok = received.is_some();
+        if let Some(arrived) = received {
+            self.note("snapshot arrived");
+            self.input(to, Input::Arrived(arrived))?;
+        }
+        self.input(from, Input::Sent { to, index: head.index, ok })
+    }
+
+    fn save(&mut self, id: u64, life: u64, head: &SnapshotHead) -> Result<(), String> {
+        let Some(host) = self.hosts.get(&id).filter(|host| host.lives == life) else { return Ok(()) };
+        let Some(alive) = host.life.as_ref() else { return Ok(()) };
+        let result = snapshot::write(&alive.core, &host.disk, &StoreOptions::in_memory().dir, head);
+        alive.core.state.write().end_save(head);
+        if result.is_ok() {
+            *self.seen.entry("snapshot saved").or_default() += 1;
+        }
+        self.input(id, Input::Saved(head.index, result))
+    }
+
+    /// Stops a removed member once a quorum without it knows durably that it is removed (see `Raft::apply_membership`).
+    fn retire(&mut self, id: u64) {
+        let Some(removal) = self.removed.get(&id).copied() else { return };
+        let voters = self.membership.1.voters.clone();
+        let knows = |id: &&u64| {
+            self.hosts
+                .get(id)
+                .and_then(|host| host.life.as_ref())
+                .is_some_and(|life| life.core.state.read().applied().index >= removal)
+        };
+        if voters.iter().filter(knows).count() == voters.len() {
+            self.crash(id);
+            self.hosts.remove(&id);
+        } else {
+            self.after(1000, Event::Retire(id));
+        }
+    }
+
+    /// A member that leads, or else one that runs.
+    pub(super) fn somebody(&mut self, leads: bool) -> Option<u64> {
+        let mut running: Vec<u64> = Vec::new();
+        let mut leading: Vec<u64> = Vec::new();
+        for host in self.hosts.values_mut().filter(|host| host.life.is_some()) {
+            running.push(host.id);
+            if leads && host.leads() {
+                leading.push(host.id);
+            }
+        }
+        let candidates = if leading.is_empty() { running } else { leading };
+        let at = self.random.below(candidates.len() as u64) as usize;
+        candidates.get(at).copied()
+    }
+
+    /// A new member, which has been proposed.
+    pub(super) fn add(&mut self, change: &MembershipChange) -> Result<(), String> {
+        let Some(cluster) = self.hosts.values().next().map(Host::cluster_id) else { return Ok(()) };
+        self.hosts.insert(change.id, Host::joiner(change.id, cluster));
+        self.start(change.id)
+    }
+}
