@@ -5,6 +5,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`start`], [`run()`], [`options`] | put the server together; its flags |
+//! | `open` | the store that the flags name |
 //! | [`front`] | connections, TLS, filters, paths that are no resources |
 //! | [`stream`] | logs, exec, proxies: on to kubelets, pods and services |
 //! | [`posted`] | kinds that are posted, answered and forgotten: reviews, token requests |
@@ -26,6 +27,7 @@ pub mod dialer;
 pub mod expiry;
 pub mod front;
 pub mod handlers;
+mod open;
 pub mod options;
 pub mod posted;
 pub mod registry;

@@ -7,6 +7,58 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 
+/// Flags that choose the store: embedded in a directory, or elsewhere.
+#[derive(Debug, Clone, clap::Args)]
+pub struct StoreOptions {
+    /// Directory of the embedded store.
+    #[arg(long, required_unless_present = "store_endpoints", conflicts_with = "store_endpoints")]
+    pub store_dir: Option<PathBuf>,
+    /// URLs of a store that speaks etcd's v3 API (mkube-store or etcd), instead of the embedded one.
+    #[arg(long, alias = "etcd-servers", value_delimiter = ',', value_name = "URL")]
+    pub store_endpoints: Vec<String>,
+    /// Authorities that the store's certificate may come from (PEM).
+    #[arg(long, alias = "etcd-cafile")]
+    pub store_cafile: Option<PathBuf>,
+    /// Client certificate for the store (PEM).
+    #[arg(long, alias = "etcd-certfile")]
+    pub store_certfile: Option<PathBuf>,
+    /// Client key for the store (PEM).
+    #[arg(long, alias = "etcd-keyfile")]
+    pub store_keyfile: Option<PathBuf>,
+    /// Prefix of all keys in a store that others use, too.
+    #[arg(long, alias = "etcd-prefix", default_value = "/registry")]
+    pub store_prefix: String,
+    /// Reach the store out of this network namespace (a file such as /proc/1/ns/net).
+    #[arg(long)]
+    pub store_network_namespace: Option<PathBuf>,
+    /// History older than this, and at most twice as old, is forgotten, e.g. 5m0s; 0 = never.
+    #[arg(long, alias = "etcd-compaction-interval", default_value = "5m", value_parser = duration)]
+    pub store_compaction_interval: Duration,
+}
+
+/// A duration as Go writes it: 1h, 5m0s, 500ms; a bare 0.
+fn duration(text: &str) -> Result<Duration, String> {
+    let invalid = || format!("invalid duration {text:?}");
+    let (mut total, mut rest) = (Duration::ZERO, text);
+    if text == "0" {
+        return Ok(total);
+    }
+    while !rest.is_empty() || text.is_empty() {
+        let unit = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(invalid)?;
+        let next = rest[unit..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |length| unit + length);
+        let number: u32 = rest[..unit].parse().map_err(|_| invalid())?;
+        total += match &rest[unit..next] {
+            "ms" => Duration::from_millis(number.into()),
+            "s" => Duration::from_secs(number.into()),
+            "m" => Duration::from_secs(u64::from(number) * 60),
+            "h" => Duration::from_secs(u64::from(number) * 3600),
+            _ => return Err(invalid()),
+        };
+        rest = &rest[next..];
+    }
+    Ok(total)
+}
+
 /// Flags.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
@@ -20,9 +72,9 @@ pub struct Options {
     /// else that of the interface that leads out.
     #[arg(long)]
     pub advertise_address: Option<IpAddr>,
-    /// Directory of the embedded store.
-    #[arg(long)]
-    pub store_dir: PathBuf,
+    /// Where the objects are.
+    #[command(flatten)]
+    pub store: StoreOptions,
     /// Certificate of the server (PEM, with intermediates).
     #[arg(long)]
     pub tls_cert_file: PathBuf,
@@ -94,6 +146,45 @@ impl Options {
             vec![self.service_account_issuer.clone()]
         } else {
             self.api_audiences.clone()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    #[derive(Debug, Parser)]
+    struct Flags {
+        #[command(flatten)]
+        store: StoreOptions,
+    }
+
+    fn parse(flags: &[&str]) -> Result<StoreOptions, String> {
+        let flags = std::iter::once("test").chain(flags.iter().copied());
+        Flags::try_parse_from(flags).map(|flags| flags.store).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn one_store_is_chosen() {
+        assert!(parse(&["--store-dir=/d"]).unwrap().store_endpoints.is_empty());
+        let upstream = parse(&["--etcd-servers=http://a:2379,http://b:2379", "--etcd-prefix=/x"]).unwrap();
+        assert_eq!((upstream.store_endpoints.len(), upstream.store_prefix.as_str()), (2, "/x"));
+        assert!(parse(&[]).unwrap_err().contains("--store-dir"));
+        assert!(
+            parse(&["--store-dir=/d", "--store-endpoints=http://a:1"]).unwrap_err().contains("cannot be used with")
+        );
+    }
+
+    #[test]
+    fn durations_read_as_in_go() {
+        let table = [("0", 0), ("0s", 0), ("5m0s", 300_000), ("1h", 3_600_000), ("1m30s500ms", 90_500)];
+        for (text, millis) in table {
+            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
+        }
+        for text in ["", "5", "m", "5x", "-1s", "1s-"] {
+            assert!(duration(text).is_err(), "{text}");
         }
     }
 }

@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use base::Context;
-use store::Store;
 use tokio::net::TcpListener;
 
 use crate::admission::Settings;
@@ -16,15 +15,14 @@ use crate::bootstrap::{self, Facts};
 use crate::dialer::Dialer;
 use crate::expiry;
 use crate::front::listen;
+use crate::open::open;
 use crate::options::Options;
 use crate::registry::Registry;
 use crate::state::{Front, Health, Limits};
-use crate::storage::Storage;
+use crate::storage::{self, Storage};
 
 /// How long requests and the store may take to finish when the server stops.
 const PATIENCE: Duration = Duration::from_secs(8);
-/// How often history is forgotten.
-const COMPACTION: Duration = Duration::from_secs(5 * 60);
 
 /// A server that is ready.
 pub struct Running {
@@ -46,8 +44,10 @@ pub async fn start(options: Options, context: &Context) -> anyhow::Result<Runnin
 
     // The caches outlive the connections, the store the caches: what is under way when the server stops is answered.
     let (below, caches) = (Context::new(), Context::new());
-    let kv = Store::open(store::Options::new(&options.store_dir), &below)?;
-    let storage = Storage::new(kv, caches.clone());
+    let kv = open(&options.store, &below).await?;
+    let compaction = options.store.store_compaction_interval;
+    let storage =
+        Storage::with_options(kv, caches.clone(), storage::Options { compaction, ..storage::Options::default() });
     let registry = Registry::with_settings(storage.clone(), &Settings { node_ports: options.node_ports()? });
     let auth = Auth::new(&options, storage.clone(), context).await?;
     let tls = listen::tls(&options.tls_cert_file, &options.tls_private_key_file, auth.clients.clone())?;
@@ -65,7 +65,6 @@ pub async fn start(options: Options, context: &Context) -> anyhow::Result<Runnin
         context: connections.clone(),
     });
     stop_in_order(context, [connections, caches, below]);
-    context.spawn("compaction", compact(storage.clone()));
     context.spawn("expiry", expiry::run(storage, registry.clock(), options.event_ttl));
     let facts = Facts {
         advertise,
@@ -94,19 +93,6 @@ fn stop_in_order(context: &Context, parts: [Context; 3]) {
             }
         }
     });
-}
-
-/// Forgets history older than five to ten minutes (upstream: the etcd3 compactor of the storage backend).
-async fn compact(storage: Arc<Storage>) {
-    let mut seen = storage.kv().local_revision();
-    loop {
-        tokio::time::sleep(COMPACTION).await;
-        let now = storage.kv().local_revision();
-        if let Err(error) = storage.compact(seen).await {
-            tracing::warn!(%error, revision = seen, "compaction failed");
-        }
-        seen = now;
-    }
 }
 
 /// Runs a server until `context` stops.

@@ -10,7 +10,7 @@ use k8s_openapi::api::core::v1::Node;
 use mkube::layout::{Cluster as Facts, Layout};
 
 use crate::wait::eventually;
-use crate::{leftovers, program};
+use crate::{backing, leftovers, program};
 
 /// What kind of cluster a scenario wants.
 #[derive(Debug, Clone)]
@@ -19,11 +19,13 @@ pub struct Options {
     pub nodes: u8,
     /// More arguments of components, each `COMPONENT=ARGUMENT`.
     pub component_arguments: Vec<String>,
+    /// What it keeps its objects in.
+    pub store: backing::Choice,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { nodes: 2, component_arguments: Vec::new() }
+        Self { nodes: 2, component_arguments: Vec::new(), store: backing::Choice::default() }
     }
 }
 
@@ -33,6 +35,8 @@ pub struct Cluster {
     options: Options,
     layout: Layout,
     facts: Facts,
+    /// The store it runs on, if it is not its own.
+    store: Option<backing::Backing>,
     /// Removed last; kept where `MKUBE_E2E_KEEP` is set.
     dir: Option<tempfile::TempDir>,
     ended: bool,
@@ -47,7 +51,8 @@ impl Cluster {
         let dir = tempfile::Builder::new().prefix("mkube-e2e-").tempdir().context("directory")?;
         let program = program::mkube()?;
         let layout = Layout::new(&dir.path().join("data"))?;
-        let up = run_up(&program, &layout, &options, Some(0));
+        let store = backing::start(options.store, dir.path())?;
+        let up = run_up(&program, &layout, &options, store.as_ref(), Some(0));
         let facts = layout.cluster()?;
         let (Ok(_), Some(facts)) = (&up, facts) else {
             // Whatever it had made before it failed.
@@ -55,7 +60,7 @@ impl Cluster {
             up?;
             bail!("mkube up left no cluster.json");
         };
-        Ok(Self { program, options, layout, facts, dir: Some(dir), ended: false })
+        Ok(Self { program, options, layout, facts, store, dir: Some(dir), ended: false })
     }
 
     /// Starts the same cluster again, after a fault or [`Cluster::down`].
@@ -63,7 +68,7 @@ impl Cluster {
     /// # Errors
     /// With what `mkube up` says.
     pub fn up(&mut self) -> anyhow::Result<()> {
-        run_up(&self.program, &self.layout, &self.options, None)?;
+        run_up(&self.program, &self.layout, &self.options, self.store.as_ref(), None)?;
         self.ended = false;
         self.facts = self.layout.cluster()?.context("no cluster.json")?;
         Ok(())
@@ -104,6 +109,11 @@ impl Cluster {
     /// Its facts: id, address ranges, port.
     pub fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    /// The members of the store that it runs on; none if that is its own.
+    pub fn store(&mut self) -> &mut [store::testing::etcd::Etcd] {
+        self.store.as_mut().map_or(&mut [], backing::Backing::members)
     }
 
     /// The program it runs.
@@ -185,12 +195,22 @@ pub fn node_condition<'a>(node: &'a Node, kind: &str) -> &'a str {
         .unwrap_or("")
 }
 
-fn run_up(program: &Path, layout: &Layout, options: &Options, port: Option<u16>) -> anyhow::Result<String> {
+fn run_up(
+    program: &Path,
+    layout: &Layout,
+    options: &Options,
+    store: Option<&backing::Backing>,
+    port: Option<u16>,
+) -> anyhow::Result<String> {
     let (dir, nodes) = (layout.root().display().to_string(), options.nodes.to_string());
     let mut arguments = vec!["up", "--detach", "--data-dir", &dir, "--nodes", &nodes];
     let port = port.map(|port| port.to_string());
     if let Some(port) = &port {
         arguments.extend(["--port", port]);
+    }
+    let endpoints = store.map(backing::Backing::endpoints);
+    if let Some(endpoints) = &endpoints {
+        arguments.extend(["--store-endpoints", endpoints]);
     }
     for argument in &options.component_arguments {
         arguments.extend(["--component-arg", argument]);

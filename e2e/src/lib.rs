@@ -3,6 +3,7 @@
 //! | module | what it is for |
 //! |---|---|
 //! | [`program`] | finds or builds the `mkube` program under test; says loudly why a scenario cannot run |
+//! | [`backing`] | the store that clusters run on, where it is not their own |
 //! | [`cluster`] | one cluster: up, down, clients, kubectl |
 //! | [`faults`] | kill, stop, continue, cut a node off, kill everything |
 //! | [`objects`] | manifests in, pods out |
@@ -12,6 +13,7 @@
 //!
 //! It relies on root and on the host's kernel; nothing is simulated.
 
+pub mod backing;
 pub mod cluster;
 pub mod faults;
 pub mod leftovers;

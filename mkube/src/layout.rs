@@ -24,6 +24,25 @@ pub struct Cluster {
     pub port: u16,
     /// Address ranges.
     pub ranges: Ranges,
+    /// Where its objects are, if not in its directory.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub store: Option<OtherStore>,
+}
+
+/// A store that is not the cluster's own: what the API server's flags of the same names say.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct OtherStore {
+    /// URLs, as the host reaches them.
+    pub endpoints: Vec<String>,
+    /// Authorities of its certificate.
+    pub ca: Option<PathBuf>,
+    /// Our certificate.
+    pub cert: Option<PathBuf>,
+    /// Its key.
+    pub key: Option<PathBuf>,
+    /// What the keys begin with.
+    pub prefix: String,
 }
 
 impl Cluster {
@@ -193,7 +212,7 @@ mod tests {
 
     fn cluster() -> Cluster {
         let ranges = Ranges::choose(&[]).unwrap();
-        Cluster { id: "a1b2c3".into(), nodes: 2, runtime: "process".into(), port: 6443, ranges }
+        Cluster { id: "a1b2c3".into(), nodes: 2, runtime: "process".into(), port: 6443, ranges, store: None }
     }
 
     #[test]

@@ -31,9 +31,11 @@
 //! | [`remote`] | the contract over etcd's v3 API |
 //! | [`etcd`] | serves etcd's v3 API; the process `mkube-store` |
 //! | `compactor` | when to compact by itself |
+//! | [`bench`] | measures servers of etcd's API beside each other |
 //! | [`testing`] | the suite for every implementation of the contract |
 //! | [`disk`] | what is asked of a file system; the real one, and one that fails by seed |
 
+pub mod bench;
 mod check;
 mod cluster;
 mod compactor;

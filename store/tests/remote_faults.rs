@@ -94,7 +94,7 @@ async fn goes_on(kv: &Remote) -> Revision {
 /// watch, and no revision may come twice or out of order.
 async fn disturbed(members: usize, disturb: impl AsyncFn(&mut Vec<Etcd>, &Load)) {
     let dir = tempfile::tempdir().unwrap();
-    let mut servers = Etcd::cluster(dir.path(), members, None, &[]).unwrap();
+    let mut servers = Etcd::cluster(&etcd::program(), dir.path(), members, None).unwrap();
     let urls: Vec<String> = servers.iter().map(|server| server.url().to_owned()).collect();
     let context = Context::new();
     let kv = connect(&urls.iter().map(String::as_str).collect::<Vec<_>>(), &context).await;
@@ -350,7 +350,7 @@ async fn certificates_are_shown_and_checked() {
     }
     let dir = tempfile::tempdir().unwrap();
     let (serving, tls) = serving_files(dir.path());
-    let servers = Etcd::cluster(dir.path(), 1, Some(&serving), &[]).unwrap();
+    let servers = Etcd::cluster(&etcd::program(), dir.path(), 1, Some(&serving)).unwrap();
     let context = Context::new();
     let options = remote::Options { tls: tls.clone(), ..remote::Options::new([servers[0].url()]) };
     let kv = Remote::connect(options.clone(), &context, PATIENCE).await.unwrap();

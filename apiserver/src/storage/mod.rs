@@ -15,11 +15,13 @@
 //! | `feed` | keeps a cache in step with the store |
 //! | `watch` | one watcher: initial state, changes, bookmarks |
 //! | `list` | lists at a revision, page by page |
-//! | `write` | create, update, delete; compaction |
+//! | `write` | create, update, delete |
+//! | `compact` | what the store forgets, and who of several servers says so |
 //! | [`token`] | continue tokens |
 //! | `errors`, `metrics` | the store's errors in the words of the API; counters under upstream's names |
 
 mod cache;
+mod compact;
 pub mod entry;
 mod errors;
 pub mod event;
@@ -56,7 +58,7 @@ pub use query::{Freshness, ListQuery, Listing, Predicate, Updated, WatchFrom, Wa
 /// How the storage behaves; the defaults are upstream's where it has them.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// The store forgets what is older than this (and at most twice as old); zero: never. Upstream: `--etcd-compaction-interval`.
+    /// The store forgets what is older than this (and at most twice as old); zero: never.
     pub compaction: Duration,
     /// Time between bookmarks of a watch.
     pub bookmarks: Duration,
@@ -97,7 +99,7 @@ impl Storage {
         let shared = Arc::new(Shared { kv, options, stop, compacted: AtomicU64::new(0) });
         let storage = Arc::new(Self { shared, context, caches: RwLock::default() });
         if every > Duration::ZERO {
-            storage.context.spawn("compaction", write::compact_regularly(Arc::downgrade(&storage), every));
+            storage.context.spawn("compaction", compact::regularly(Arc::downgrade(&storage), every));
         }
         storage
     }

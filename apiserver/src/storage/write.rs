@@ -1,15 +1,12 @@
-//! Writes: one transaction each, conditional on the revision, that in the other case answers with what is there; and the
-//! compaction of the store.
+//! Writes: one transaction each, conditional on the revision, that in the other case answers with what is there.
 
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, Weak};
-use std::time::Duration;
+use std::sync::Arc;
 
 use api::Status;
 use api::kinds::KindRef;
 use bytes::Bytes;
 use serde_json::Value;
-use store::{Compare, Error, KeyValue, Op, OpReply, Order, Range, Revision, Target, Txn, TxnReply};
+use store::{Compare, KeyValue, Op, OpReply, Order, Range, Revision, Target, Txn, TxnReply};
 
 use super::cache::Cache;
 use super::query::Updated;
@@ -95,52 +92,6 @@ impl Storage {
             cache.wrote(reply.revision);
         }
         Ok(reply)
-    }
-
-    /// Makes the store forget what is before `upto`. Lists of older revisions are refused from now on. What is forgotten
-    /// already is no error.
-    ///
-    /// # Errors
-    /// What the store says.
-    pub async fn compact(&self, upto: Revision) -> Result<(), Status> {
-        if upto <= self.shared.compacted.load(Ordering::Acquire) {
-            return Ok(());
-        }
-        match self.shared.kv.compact(upto).await {
-            Ok(()) | Err(Error::Compacted(_)) => {}
-            Err(error) => return Err(errors::from_store(error)),
-        }
-        self.shared.compacted.fetch_max(upto, Ordering::AcqRel);
-        Ok(())
-    }
-
-    /// Lets caches forget what is of no use any more.
-    fn trim(&self) {
-        let compacted = self.shared.compacted.load(Ordering::Acquire);
-        for cache in self.caches.read().values() {
-            cache.trim(compacted);
-            let (watchers, events, topics) = cache.sizes();
-            tracing::debug!(kind = cache.kind.plural, watchers, events, topics, "watch cache trimmed");
-        }
-    }
-}
-
-/// Compacts to where the store was one interval ago, every interval, as upstream's apiserver does with etcd
-/// (storage/etcd3/compact.go).
-pub(super) async fn compact_regularly(storage: Weak<Storage>, every: Duration) {
-    let mut previous = 0;
-    loop {
-        tokio::time::sleep(every).await;
-        let Some(storage) = storage.upgrade() else { return };
-        let present = storage.shared.kv.local_revision();
-        if previous > storage.shared.compacted.load(Ordering::Acquire) {
-            match storage.compact(previous).await {
-                Ok(()) => tracing::debug!(revision = previous, "compacted"),
-                Err(error) => tracing::warn!(%error, revision = previous, "cannot compact"),
-            }
-        }
-        storage.trim();
-        previous = present;
     }
 }
 

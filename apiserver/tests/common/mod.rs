@@ -41,7 +41,10 @@ pub fn options(dir: &Path, more: &[&str]) -> Options {
         ("kubelet-client-certificate", "pki/admin.crt"),
         ("kubelet-client-key", "pki/admin.key"),
     ] {
-        flags.push(format!("--{flag}={}", file(name)));
+        let elsewhere = flag == "store-dir" && more.iter().any(|more| more.starts_with("--store-endpoints"));
+        if !elsewhere {
+            flags.push(format!("--{flag}={}", file(name)));
+        }
     }
     // An endpoint may not be a loopback address.
     flags.push("--advertise-address=192.0.2.1".into());

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, ensure};
 use client::{Client, ListOptions};
+use e2e::backing::Choice;
 use e2e::cluster::node_condition;
 use e2e::wait::consistently;
-use e2e::{Cluster, Options, eventually, objects, web};
+use e2e::{Cluster, Options, eventually, objects, program, web};
 use k8s_openapi::api::core::v1::{ConfigMap, Node, Pod};
+use store::testing::etcd;
 
 use crate::tour::EXAMPLE;
 use crate::{PATIENCE, nodes, scenario};
@@ -44,6 +46,33 @@ async fn components_killed_in_the_middle_of_rollouts() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_store_killed_in_the_middle_of_rollouts() {
+    if !etcd::is_installed() {
+        program::say("SKIPPED killed store: no etcd in the PATH (Debian: etcd-server)");
+        return;
+    }
+    scenario("killed store", Options { store: Choice::Etcd, ..nodes(2) }, async |cluster| {
+        let client = cluster.client()?;
+        objects::apply(&client, EXAMPLE).await?;
+        objects::rolled_out(&client, "echo", PATIENCE).await?;
+        let mut acknowledged = Vec::new();
+        for round in 0..rounds().max(3) {
+            let version = format!("{round}-store");
+            objects::set_env(&client, "echo", "echo", "VERSION", &version).await?;
+            acknowledged.push(write(&client, acknowledged.len()).await?);
+            for member in cluster.store() {
+                member.run().context("starting the store again")?;
+            }
+            rolled_out_to(cluster, &version)
+                .await
+                .with_context(|| format!("round {round} after kill -9 of the store"))?;
+        }
+        all_there(cluster, &acknowledged).await
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_killed_at_once() {
     scenario("everything killed", nodes(2), async |cluster| {
         let client = cluster.client()?;
@@ -72,7 +101,7 @@ async fn everything_killed_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_cut_off_and_back() {
     let grace = "controller-manager=--node-monitor-grace-period=15s".to_string();
-    let options = Options { nodes: 2, component_arguments: vec![grace] };
+    let options = Options { component_arguments: vec![grace], ..nodes(2) };
     scenario("a node cut off", options, async |cluster| {
         let client = cluster.client()?;
         objects::apply(&client, &impatient()).await?;

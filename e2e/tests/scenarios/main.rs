@@ -1,6 +1,7 @@
 //! Scenarios on real clusters, one after the other: each needs the machine's two cores for itself. They need root, and say
 //! so loudly where they have to skip something.
 //!
+//! `MKUBE_E2E_STORE=etcd` runs them on a real etcd instead of the embedded store (`e2e::backing`).
 //! `MKUBE_FAULT_ROUNDS=20` makes the long proof of the faults; `MKUBE_E2E_KEEP=1` keeps the directories.
 
 mod accounts;

@@ -120,7 +120,8 @@ mod tests {
         let layout = Layout::new(dir.path()).unwrap();
         layout.create().unwrap();
         let ranges = Ranges::choose(&[]).unwrap();
-        let cluster = Cluster { id: "abc123".into(), nodes: 1, runtime: "process".into(), port: 7000, ranges };
+        let cluster =
+            Cluster { id: "abc123".into(), nodes: 1, runtime: "process".into(), port: 7000, ranges, store: None };
         make(&layout, &cluster).unwrap();
         let first = std::fs::read(layout.kubeconfig()).unwrap();
         make(&layout, &cluster).unwrap();

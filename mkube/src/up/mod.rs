@@ -2,6 +2,7 @@
 
 mod certificates;
 mod prerequisites;
+mod store;
 mod supervise;
 pub(crate) mod units;
 mod wait;
@@ -41,6 +42,9 @@ pub struct Options {
     /// existing cluster).
     #[arg(long)]
     pub port: Option<u16>,
+    /// The store that the objects are in, instead of one of the cluster's own: an etcd or mkube-store, as this host reaches it.
+    #[command(flatten)]
+    pub store: store::Flags,
     /// Return once the cluster is ready; it goes on in the background until `mkube down`.
     #[arg(long)]
     pub detach: bool,
@@ -148,6 +152,7 @@ fn found_or_new(layout: &Layout, options: &Options) -> anyhow::Result<Cluster> {
             if let Some(port) = options.port.filter(|port| *port != 0) {
                 cluster.port = port;
             }
+            cluster.store = options.store.again(cluster.store)?;
             cluster
         }
         None => Cluster {
@@ -156,6 +161,7 @@ fn found_or_new(layout: &Layout, options: &Options) -> anyhow::Result<Cluster> {
             runtime: options.runtime.clone().unwrap_or_else(|| "process".into()),
             port: options.port.unwrap_or(6443),
             ranges: free_ranges()?,
+            store: options.store.chosen()?,
         },
     };
     let cluster = Cluster { port: free_port(cluster.port)?, ..cluster };

@@ -64,13 +64,12 @@ fn master(cluster: &Cluster, name: &str, arguments: Vec<String>) -> Unit {
 fn apiserver(layout: &Layout, cluster: &Cluster) -> Result<Unit, String> {
     let pki = layout.pki();
     let file = |name: &str| pki.join(name).display().to_string();
-    let arguments = command(
+    let mut arguments = command(
         "apiserver",
         &[
             ("--bind-address", "0.0.0.0".into()),
             ("--secure-port", API_PORT.to_string()),
             ("--advertise-address", cluster.ranges.node_address(MASTER)?.to_string()),
-            ("--store-dir", layout.store().display().to_string()),
             ("--tls-cert-file", file("apiserver.crt")),
             ("--tls-private-key-file", file("apiserver.key")),
             ("--client-ca-file", file("ca.crt")),
@@ -82,10 +81,23 @@ fn apiserver(layout: &Layout, cluster: &Cluster) -> Result<Unit, String> {
             ("--service-cluster-ip-range", cluster.ranges.services.clone()),
         ],
     );
+    arguments.extend(store(layout, cluster));
     let mut unit = master(cluster, "apiserver", arguments);
     unit.launch.listen = Some(SocketAddr::from(([127, 0, 0, 1], cluster.port)));
     unit.launch.kept = Some(SocketAddr::from(([0, 0, 0, 0], API_PORT)));
     Ok(unit)
+}
+
+/// Where the API server keeps the objects. A store elsewhere is reached as the host reaches it, out of the supervisor's network
+/// namespace.
+fn store(layout: &Layout, cluster: &Cluster) -> Vec<String> {
+    let Some(store) = &cluster.store else { return vec![format!("--store-dir={}", layout.store().display())] };
+    let files = [("cafile", &store.ca), ("certfile", &store.cert), ("keyfile", &store.key)];
+    let files = files.into_iter().filter_map(|(flag, path)| Some((flag, path.as_ref()?.display().to_string())));
+    let host = format!("/proc/{}/ns/net", std::process::id());
+    let flags =
+        [("endpoints", store.endpoints.join(",")), ("prefix", store.prefix.clone()), ("network-namespace", host)];
+    flags.into_iter().chain(files).map(|(flag, value)| format!("--store-{flag}={value}")).collect()
 }
 
 fn scheduler(layout: &Layout) -> Vec<String> {
@@ -148,6 +160,7 @@ fn command(name: &str, flags: &[(&str, String)]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::layout::OtherStore;
     use crate::net::cidr::Ranges;
     use std::path::Path;
 
@@ -163,7 +176,8 @@ mod tests {
     #[test]
     fn only_the_api_server_has_sockets_that_others_may_wait_at() {
         let ranges = Ranges::choose(&[]).unwrap();
-        let cluster = Cluster { id: "abc123".into(), nodes: 2, runtime: "process".into(), port: 7000, ranges };
+        let cluster =
+            Cluster { id: "abc123".into(), nodes: 2, runtime: "process".into(), port: 7000, ranges, store: None };
         let units = plan(&Layout::new(Path::new("/d")).unwrap(), &cluster).unwrap();
         let kept: Vec<_> = units.iter().filter_map(|unit| Some((unit.name.as_str(), unit.launch.kept?))).collect();
         assert_eq!(kept, [("apiserver", "0.0.0.0:6443".parse().unwrap())]);
@@ -172,9 +186,35 @@ mod tests {
     }
 
     #[test]
+    fn a_store_elsewhere_takes_the_place_of_the_directory() {
+        let ranges = Ranges::choose(&[]).unwrap();
+        let own = Cluster { id: "abc123".into(), nodes: 1, runtime: "process".into(), port: 7000, ranges, store: None };
+        let layout = Layout::new(Path::new("/d")).unwrap();
+        assert_eq!(store(&layout, &own), ["--store-dir=/d/store"]);
+        let other = OtherStore {
+            endpoints: vec!["https://a:2379".into(), "https://b:2379".into()],
+            ca: Some("/pki/ca.crt".into()),
+            prefix: "/clusters/a".into(),
+            ..OtherStore::default()
+        };
+        let flags = store(&layout, &Cluster { store: Some(other), ..own });
+        let host = format!("--store-network-namespace=/proc/{}/ns/net", std::process::id());
+        assert_eq!(
+            flags,
+            [
+                "--store-endpoints=https://a:2379,https://b:2379",
+                "--store-prefix=/clusters/a",
+                &host,
+                "--store-cafile=/pki/ca.crt"
+            ]
+        );
+    }
+
+    #[test]
     fn every_node_gets_a_kubelet_and_a_proxy_in_its_own_namespace() {
         let ranges = Ranges::choose(&[]).unwrap();
-        let cluster = Cluster { id: "abc123".into(), nodes: 2, runtime: "process".into(), port: 7000, ranges };
+        let cluster =
+            Cluster { id: "abc123".into(), nodes: 2, runtime: "process".into(), port: 7000, ranges, store: None };
         let units = plan(&Layout::new(Path::new("/d")).unwrap(), &cluster).unwrap();
         let names: Vec<_> = units.iter().map(|unit| unit.name.as_str()).collect();
         assert_eq!(

@@ -1,5 +1,5 @@
-//! Real etcd processes on loopback, for tests and measurements: started, killed, stopped and continued by what they are, ended
-//! with their owner. Relies on an `etcd` in the PATH ([`is_installed`]); what it keeps is in the directory it is given.
+//! Servers of etcd's API as processes on loopback, for tests: started, killed, stopped and continued by what they are, ended
+//! with their owner. What they keep is in the directory they are given.
 
 use std::io;
 use std::net::TcpListener;
@@ -8,13 +8,19 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Whether there is an etcd to start. `MKUBE_ETCD` names another program than the one in the PATH.
-pub fn is_installed() -> bool {
-    Command::new(program()).arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
+/// The etcd in the PATH, or what `MKUBE_ETCD` names: another program that takes etcd's flags, with arguments that come before
+/// them, e.g. `target/debug/mkube store`.
+pub fn program() -> Vec<String> {
+    let named = std::env::var("MKUBE_ETCD").unwrap_or_default();
+    let words: Vec<String> = named.split_whitespace().map(str::to_owned).collect();
+    if words.is_empty() { vec!["etcd".into()] } else { words }
 }
 
-fn program() -> PathBuf {
-    std::env::var_os("MKUBE_ETCD").map_or_else(|| "etcd".into(), PathBuf::from)
+/// Whether [`program`] can be run.
+pub fn is_installed() -> bool {
+    let program = program();
+    let mut command = Command::new(&program[0]);
+    command.arg("--version").stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok()
 }
 
 /// Files (PEM) with which members serve clients by TLS and ask them for certificates.
@@ -29,7 +35,8 @@ pub struct ServingFiles {
 
 /// One member.
 pub struct Etcd {
-    arguments: Vec<String>,
+    /// The program, then its arguments.
+    command: Vec<String>,
     log: PathBuf,
     url: String,
     child: Option<Child>,
@@ -41,14 +48,19 @@ impl Etcd {
     /// # Errors
     /// When it cannot be started.
     pub fn start(dir: &Path) -> io::Result<Self> {
-        Self::cluster(dir, 1, None, &[])?.pop().ok_or_else(|| io::Error::other("no member"))
+        Self::cluster(&program(), dir, 1, None)?.pop().ok_or_else(|| io::Error::other("no member"))
     }
 
-    /// A cluster of several, each started with the further arguments.
+    /// A cluster of several, each a process of `program`.
     ///
     /// # Errors
     /// When one cannot be started.
-    pub fn cluster(dir: &Path, members: usize, tls: Option<&ServingFiles>, further: &[&str]) -> io::Result<Vec<Self>> {
+    pub fn cluster(
+        program: &[String],
+        dir: &Path,
+        members: usize,
+        tls: Option<&ServingFiles>,
+    ) -> io::Result<Vec<Self>> {
         let ports = free_ports(members * 2)?;
         let (clients, peers) = ports.split_at(members);
         let url = |port: &u16| format!("http://127.0.0.1:{port}");
@@ -67,19 +79,17 @@ impl Etcd {
                 ("listen-peer-urls", url(peer)),
                 ("initial-advertise-peer-urls", url(peer)),
                 ("initial-cluster", all.clone()),
-                ("logger", "zap".into()),
-                ("log-level", "warn".into()),
             ];
-            let own = flags.iter().map(|(flag, value)| format!("--{flag}={value}"));
-            let mut arguments: Vec<String> = own.chain(further.iter().map(|more| (*more).to_owned())).collect();
+            let mut command = program.to_vec();
+            command.extend(flags.iter().map(|(flag, value)| format!("--{flag}={value}")));
             if let Some(files) = tls {
                 let names =
                     [("cert-file", &files.cert), ("key-file", &files.key), ("trusted-ca-file", &files.client_ca)];
-                arguments.extend(names.map(|(flag, path)| format!("--{flag}={}", path.display())));
-                arguments.push("--client-cert-auth".into());
+                command.extend(names.map(|(flag, path)| format!("--{flag}={}", path.display())));
+                command.push("--client-cert-auth".into());
             }
             let log = dir.join(format!("{}.log", name(number)));
-            let mut member = Self { arguments, log, url: served(client), child: None };
+            let mut member = Self { command, log, url: served(client), child: None };
             member.run()?;
             started.push(member);
         }
@@ -93,8 +103,9 @@ impl Etcd {
     pub fn run(&mut self) -> io::Result<()> {
         self.kill();
         let log = std::fs::OpenOptions::new().create(true).append(true).open(&self.log)?;
-        let mut command = Command::new(program());
-        command.args(&self.arguments).env("ETCD_UNSUPPORTED_ARCH", std::env::consts::ARCH);
+        let (program, arguments) = self.command.split_first().ok_or_else(|| io::Error::other("no program"))?;
+        let mut command = Command::new(program);
+        command.args(arguments).env("ETCD_UNSUPPORTED_ARCH", std::env::consts::ARCH);
         self.child = Some(command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?);
         Ok(())
     }

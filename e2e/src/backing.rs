@@ -1,0 +1,53 @@
+//! The store that a scenario's cluster runs on. `MKUBE_E2E_STORE` says which where the scenario does not: `embedded` (the default:
+//! the cluster's own) or `etcd` (one member of the etcd in the PATH).
+
+use std::path::Path;
+
+use anyhow::{Context as _, bail, ensure};
+use store::testing::etcd::{self, Etcd};
+
+/// Which store.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Choice {
+    /// What `MKUBE_E2E_STORE` says.
+    #[default]
+    Environment,
+    /// A real etcd.
+    Etcd,
+}
+
+/// A store beside the cluster; ends when it goes.
+pub struct Backing(Vec<Etcd>);
+
+impl Backing {
+    /// For `--store-endpoints`.
+    pub fn endpoints(&self) -> String {
+        self.0.iter().map(Etcd::url).collect::<Vec<_>>().join(",")
+    }
+
+    /// Its members, to do things to.
+    pub fn members(&mut self) -> &mut [Etcd] {
+        &mut self.0
+    }
+}
+
+/// Starts the chosen store, with its files in `dir`; none for the cluster's own.
+///
+/// # Errors
+/// When the environment asks for something unknown, or it does not start.
+pub fn start(choice: Choice, dir: &Path) -> anyhow::Result<Option<Backing>> {
+    let wanted = match choice {
+        Choice::Environment => std::env::var("MKUBE_E2E_STORE").unwrap_or_default(),
+        Choice::Etcd => "etcd".into(),
+    };
+    let dir = dir.join("store");
+    match wanted.as_str() {
+        "" | "embedded" => Ok(None),
+        "etcd" => {
+            ensure!(etcd::is_installed(), "a cluster on etcd needs one in the PATH (Debian: etcd-server)");
+            std::fs::create_dir_all(&dir).context("the store's directory")?;
+            Ok(Some(Backing(vec![Etcd::start(&dir).context("starting etcd")?])))
+        }
+        other => bail!("MKUBE_E2E_STORE={other} is none of embedded, etcd"),
+    }
+}

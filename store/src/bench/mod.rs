@@ -1,0 +1,180 @@
+//! `mkube store bench`: one load generator against several servers of etcd's v3 API in one run, case by case in turn, so that a
+//! busy machine hits all alike. What counts is the ratio, and the server's CPU per operation; rates depend on the disk and on the
+//! generator, which shares the machine.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `cases` | the table of cases |
+//! | `load` | clients in closed loops, watchers; what they saw |
+//! | `server` | the servers: started, looked at from outside (/proc), ended |
+//! | `report` | the table that is printed |
+
+mod cases;
+mod load;
+mod report;
+mod server;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use cases::{CASES, Case, Work};
+use load::Seen;
+use report::{Row, Table};
+use server::{Program, Server};
+
+/// Flags of the measurement.
+#[derive(Debug, Clone, clap::Args)]
+pub struct Options {
+    /// The program that is mkube-store, with arguments that come before its flags, e.g. `target/release/mkube store`.
+    #[arg(long, default_value = "mkube-store")]
+    pub store: String,
+    /// The etcd to compare with; empty: none.
+    #[arg(long, default_value = "etcd")]
+    pub etcd: String,
+    /// Measure these endpoints instead of servers of our own (NAME=URL; CPU and memory stay unknown).
+    #[arg(long, value_name = "NAME=URL", value_parser = named)]
+    pub endpoint: Vec<(String, String)>,
+    /// Directory for the servers' files; its disk is measured along.
+    #[arg(long, default_value = ".")]
+    pub dir: PathBuf,
+    /// Seconds of each case, for each server and round.
+    #[arg(long, default_value_t = 2)]
+    pub seconds: u64,
+    /// How often each case is run on each server, in turn.
+    #[arg(long, default_value_t = 2)]
+    pub rounds: usize,
+    /// Keys of 1 KiB for the cases about memory and starting.
+    #[arg(long, default_value_t = 100_000)]
+    pub keys: u64,
+    /// Only cases whose name contains one of these.
+    #[arg(value_name = "CASE")]
+    pub only: Vec<String>,
+}
+
+fn named(text: &str) -> Result<(String, String), String> {
+    let (name, url) = text.split_once('=').ok_or("not NAME=URL")?;
+    Ok((name.to_owned(), url.to_owned()))
+}
+
+/// Why there is no measurement.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A server does not start, or nobody answers at an endpoint.
+    #[error("{0} cannot be measured")]
+    Server(String, #[source] std::io::Error),
+    /// A server refuses what a case asks.
+    #[error("{0} refuses a request")]
+    Refused(String, #[source] Box<tonic::Status>),
+}
+
+impl Options {
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|only| name.contains(only.as_str()))
+    }
+
+    fn time(&self) -> Duration {
+        Duration::from_secs(self.seconds.clamp(1, 600))
+    }
+
+    fn programs(&self) -> Vec<Program> {
+        if !self.endpoint.is_empty() {
+            return self.endpoint.iter().map(|(name, url)| Program::running(name, url)).collect();
+        }
+        let split =
+            |name, command: &str| Program::command(name, command.split_whitespace().map(str::to_owned).collect());
+        let both = [("mkube-store", &self.store), ("etcd", &self.etcd)];
+        both.into_iter()
+            .filter(|(_, command)| !command.is_empty())
+            .map(|(name, command)| split(name, command))
+            .collect()
+    }
+}
+
+/// Measures, prints rows as they come to stderr, and the table to stdout.
+///
+/// # Errors
+/// A server that does not start or refuses requests.
+pub async fn run(options: Options) -> Result<(), Error> {
+    let programs = options.programs();
+    let mut table = Table::new(programs.iter().map(|program| program.name.clone()).collect());
+    let dir = options.dir.join(format!("store-bench-{}", std::process::id()));
+    let outcome = measure(&options, &programs, &dir, &mut table).await;
+    // Nothing is there if only endpoints were measured.
+    let _ = std::fs::remove_dir_all(&dir);
+    outcome?;
+    table.print();
+    Ok(())
+}
+
+async fn measure(
+    options: &Options,
+    programs: &[Program],
+    dir: &std::path::Path,
+    table: &mut Table,
+) -> Result<(), Error> {
+    let loads: Vec<&Case> = CASES.iter().filter(|case| options.wants(case.name)).collect();
+    if !loads.is_empty() {
+        let mut servers = Vec::new();
+        for program in programs {
+            servers.push(program.start(&dir.join("load").join(&program.name)).await?);
+        }
+        for case in loads {
+            table.row(load_case(options, case, &mut servers).await?);
+        }
+    }
+    if options.endpoint.is_empty() && options.wants("memory and start") {
+        memory_and_start(options, programs, dir, table).await?;
+    }
+    Ok(())
+}
+
+/// One case on all servers, in turn.
+async fn load_case(options: &Options, case: &Case, servers: &mut [Server]) -> Result<Row, Error> {
+    let mut seen: Vec<Seen> = servers.iter().map(|_| Seen::default()).collect();
+    for _ in 0..options.rounds.max(1) {
+        for (server, seen) in servers.iter_mut().zip(&mut seen) {
+            let refused = |status| Error::Refused(server.name.clone(), Box::new(status));
+            let clients = load::Clients::connect(&server.url, case).await.map_err(refused)?;
+            clients.prepare(case).await.map_err(refused)?;
+            let before = server.cpu();
+            let mut run = clients.run(case, options.time()).await.map_err(refused)?;
+            run.cpu = server.cpu().zip(before).map(|(after, before)| after.saturating_sub(before));
+            seen.add(run);
+        }
+    }
+    Ok(Row::load(case.name, &seen, case.work == Work::Watch))
+}
+
+/// Memory empty and full, and how long a start takes, empty and full.
+async fn memory_and_start(
+    options: &Options,
+    programs: &[Program],
+    dir: &std::path::Path,
+    table: &mut Table,
+) -> Result<(), Error> {
+    let mut rows: [Vec<String>; 4] = Default::default();
+    for program in programs {
+        let path = dir.join("memory").join(&program.name);
+        let mut server = program.start(&path).await?;
+        rows[0].push(report::millis(server.started_in));
+        rows[1].push(server.memory());
+        let refused = |status| Error::Refused(program.name.clone(), Box::new(status));
+        load::fill(&server.url, options.keys).await.map_err(refused)?;
+        rows[2].push(server.memory());
+        server.end();
+        let mut server = program.start(&path).await?;
+        rows[3].push(report::millis(server.started_in));
+        server.end();
+    }
+    let keys = options.keys;
+    let names = [
+        "start, empty".into(),
+        "memory, empty".into(),
+        format!("memory, {keys} keys of 1 KiB"),
+        format!("start, {keys} keys"),
+    ];
+    for (name, values) in names.into_iter().zip(rows) {
+        table.row(Row::plain(name, values));
+    }
+    Ok(())
+}
