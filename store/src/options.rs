@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use crate::cluster::Cluster;
 use crate::disk::{Disk, MemoryDisk, RealDisk};
-use crate::peer::TlsError;
 
 /// How a store is opened. [`Options::new`] gives etcd's defaults.
 #[derive(Clone)]
@@ -102,6 +101,22 @@ pub enum OpenError {
     /// Other members could not reach this one.
     #[error("cannot be reached by other members")]
     Peers(#[from] TlsError),
+}
+
+/// Why nobody can listen for other members.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    /// The address is not one that this machine can listen on.
+    #[error("cannot listen on {url}")]
+    Listen {
+        /// Where.
+        url: String,
+        /// Why.
+        source: io::Error,
+    },
+    /// A certificate, key or authority cannot be used.
+    #[error("cannot use the peers' TLS files")]
+    Files(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 fn lost_text(first: u64, last: Option<u64>) -> String {

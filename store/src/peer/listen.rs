@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tonic::transport::server::Connected;
 
+use crate::options::TlsError;
 use crate::remote::TlsFiles;
 use crate::remote::dial::Io;
 
@@ -27,22 +28,6 @@ use crate::remote::dial::Io;
 const HANDSHAKE: Duration = Duration::from_secs(5);
 /// Connections that wait to be served.
 const WAITING: usize = 32;
-
-/// Why nobody can listen.
-#[derive(Debug, thiserror::Error)]
-pub enum TlsError {
-    /// The address is not one that this machine can listen on.
-    #[error("cannot listen on {url}")]
-    Listen {
-        /// Where.
-        url: String,
-        /// Why.
-        source: io::Error,
-    },
-    /// A certificate, key or authority cannot be used.
-    #[error("cannot use the peers' TLS files")]
-    Files(#[source] Box<dyn std::error::Error + Send + Sync>),
-}
 
 /// Open sockets.
 pub(crate) struct Door {

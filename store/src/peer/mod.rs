@@ -40,7 +40,6 @@ use crate::shared::Core;
 use crate::state::Members;
 use link::Way;
 pub(crate) use listen::Door;
-pub use listen::TlsError;
 
 /// Parcels that wait for one member; more are dropped.
 const QUEUE: usize = 4096;
