@@ -26,11 +26,14 @@ pub enum Identity {
     TokenFile(PathBuf),
 }
 
-/// Everything needed to talk to one API server.
+/// Everything needed to talk to a cluster's API servers.
 #[derive(Debug, Clone, Default)]
 pub struct Config {
     /// Base URL, e.g. `https://127.0.0.1:6443`.
     pub server: String,
+    /// Base URLs of the cluster's other servers, which are asked while the one before cannot be reached. The same authorities
+    /// sign for all; each must have its own host in its certificate.
+    pub alternatives: Vec<String>,
     /// Certificates that may sign the server's, PEM; `None` with `insecure`.
     pub ca: Option<Vec<u8>>,
     /// Do not check the server's certificate.

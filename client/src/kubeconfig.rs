@@ -76,6 +76,29 @@ pub struct ClusterEntry {
     pub other: BTreeMap<String, Value>,
 }
 
+/// Name of the extension that lists a cluster's other servers. Extensions are the file's own place for what only some
+/// programs know; kubectl keeps and ignores them.
+const SERVERS: &str = "mkube/servers";
+
+impl ClusterEntry {
+    /// The cluster's other servers.
+    fn alternatives(&self) -> Vec<String> {
+        let extensions = self.other.get("extensions").and_then(Value::as_sequence);
+        let found =
+            extensions.into_iter().flatten().find(|entry| entry.get("name").is_some_and(|name| name == SERVERS));
+        let list = found.and_then(|entry| entry.get("extension")?.get("servers")?.as_sequence());
+        list.into_iter().flatten().filter_map(|server| server.as_str().map(String::from)).collect()
+    }
+
+    fn set_alternatives(&mut self, servers: &[String]) {
+        let text = |text: &str| Value::String(text.into());
+        let list = Value::Sequence(servers.iter().map(|server| text(server)).collect());
+        let list = Value::Mapping([(text("servers"), list)].into_iter().collect());
+        let entry = [(text("name"), text(SERVERS)), (text("extension"), list)].into_iter().collect();
+        self.other.insert("extensions".into(), Value::Sequence(vec![Value::Mapping(entry)]));
+    }
+}
+
 /// Server, user and namespace together.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ContextEntry {
@@ -158,6 +181,16 @@ impl Kubeconfig {
         }
     }
 
+    /// Names the other servers of the first cluster, which components turn to when they cannot reach one (see
+    /// [`Config::alternatives`]).
+    #[must_use]
+    pub fn with_alternatives(mut self, servers: &[String]) -> Self {
+        if let Some(cluster) = self.clusters.first_mut().filter(|_| !servers.is_empty()) {
+            cluster.content.set_alternatives(servers);
+        }
+        self
+    }
+
     /// The file's text.
     ///
     /// # Errors
@@ -196,6 +229,7 @@ impl Kubeconfig {
         let ca = self.content(cluster.certificate_authority_data.as_ref(), cluster.certificate_authority.as_ref())?;
         Ok(Config {
             server: cluster.server.clone(),
+            alternatives: cluster.alternatives(),
             ca,
             insecure: cluster.insecure_skip_tls_verify,
             server_name: cluster.tls_server_name.clone(),
@@ -279,6 +313,16 @@ users:
         assert_eq!((config.server.as_str(), config.namespace.as_str()), ("https://127.0.0.1:1", "team"));
         assert_eq!(config.ca.as_deref(), Some(&b"PEM"[..]));
         assert!(matches!(config.identity, Identity::Token(token) if token == "secret"));
+    }
+
+    #[test]
+    fn the_other_servers_of_a_cluster_are_written_and_read() {
+        let others = ["https://10.0.0.2:6443".to_string(), "https://10.0.0.3:6443".to_string()];
+        let one = Kubeconfig::single("c", "https://10.0.0.1:6443", "ca", "cert", "key");
+        assert!(one.clone().config(None).unwrap().alternatives.is_empty());
+        let text = one.with_alternatives(&others).to_yaml().unwrap();
+        let config = serde_yaml::from_str::<Kubeconfig>(&text).unwrap().config(None).unwrap();
+        assert_eq!((config.server.as_str(), config.alternatives.as_slice()), ("https://10.0.0.1:6443", &others[..]));
     }
 
     #[test]

@@ -16,6 +16,9 @@ use crate::error::{Error, Result};
 use crate::object::Object;
 use crate::rest::{Client, Patch};
 
+/// First pause of a candidate that nobody answers, while servers start; it doubles up to the retry period.
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+
 /// Which lease, and who we are.
 #[derive(Debug, Clone)]
 pub struct Election {
@@ -87,6 +90,7 @@ where
 
 async fn acquire(client: &Client, election: &Election) -> Observed {
     let mut observed: Option<Observed> = None;
+    let mut pause = FIRST_PAUSE;
     loop {
         match try_take(client, election, &mut observed).await {
             Ok(true) => {
@@ -94,10 +98,11 @@ async fn acquire(client: &Client, election: &Election) -> Observed {
                     return observed;
                 }
             }
-            Ok(false) => {}
+            Ok(false) => pause = election.timing.retry_period,
             Err(error) => tracing::debug!(lease = election.name, error = error.chain(), "lease not taken"),
         }
-        tokio::time::sleep(election.timing.retry_period.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
+        tokio::time::sleep(pause.mul_f64(0.5 + rand::random::<f64>() / 2.0)).await;
+        pause = (pause * 2).min(election.timing.retry_period);
         if observed.as_ref().is_some_and(|seen| holder(&seen.lease) == Some(&election.identity)) {
             observed = None;
         }

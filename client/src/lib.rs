@@ -16,6 +16,7 @@ pub mod kubeconfig;
 pub mod leader;
 mod object;
 pub mod rest;
+mod servers;
 pub mod transport;
 mod watch;
 pub mod websocket;

@@ -113,6 +113,7 @@ pub fn config(flags: &Flags) -> Result<client::Config> {
     }
     if let Some(server) = flags.global("server") {
         config.server = server.into();
+        config.alternatives.clear();
     }
     if flags.is("insecure-skip-tls-verify") {
         config.insecure = true;
