@@ -18,6 +18,7 @@ mod replicaset;
 mod resources;
 mod root_ca;
 mod service_account;
+mod service_cidrs;
 mod taint_eviction;
 
 use std::path::PathBuf;
@@ -99,6 +100,7 @@ const CONTROLLERS: &[(&str, Start)] = &[
     ("pod-garbage-collector-controller", pod_gc::start),
     ("replicaset-controller", replicaset::start),
     ("root-ca-certificate-publisher-controller", root_ca::start),
+    ("service-cidr-controller", service_cidrs::start),
     ("serviceaccount-controller", service_account::start),
     ("taint-eviction-controller", taint_eviction::start),
 ];
