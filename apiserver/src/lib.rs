@@ -11,15 +11,19 @@
 //! | [`posted`] | kinds that are posted, answered and forgotten: reviews, token requests |
 //! | [`state`], [`dialer`], [`answer`] | what requests share; connections onwards; plain answers |
 //! | [`bootstrap`], [`expiry`] | the objects that every cluster starts with; events end |
+//! | [`upkeep`] | what the server keeps right for as long as it runs, beside other servers |
+//! | [`bootstrap`] | the objects that every cluster starts with |
 //! | [`handlers`] | HTTP ↔ verbs: encodings, options, watches |
 //! | [`registry`] | the verbs, once for all kinds |
 //! | [`admission`], [`strategy`] | rules that span kinds; what is special about one |
+//! | [`allocation`] | addresses and node ports of Services |
 //! | [`auth`] | who asks, and whether they may |
 //! | [`storage`] | objects over the store, with a watch cache per kind |
 //! | [`request`] | what is asked and who asks, as values |
 //! | [`testing`] | all of it over a store in memory, for component tests of others |
 
 pub mod admission;
+pub mod allocation;
 pub mod answer;
 pub mod auth;
 pub mod bootstrap;
@@ -38,6 +42,7 @@ pub mod storage;
 pub mod strategy;
 pub mod stream;
 pub mod testing;
+pub mod upkeep;
 
 pub use options::Options;
 pub use run::{Running, run, start};

@@ -9,7 +9,6 @@ use anyhow::Context as _;
 use base::Context;
 use tokio::net::TcpListener;
 
-use crate::admission::Settings;
 use crate::auth::Auth;
 use crate::bootstrap::{self, Facts};
 use crate::dialer::Dialer;
@@ -17,9 +16,11 @@ use crate::expiry;
 use crate::front::listen;
 use crate::open::open;
 use crate::options::Options;
-use crate::registry::Registry;
+use crate::registry::{Registry, Settings};
 use crate::state::{Front, Health, Limits};
 use crate::storage::{self, Storage};
+use crate::upkeep::masters::{Masters, Pace};
+use crate::upkeep::repair;
 
 /// How long requests and the store may take to finish when the server stops.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -73,6 +74,14 @@ pub async fn start(options: Options, context: &Context) -> anyhow::Result<Runnin
         client_ca: options.client_ca_file.as_ref().map(std::fs::read_to_string).transpose()?,
     };
     bootstrap::run(&registry, &facts).await.context("the first objects cannot be written")?;
+    let complete = repair::complete(&registry).await.map_err(anyhow::Error::from);
+    complete.context("the records of what Services hold cannot be completed")?;
+    let masters = Masters::join(&registry, &facts, Pace::default()).await;
+    let masters = masters.map_err(anyhow::Error::from).context("the endpoints of the Service kubernetes")?;
+    if let Some(masters) = masters {
+        context.spawn_graceful("masters", masters.keep(context.clone()));
+    }
+    context.spawn("repair", repair::run(registry.clone()));
     front.health.set_bootstrapped();
     // Not sooner: components that connected meanwhile would be refused by rules that are not there yet, and try later.
     for listener in listeners {

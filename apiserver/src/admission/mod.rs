@@ -9,9 +9,7 @@ mod namespace_lifecycle;
 mod node_restriction;
 mod priority;
 mod service_account;
-mod service_allocation;
 
-use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use api::kinds::KindRef;
@@ -106,19 +104,6 @@ static PLUGINS: &[Make] = &[
     escalation::new,
 ];
 
-/// What plugins need to know of the server's flags.
-#[derive(Debug, Clone)]
-pub struct Settings {
-    /// Range of the node ports of Services.
-    pub node_ports: RangeInclusive<u16>,
-}
-
-impl Default for Settings {
-    fn default() -> Self {
-        Self { node_ports: 30000..=32767 }
-    }
-}
-
 /// The plugins of one server.
 pub struct Chain {
     plugins: Vec<Box<dyn Admission>>,
@@ -126,11 +111,8 @@ pub struct Chain {
 
 impl Chain {
     /// All of them.
-    pub fn new(storage: &Arc<Storage>, settings: &Settings) -> Self {
-        let mut plugins: Vec<_> = PLUGINS.iter().map(|make| make(storage)).collect();
-        // Last: what it gives out should not be for a request that another plugin refuses.
-        plugins.push(service_allocation::new(storage, settings.node_ports.clone()));
-        Self { plugins }
+    pub fn new(storage: &Arc<Storage>) -> Self {
+        Self { plugins: PLUGINS.iter().map(|make| make(storage)).collect() }
     }
 
     /// The mutating steps.

@@ -181,7 +181,7 @@ impl Nodes {
                 refuse(format!("node '{node}' cannot read '{}', only its own Node object", asked.name))
             }
             ("", "pods", "") if asked.verb == "get" => {
-                let on = self.pods(node, Some(&asked.namespace)).await?;
+                let on = self.pods(node, Some(&asked.namespace), Freshness::Latest).await?;
                 let bound = on.iter().any(|pod| pod.name() == asked.name);
                 if bound { allow() } else { refuse(unrelated(node)) }
             }
@@ -196,17 +196,23 @@ impl Nodes {
         }
     }
 
-    async fn pods(&self, node: &str, namespace: Option<&str>) -> Result<Vec<Arc<Entry>>, Status> {
+    async fn pods(&self, node: &str, namespace: Option<&str>, freshness: Freshness) -> Result<Vec<Arc<Entry>>, Status> {
         let Some((kind, _)) = kinds::find("", "v1", "pods") else { return Ok(Vec::new()) };
         let predicate = Predicate { fields: FieldSelector::equals("spec.nodeName", node), ..Predicate::default() };
-        let query = ListQuery { namespace, freshness: Freshness::Latest, predicate, ..ListQuery::default() };
+        let query = ListQuery { namespace, freshness, predicate, ..ListQuery::default() };
         Ok(self.storage.list(kind, query).await?.entries)
     }
 
     async fn refers(&self, node: &str, what: Refers, namespace: &str, name: &str) -> Result<bool, Status> {
         let wanted = (what, name.to_string());
-        let pods = self.pods(node, Some(namespace)).await?;
-        Ok(pods.iter().any(|pod| self.references(pod).contains(&wanted)))
+        // What the cache knows allows; before something is refused, what other servers wrote is looked at too.
+        for freshness in [Freshness::Any, Freshness::Latest] {
+            let pods = self.pods(node, Some(namespace), freshness).await?;
+            if pods.iter().any(|pod| self.references(pod).contains(&wanted)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Whether the claim of a volume is used on the node.

@@ -4,7 +4,7 @@
 //! | module | what it brings |
 //! |---|---|
 //! | [`reconcile`] | creates what is missing, adds missing rules and subjects |
-//! | [`service`] | the `kubernetes` Service and its endpoints |
+//! | [`service`] | the `kubernetes` Service, and its endpoints as objects |
 
 pub mod reconcile;
 pub mod service;
@@ -12,12 +12,14 @@ pub mod service;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use api::Status;
+use anyhow::Context as _;
+use api::{Status, kinds, object};
 use futures::stream::{self, StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 
 use crate::auth::defaults;
-use crate::registry::Registry;
+use crate::registry::update::Change;
+use crate::registry::{Call, Registry, Target, timestamp};
 
 /// What the objects depend on.
 #[derive(Debug, Clone)]
@@ -34,6 +36,11 @@ pub struct Facts {
 
 /// Namespaces and priority classes.
 const OBJECTS: &str = include_str!("../../../manifests/bootstrap/objects.yaml");
+/// Name of the ServiceCIDR made of the flag.
+const SERVICE_RANGE: &str = "kubernetes";
+/// Keeps a ServiceCIDR until no address of it is in use (upstream: ServiceCIDRProtectionFinalizer). The controller manager
+/// removes it, and adds it to the others.
+const PROTECTION: &str = "networking.k8s.io/service-cidr-finalizer";
 /// Objects written at once: they share the store's writes to disk.
 const AT_ONCE: usize = 64;
 
@@ -47,6 +54,7 @@ pub async fn run(registry: &Arc<Registry>, facts: &Facts) -> anyhow::Result<()> 
     // Namespaces first: everything else lives in them.
     all(registry, namespaces).await?;
     all(registry, vec![service_range(facts)]).await?;
+    range_is_ready(registry, facts).await?;
     let mut rest = others;
     rest.extend(defaults::objects());
     rest.extend(facts.client_ca.as_deref().map(authentication));
@@ -67,9 +75,38 @@ async fn all(registry: &Arc<Registry>, objects: Vec<Value>) -> Result<(), Status
 fn service_range(facts: &Facts) -> Value {
     json!({
         "apiVersion": "networking.k8s.io/v1", "kind": "ServiceCIDR",
-        "metadata": {"name": "kubernetes"},
+        "metadata": {"name": SERVICE_RANGE, "finalizers": [PROTECTION]},
         "spec": {"cidrs": [facts.service_range]},
     })
+}
+
+/// Says that addresses may be given out, unless somebody has said something already. A range that is not the flag's is a
+/// person's to put right (upstream: `syncStatus` of the same controller).
+async fn range_is_ready(registry: &Arc<Registry>, facts: &Facts) -> anyhow::Result<()> {
+    let (kind, _) = kinds::find("networking.k8s.io", "v1", "servicecidrs").context("no ServiceCIDRs")?;
+    let now = timestamp(registry.now());
+    let mut edit = |old: &Value| {
+        let mut new = old.clone();
+        let same = old["spec"]["cidrs"] == json!([facts.service_range]);
+        let known = object::list(old, "/status/conditions").iter().any(|condition| condition["type"] == "Ready");
+        if !same {
+            let (flag, stored) = (&facts.service_range, &old["spec"]["cidrs"]);
+            tracing::warn!(flag, %stored, "the default ServiceCIDR does not match --service-cluster-ip-range");
+        } else if !known && object::deletion_timestamp(old).is_none() {
+            object::set(
+                &mut new,
+                "/status/conditions",
+                json!([{
+                    "type": "Ready", "status": "True", "reason": "", "lastTransitionTime": now,
+                    "message": "Kubernetes default Service CIDR is ready",
+                }]),
+            );
+        }
+        Ok(new)
+    };
+    let change = Change::of(kind, "", SERVICE_RANGE).target(Target::Status);
+    registry.modify(&Call::internal(), &change, &mut edit).await?;
+    Ok(())
 }
 
 /// How extension API servers learn whom to trust (upstream: clusterauthenticationtrust).

@@ -1,4 +1,4 @@
-//! The `kubernetes` Service in `default`, with this server as its endpoint (upstream: pkg/controlplane/controller/
+//! The `kubernetes` Service in `default`, with the API servers as its endpoints (upstream: pkg/controlplane/controller/
 //! kubernetesservice and pkg/controlplane/reconcilers). It has no selector: its endpoints are ours to write.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -13,7 +13,7 @@ use crate::storage::Freshness;
 const NAME: &str = "kubernetes";
 const NAMESPACE: &str = "default";
 
-/// Makes sure of the Service and of this server as its endpoint.
+/// Makes sure of the Service.
 ///
 /// # Errors
 /// When the range is none, an object is refused, or the store fails.
@@ -22,15 +22,16 @@ pub async fn reconcile(registry: &Registry, facts: &Facts) -> anyhow::Result<()>
         anyhow::anyhow!("--service-cluster-ip-range {:?} is no range of addresses", facts.service_range)
     })?;
     put(registry, service(address, facts.port), &["/spec/ports"]).await?;
-    if facts.advertise.is_loopback() || facts.advertise.is_unspecified() {
-        // No endpoint may have such an address (ValidateNonSpecialIP); upstream logs it and goes on as well.
-        let address = facts.advertise;
-        tracing::warn!(%address, "the Service kubernetes gets no endpoints: no pod could reach this address");
-        return Ok(());
-    }
-    put(registry, endpoints(facts), &["/subsets"]).await?;
-    put(registry, slice(facts), &["/endpoints", "/ports"]).await?;
     Ok(())
+}
+
+/// Makes these servers, one or more, the endpoints of the Service.
+///
+/// # Errors
+/// When an object is refused or the store fails.
+pub async fn endpoints(registry: &Registry, facts: &Facts, servers: &[IpAddr]) -> Result<(), Status> {
+    put(registry, legacy(facts, servers), &["/subsets"]).await?;
+    put(registry, slice(facts, servers), &["/endpoints", "/ports"]).await
 }
 
 /// The first usable address of a range: the one after its base.
@@ -70,7 +71,8 @@ fn service(address: IpAddr, port: u16) -> Value {
     })
 }
 
-fn endpoints(facts: &Facts) -> Value {
+fn legacy(facts: &Facts, servers: &[IpAddr]) -> Value {
+    let addresses: Vec<Value> = servers.iter().map(|server| json!({"ip": server.to_string()})).collect();
     json!({
         "apiVersion": "v1", "kind": "Endpoints",
         "metadata": {
@@ -78,41 +80,57 @@ fn endpoints(facts: &Facts) -> Value {
             "labels": {"endpointslice.kubernetes.io/skip-mirror": "true"},
         },
         "subsets": [{
-            "addresses": [{"ip": facts.advertise.to_string()}],
+            "addresses": addresses,
             "ports": [{"name": "https", "port": facts.port, "protocol": "TCP"}],
         }],
     })
 }
 
-fn slice(facts: &Facts) -> Value {
+fn slice(facts: &Facts, servers: &[IpAddr]) -> Value {
+    let endpoint = |server: &IpAddr| json!({"addresses": [server.to_string()], "conditions": {"ready": true}});
     json!({
         "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice",
         "metadata": {"name": NAME, "namespace": NAMESPACE, "labels": {"kubernetes.io/service-name": NAME}},
         "addressType": family(facts.advertise),
-        "endpoints": [{"addresses": [facts.advertise.to_string()], "conditions": {"ready": true}}],
+        "endpoints": servers.iter().map(endpoint).collect::<Vec<_>>(),
         "ports": [{"name": "https", "port": facts.port, "protocol": "TCP"}],
     })
 }
 
+/// How often another server may do the same in the same moment.
+const ATTEMPTS: usize = 20;
+/// What one is told then: `Invalid`, as the address of the Service is taken.
+const BEATEN: &[&str] = &["AlreadyExists", "Conflict", "Invalid"];
+
 /// Creates the object, or brings `fields` of the present one up to date.
 async fn put(registry: &Registry, wanted: Value, fields: &[&str]) -> Result<(), Status> {
-    let found = kinds::by_api_version(object::api_version(&wanted), object::kind(&wanted));
+    let mut attempt = 1;
+    loop {
+        match try_put(registry, &wanted, fields).await {
+            // Another server was faster: what is there now is looked at anew.
+            Err(status) if attempt < ATTEMPTS && BEATEN.iter().any(|reason| status.is(reason)) => attempt += 1,
+            done => return done,
+        }
+    }
+}
+
+async fn try_put(registry: &Registry, wanted: &Value, fields: &[&str]) -> Result<(), Status> {
+    let found = kinds::by_api_version(object::api_version(wanted), object::kind(wanted));
     let (kind, _) = found.ok_or_else(|| Status::internal("kind without a row"))?;
     let call = Call::internal();
     let Some(entry) = registry.storage().get(kind, NAMESPACE, NAME, Freshness::Latest).await? else {
-        return registry.create(&call, kind, NAMESPACE, wanted).await.map(drop);
+        return registry.create(&call, kind, NAMESPACE, wanted.clone()).await.map(drop);
     };
     let present = entry.value();
     let mut merged = present.clone();
     for field in fields {
-        if let Some(value) = object::at(&wanted, field) {
+        if let Some(value) = object::at(wanted, field) {
             object::set(&mut merged, field, value.clone());
         }
     }
     if merged == present {
         return Ok(());
     }
-    object::set_resource_version(&mut merged, "");
     registry.update(&call, kind, NAMESPACE, NAME, Target::Main, merged).await.map(drop)
 }
 
@@ -137,15 +155,18 @@ mod tests {
     }
 
     #[test]
-    fn the_service_leads_to_this_server() {
+    fn the_service_leads_to_the_servers() {
         let facts = Facts {
             advertise: IpAddr::from([10, 0, 0, 1]),
             port: 6443,
             service_range: "10.96.0.0/16".into(),
             client_ca: None,
         };
-        assert_eq!(endpoints(&facts)["subsets"][0]["ports"][0]["port"], 6443);
-        assert_eq!(slice(&facts)["addressType"], "IPv4");
+        let servers = [IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2])];
+        let subset = &legacy(&facts, &servers)["subsets"][0];
+        assert_eq!((&subset["ports"][0]["port"], &subset["addresses"][1]["ip"]), (&json!(6443), &json!("10.0.0.2")));
+        let slice = slice(&facts, &servers);
+        assert_eq!((&slice["addressType"], slice["endpoints"].as_array().unwrap().len()), (&json!("IPv4"), 2));
         assert_eq!(service(IpAddr::from([10, 96, 0, 1]), 6443)["spec"]["ports"][0]["targetPort"], 6443);
     }
 }

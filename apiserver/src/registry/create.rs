@@ -9,6 +9,10 @@ use crate::admission::Operation;
 use crate::storage::Freshness;
 use crate::strategy::{self, Cx, generic, meta};
 
+/// How often a Service is given something that somebody else takes first, before it is told to come again.
+const MOST_COLLISIONS: usize = 100;
+const COLLIDED: &str = "the addresses and node ports that were free have been given to others; please try again";
+
 impl Registry {
     /// Creates an object in `namespace` (empty for cluster-scoped kinds). The object is in the storage version.
     ///
@@ -33,7 +37,7 @@ impl Registry {
         strategy.prepare_create(&cx, &mut object);
 
         let generated = object::name(&object).is_empty() && !object::generate_name(&object).is_empty();
-        let mut attempt = 1;
+        let (mut attempt, mut collisions) = (1, 0);
         loop {
             if generated {
                 let name = names::generate(object::generate_name(&object));
@@ -41,14 +45,22 @@ impl Registry {
                 // What depends on the name (a namespace's label) is filled in now.
                 strategy.default(&mut object);
             }
-            match self.validate_and_store(call, kind, namespace, &object).await {
+            // A new pick for each attempt: what was free a moment ago may have been given to somebody else.
+            let mut given = self.allocator.concerns(kind).then(|| object.clone());
+            if let Some(service) = &mut given {
+                self.allocator.fill(service, None).await?;
+            }
+            match self.validate_and_store(call, kind, namespace, given.as_ref().unwrap_or(&object)).await {
                 Err(status) if status.is("AlreadyExists") && generated => {
                     if attempt == names::ATTEMPTS {
                         return Err(no_unique_name(status));
                     }
                     attempt += 1;
                 }
-                done => return done,
+                Ok(None) if collisions < MOST_COLLISIONS => collisions += 1,
+                Ok(None) => return Err(Status::conflict(kind.group, kind.plural, object::name(&object), COLLIDED)),
+                Ok(Some(done)) => return Ok(done),
+                Err(status) => return Err(status),
             }
         }
     }
@@ -85,13 +97,14 @@ impl Registry {
         Ok(())
     }
 
+    /// `None` if somebody else was given one of the records that go with the object.
     async fn validate_and_store(
         &self,
         call: &Call,
         kind: KindRef,
         namespace: &str,
         object: &Value,
-    ) -> Result<Object, Status> {
+    ) -> Result<Option<Object>, Status> {
         let strategy = strategy::of(kind);
         let name = object::name(object);
         let mut errors = meta::validate(kind, object);
@@ -106,11 +119,12 @@ impl Registry {
         if call.dry_run {
             return match self.storage.get(kind, namespace, name, Freshness::Latest).await? {
                 Some(_) => Err(Status::already_exists(kind.group, kind.plural, name)),
-                None => Ok(Object::Made(object.clone())),
+                None => Ok(Some(Object::Made(object.clone()))),
             };
         }
-        match self.storage.create(kind, namespace, name, object).await {
-            Ok(entry) => Ok(Object::Stored(entry)),
+        let claims = self.claims(kind, Some(object), None).await?;
+        match self.storage.create_with(kind, namespace, name, object, &claims).await {
+            Ok(entry) => Ok(entry.map(Object::Stored)),
             Err(status) if status.is("AlreadyExists") => Err(self.explain_taken(kind, namespace, name, status).await),
             Err(status) => Err(status),
         }

@@ -106,7 +106,10 @@ impl Registry {
             Plan::UnderWay => return done(Object::Stored(current.clone()), false),
             Plan::Remove(last) if call.dry_run => return done(Object::Made(last), true),
             Plan::Mark(marked) if call.dry_run => return done(Object::Made(marked), false),
-            Plan::Remove(_) => (self.storage.delete(kind, namespace, name, revision).await?, true),
+            Plan::Remove(last) => {
+                let claims = self.claims(kind, None, Some(&last)).await?;
+                (self.storage.delete_with(kind, namespace, name, revision, &claims).await?, true)
+            }
             Plan::Mark(marked) => (self.storage.update(kind, namespace, name, revision, &marked).await?, false),
         };
         match outcome {

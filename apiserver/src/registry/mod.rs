@@ -24,6 +24,7 @@ mod read;
 mod scale;
 pub mod update;
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use api::Status;
@@ -35,14 +36,29 @@ pub use call::{Call, Object, Written};
 pub use delete_plan::{DeleteOptions, Preconditions, Propagation};
 pub use update::Target;
 
-use crate::admission::{Attributes, Chain, Operation, Settings};
-use crate::storage::Storage;
+use crate::admission::{Attributes, Chain, Operation};
+use crate::allocation::Allocator;
+use crate::storage::{Claim, Storage};
 
 /// All verbs over one storage.
 pub struct Registry {
     storage: Arc<Storage>,
     admission: Chain,
+    allocator: Allocator,
     clock: Arc<dyn Clock>,
+}
+
+/// What the registry is told by the server's flags.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Range of the node ports of Services.
+    pub node_ports: RangeInclusive<u16>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { node_ports: 30000..=32767 }
+    }
 }
 
 impl Registry {
@@ -53,14 +69,18 @@ impl Registry {
 
     /// Over this storage, with the server's settings.
     pub fn with_settings(storage: Arc<Storage>, settings: &Settings) -> Arc<Self> {
-        let admission = Chain::new(&storage, settings);
-        Arc::new(Self { storage, admission, clock: SystemClock::shared() })
+        Self::build(storage, settings, SystemClock::shared())
     }
 
     /// Over this storage, with this clock.
     pub fn with_clock(storage: Arc<Storage>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        let admission = Chain::new(&storage, &Settings::default());
-        Arc::new(Self { storage, admission, clock })
+        Self::build(storage, &Settings::default(), clock)
+    }
+
+    fn build(storage: Arc<Storage>, settings: &Settings, clock: Arc<dyn Clock>) -> Arc<Self> {
+        let admission = Chain::new(&storage);
+        let allocator = Allocator::new(storage.clone(), settings.node_ports.clone());
+        Arc::new(Self { storage, admission, allocator, clock })
     }
 
     /// What it stands on, for those who need revisions or the cache itself.
@@ -81,6 +101,24 @@ impl Registry {
     /// The admission chain, for streams (`Connect`).
     pub fn admission(&self) -> &Chain {
         &self.admission
+    }
+
+    /// What Services are given their addresses and node ports by.
+    pub fn allocator(&self) -> &Allocator {
+        &self.allocator
+    }
+
+    /// The records that go with the write that makes `new` of `old`.
+    async fn claims(
+        &self,
+        kind: KindRef,
+        new: Option<&serde_json::Value>,
+        old: Option<&serde_json::Value>,
+    ) -> Result<Vec<Claim>, Status> {
+        if !self.allocator.concerns(kind) {
+            return Ok(Vec::new());
+        }
+        self.allocator.claims(new, old, self.now()).await
     }
 
     /// Admission for an object posted to a subresource (`pods/eviction`), which is stored nowhere itself.

@@ -144,8 +144,9 @@ impl Registry {
         }
         object::set_resource_version(&mut new, "");
         let (namespace, name, revision) = (change.namespace, change.name, current.revision());
+        let claims = self.claims(kind, Some(&new).filter(|_| !gone), Some(old)).await?;
         if gone {
-            return match self.storage.delete(kind, namespace, name, revision).await? {
+            return match self.storage.delete_with(kind, namespace, name, revision, &claims).await? {
                 Updated::Done(entry) => {
                     object::set_resource_version(&mut new, &entry.revision().to_string());
                     written(Object::Made(new))
@@ -153,7 +154,7 @@ impl Registry {
                 Updated::Changed(entry) => Ok(Err(entry)),
             };
         }
-        match self.storage.update(kind, namespace, name, revision, &new).await? {
+        match self.storage.update_with(kind, namespace, name, revision, &new, &claims).await? {
             Updated::Done(entry) => written(Object::Stored(entry)),
             Updated::Changed(entry) => Ok(Err(entry)),
         }
@@ -169,6 +170,9 @@ impl Registry {
         let admitted = change.target == Target::Internal;
         if !admitted {
             self.admission.admit(&attributes, new).await?;
+        }
+        if change.target == Target::Main && self.allocator.concerns(kind) {
+            self.allocator.fill(new, Some(old)).await?;
         }
         let cx = Cx { kind, user: &call.user, now: self.now() };
         match change.target {

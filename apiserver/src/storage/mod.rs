@@ -15,12 +15,13 @@
 //! | `feed` | keeps a cache in step with the store |
 //! | `watch` | one watcher: initial state, changes, bookmarks |
 //! | `list` | lists at a revision, page by page |
-//! | `write` | create, update, delete |
+//! | `write`, [`claim`] | create, update, delete; records that objects hold |
 //! | `compact` | what the store forgets, and who of several servers says so |
 //! | [`token`] | continue tokens |
 //! | `errors`, `metrics` | the store's errors in the words of the API; counters under upstream's names |
 
 mod cache;
+pub mod claim;
 mod compact;
 pub mod entry;
 mod errors;
@@ -51,6 +52,7 @@ use store::Kv;
 
 use cache::{Cache, Shared};
 
+pub use claim::Claim;
 pub use entry::Entry;
 pub use event::{Bounds, Change, WatchItem};
 pub use query::{Freshness, ListQuery, Listing, Predicate, Updated, WatchFrom, WatchQuery};
@@ -152,6 +154,12 @@ impl Storage {
         let cache = self.cache(kind);
         cache.own_writes().await?;
         Ok(cache.snapshot().objects.values().cloned().collect())
+    }
+
+    /// One object, as the cache has it at this moment.
+    pub fn known(&self, kind: KindRef, ns: &str, name: &str) -> Option<Arc<Entry>> {
+        let cache = self.cache(kind);
+        cache.get(&cache.key(ns, name))
     }
 
     /// Many objects, as of one revision.

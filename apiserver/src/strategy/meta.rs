@@ -20,11 +20,15 @@ pub fn name_errors(rule: NameRule, name: &str, prefix: bool) -> Vec<String> {
     if rule == NameRule::PathSegment {
         return if prefix { names::path_segment_prefix(name) } else { names::path_segment(name) };
     }
+    if rule == NameRule::Address {
+        // Names are not generated: a prefix is judged as a whole.
+        return super::addresses::name_errors(name);
+    }
     let masked = if prefix { names::mask_trailing_dash(name) } else { name.to_string() };
     match rule {
         NameRule::Label => names::dns1123_label(&masked),
         NameRule::Label1035 => names::dns1035_label(&masked),
-        NameRule::Subdomain | NameRule::PathSegment => names::dns1123_subdomain(&masked),
+        NameRule::Subdomain | NameRule::PathSegment | NameRule::Address => names::dns1123_subdomain(&masked),
     }
 }
 

@@ -10,7 +10,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `check` | the tools of validation |
-//! | `batch`, `claim`, `config`, `endpoints`, `event`, `namespace`, `node`, `pod`, `rbac`, `service`, `small`, `workloads` | the kinds |
+//! | `addresses`, `batch`, `claim`, `config`, `endpoints`, `event`, `namespace`, `node`, `pod`, `rbac`, `service`, `small`, `workloads` | the kinds |
 //! | [`defaults`] | what fields get when they are missing: rows by kind |
 //! | [`generic`] | what holds for every kind: status isolation, generation |
 //! | [`meta`] | validation of metadata, in upstream's words |
@@ -19,6 +19,7 @@
 //! | `schedule` | the schedules of CronJobs |
 //! | `semantic` | equality as Go sees it |
 
+mod addresses;
 mod batch;
 mod check;
 mod claim;
@@ -143,6 +144,8 @@ static TABLE: &[(&str, &str, &dyn Strategy)] = &[
     ("certificates.k8s.io", "certificatesigningrequests", &csr::SigningRequest),
     ("coordination.k8s.io", "leases", &small::Lease),
     ("discovery.k8s.io", "endpointslices", &endpoints::EndpointSlice),
+    ("networking.k8s.io", "ipaddresses", &addresses::IpAddress),
+    ("networking.k8s.io", "servicecidrs", &addresses::ServiceCidr),
     ("policy", "poddisruptionbudgets", &small::PodDisruptionBudget),
     ("rbac.authorization.k8s.io", "clusterrolebindings", &rbac::Binding { namespaced: false }),
     ("rbac.authorization.k8s.io", "clusterroles", &rbac::Role { namespaced: false }),

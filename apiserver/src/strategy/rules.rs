@@ -15,6 +15,8 @@ pub enum NameRule {
     Label1035,
     /// Anything that can stand in a path: RBAC.
     PathSegment,
+    /// An IP address in its canonical form: IPAddresses.
+    Address,
 }
 
 /// What happens to the dependents of a deleted object when the request does not say.
@@ -105,6 +107,7 @@ static TABLE: &[(&str, &str, Rules)] = &[
         Rules { name: NameRule::PathSegment, ..Rules::COUNTED },
     ),
     ("networking.k8s.io", "ingresses", Rules::COUNTED),
+    ("networking.k8s.io", "ipaddresses", Rules { name: NameRule::Address, ..Rules::DEFAULT }),
     ("networking.k8s.io", "networkpolicies", Rules::COUNTED),
     ("node.k8s.io", "runtimeclasses", Rules::CONDITIONAL),
     ("policy", "poddisruptionbudgets", Rules::COUNTED_CONDITIONAL),
