@@ -10,9 +10,8 @@
 //! | [`stream`] | logs, exec, proxies: on to kubelets, pods and services |
 //! | [`posted`] | kinds that are posted, answered and forgotten: reviews, token requests |
 //! | [`state`], [`dialer`], [`answer`] | what requests share; connections onwards; plain answers |
-//! | [`bootstrap`], [`expiry`] | the objects that every cluster starts with; events end |
 //! | [`upkeep`] | what the server keeps right for as long as it runs, beside other servers |
-//! | [`bootstrap`] | the objects that every cluster starts with |
+//! | [`bootstrap`], [`expiry`] | the objects that every cluster starts with; events end |
 //! | [`handlers`] | HTTP ↔ verbs: encodings, options, watches |
 //! | [`registry`] | the verbs, once for all kinds |
 //! | [`admission`], [`strategy`] | rules that span kinds; what is special about one |

@@ -1,7 +1,7 @@
 //! The store that a scenario's cluster runs on. `MKUBE_E2E_STORE` says which where the scenario does not: `embedded` (the default:
 //! the cluster's own) or `etcd` (one member of the etcd in the PATH).
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use store::testing::etcd::{self, Etcd};
@@ -14,6 +14,23 @@ pub enum Choice {
     Environment,
     /// A real etcd.
     Etcd,
+    /// A member of a real etcd beside each master, which `mkube up` runs itself.
+    Members,
+}
+
+impl Choice {
+    /// The program that the masters' members are run by, if they are.
+    ///
+    /// # Errors
+    /// When it is not installed.
+    pub fn members(self) -> anyhow::Result<Option<PathBuf>> {
+        if self != Self::Members {
+            return Ok(None);
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let found = std::env::split_paths(&path).map(|dir| dir.join("etcd")).find(|file| file.is_file());
+        found.map(Some).context("no etcd in the PATH (Debian: etcd-server)")
+    }
 }
 
 /// A store beside the cluster; ends when it goes.
@@ -39,6 +56,7 @@ pub fn start(choice: Choice, dir: &Path) -> anyhow::Result<Option<Backing>> {
     let wanted = match choice {
         Choice::Environment => std::env::var("MKUBE_E2E_STORE").unwrap_or_default(),
         Choice::Etcd => "etcd".into(),
+        Choice::Members => String::new(),
     };
     let dir = dir.join("store");
     match wanted.as_str() {

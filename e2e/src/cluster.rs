@@ -17,6 +17,8 @@ use crate::{backing, leftovers, program};
 pub struct Options {
     /// Worker nodes.
     pub nodes: u8,
+    /// Masters: 1, 3 or 5.
+    pub servers: u8,
     /// More arguments of components, each `COMPONENT=ARGUMENT`.
     pub component_arguments: Vec<String>,
     /// What it keeps its objects in.
@@ -25,7 +27,7 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { nodes: 2, component_arguments: Vec::new(), store: backing::Choice::default() }
+        Self { nodes: 2, servers: 1, component_arguments: Vec::new(), store: backing::Choice::default() }
     }
 }
 
@@ -98,7 +100,15 @@ impl Cluster {
     /// # Errors
     /// When the kubeconfig is damaged.
     pub fn client(&self) -> anyhow::Result<Client> {
-        Ok(Client::new(&Config::from_kubeconfig(&self.layout.kubeconfig())?.named("e2e"))?)
+        Ok(Client::new(&self.config()?)?)
+    }
+
+    /// What the administrator's clients are made of.
+    ///
+    /// # Errors
+    /// When the kubeconfig is damaged.
+    pub fn config(&self) -> anyhow::Result<Config> {
+        Ok(Config::from_kubeconfig(&self.layout.kubeconfig())?.named("e2e"))
     }
 
     /// Where its files are.
@@ -204,6 +214,14 @@ fn run_up(
 ) -> anyhow::Result<String> {
     let (dir, nodes) = (layout.root().display().to_string(), options.nodes.to_string());
     let mut arguments = vec!["up", "--detach", "--data-dir", &dir, "--nodes", &nodes];
+    let servers = options.servers.to_string();
+    if options.servers != 1 {
+        arguments.extend(["--servers", &servers]);
+    }
+    let etcd = options.store.members()?.map(|program| program.display().to_string());
+    if let Some(program) = &etcd {
+        arguments.extend(["--etcd", program]);
+    }
     let port = port.map(|port| port.to_string());
     if let Some(port) = &port {
         arguments.extend(["--port", port]);

@@ -51,6 +51,23 @@ impl Cluster {
         .await
     }
 
+    /// kill -9 of a whole master, of several: all that runs there, at once. Returns the PIDs that were killed, by component; the
+    /// supervisor starts them again.
+    ///
+    /// # Errors
+    /// When something of it was not running.
+    pub fn kill_master(&self, master: &str) -> anyhow::Result<Vec<(String, Pid)>> {
+        let suffix = format!("-{master}");
+        let there = self.components()?.into_iter().filter(|component| component.ends_with(&suffix));
+        let victims: Vec<(String, Pid)> =
+            there.map(|component| Ok((component.clone(), self.pid(&component)?))).collect::<anyhow::Result<_>>()?;
+        ensure!(!victims.is_empty(), "nothing runs on {master}");
+        for (component, pid) in &victims {
+            kill_process(*pid, Signal::KILL).with_context(|| format!("killing {component}"))?;
+        }
+        Ok(victims)
+    }
+
     /// Stops a component where it is, without ending it.
     ///
     /// # Errors

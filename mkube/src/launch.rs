@@ -28,11 +28,20 @@ pub struct Launch {
     pub namespace: Option<String>,
     /// Address on the host that the component gets as its first inherited socket (systemd's LISTEN_FDS protocol).
     pub listen: Option<SocketAddr>,
-    /// Address inside the namespace on which the supervisor listens as long as it lives; the component inherits that socket
-    /// too. Whoever connects while the component starts (again) waits instead of being refused and trying later.
-    pub kept: Option<SocketAddr>,
-    /// What to become, as arguments to this executable.
+    /// A socket of the supervisor's, which the component inherits too.
+    pub kept: Option<Kept>,
+    /// What to become, as arguments to this executable; a path first is another program.
     pub arguments: Vec<String>,
+}
+
+/// A socket on which the supervisor listens as long as it lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Kept {
+    /// Inside the component's namespace. Whoever connects while the component starts (again) waits instead of being refused
+    /// and trying later: right for a component that nobody else can stand in for.
+    Inside(SocketAddr),
+    /// On the host, shared by all units that name the address: the kernel hands a connection to one that lives.
+    OnHost(SocketAddr),
 }
 
 impl Launch {
@@ -61,8 +70,18 @@ pub fn run(arguments: &[String]) -> anyhow::Result<std::convert::Infallible> {
     let parent = getppid().map(|pid| pid.as_raw_nonzero().to_string());
     ensure!(parent.as_deref() == Some(supervisor), "the supervisor is gone");
 
-    let mut command = Command::new("/proc/self/exe");
-    command.arg0("mkube").args(component);
+    let mut command = match component {
+        [program, arguments @ ..] if program.starts_with('/') => {
+            let mut command = Command::new(program);
+            command.args(arguments);
+            command
+        }
+        own => {
+            let mut command = Command::new("/proc/self/exe");
+            command.arg0("mkube").args(own);
+            command
+        }
+    };
     let mut sockets: Vec<OwnedFd> = Vec::new();
     if listen != "-" {
         sockets.push(TcpListener::bind(listen).with_context(|| format!("listening on {listen}"))?.into());

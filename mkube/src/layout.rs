@@ -8,7 +8,7 @@ use anyhow::{Context as _, bail};
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
-use crate::net::cidr::Ranges;
+use crate::net::cidr::{MASTER, Ranges};
 
 /// What a cluster is, for life.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,6 +18,12 @@ pub struct Cluster {
     pub id: String,
     /// How many nodes.
     pub nodes: u8,
+    /// How many masters.
+    #[serde(default = "one")]
+    pub servers: u8,
+    /// The etcd that the masters keep their objects in; none = mkube's own store.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub etcd: Option<PathBuf>,
     /// Container runtime of the nodes.
     pub runtime: String,
     /// Port on the host's loopback address.
@@ -45,13 +51,32 @@ pub struct OtherStore {
     pub prefix: String,
 }
 
+fn one() -> u8 {
+    1
+}
+
+/// One of the masters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Master {
+    /// `master`, or `master-1` and so on where there are several.
+    pub name: String,
+    /// Last byte of its address on the switch.
+    pub last: u8,
+}
+
 impl Cluster {
+    /// The masters. The first is the host's way to pods and Services.
+    pub fn masters(&self) -> Vec<Master> {
+        let name = |number: u8| if self.servers == 1 { "master".into() } else { format!("master-{}", number + 1) };
+        (0..self.servers).map(|number| Master { name: name(number), last: MASTER + number }).collect()
+    }
+
     /// Names of the nodes.
     pub fn node_names(&self) -> Vec<String> {
         (1..=self.nodes).map(|number| format!("node-{number}")).collect()
     }
 
-    /// Name of the network namespace of `member`: `master`, `switch`, or a node.
+    /// Name of the network namespace of `member`: a master, `switch`, or a node.
     pub fn namespace(&self, member: &str) -> String {
         format!("mkube-{}-{member}", self.id)
     }
@@ -102,9 +127,12 @@ impl Layout {
         self.pki().join(format!("{name}.kubeconfig"))
     }
 
-    /// The store's files.
-    pub fn store(&self) -> PathBuf {
-        self.root.join("store")
+    /// The files of a master's store, or of its member of a store of several.
+    pub fn store(&self, master: &str) -> PathBuf {
+        match master {
+            "master" => self.root.join("store"),
+            member => self.root.join(format!("store-{member}")),
+        }
     }
 
     /// What belongs to a node: pods, volumes, images.
@@ -212,7 +240,8 @@ mod tests {
 
     fn cluster() -> Cluster {
         let ranges = Ranges::choose(&[]).unwrap();
-        Cluster { id: "a1b2c3".into(), nodes: 2, runtime: "process".into(), port: 6443, ranges, store: None }
+        let runtime = "process".into();
+        Cluster { id: "a1b2c3".into(), nodes: 2, servers: 1, etcd: None, runtime, port: 6443, ranges, store: None }
     }
 
     #[test]
@@ -225,6 +254,21 @@ mod tests {
         assert_eq!(layout.cluster().unwrap(), Some(cluster()));
         fs::write(dir.path().join("cluster.json"), "{").unwrap();
         assert!(layout.cluster().unwrap_err().to_string().contains("damaged"));
+    }
+
+    #[test]
+    fn masters_are_numbered_where_there_are_several() {
+        let names =
+            |servers| Cluster { servers, ..cluster() }.masters().into_iter().map(|m| m.name).collect::<Vec<_>>();
+        assert_eq!(names(1), ["master"]);
+        assert_eq!(names(3), ["master-1", "master-2", "master-3"]);
+    }
+
+    #[test]
+    fn a_cluster_from_before_has_one_master() {
+        let mut kept = serde_json::to_value(cluster()).unwrap();
+        kept.as_object_mut().unwrap().remove("servers");
+        assert_eq!(serde_json::from_value::<Cluster>(kept).unwrap(), cluster());
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 use client::{Client, Config, ListOptions};
+use k8s_openapi::api::coordination::v1::Lease;
 use k8s_openapi::api::core::v1::{Node, Pod};
 
 use crate::layout::{Cluster, Layout};
@@ -35,7 +36,8 @@ pub fn run(options: &Options) -> anyhow::Result<()> {
     println!("supervisor  pid {supervisor}");
     let running = processes(&layout, &cluster)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let ready = runtime.block_on(async { tokio::time::timeout(Duration::from_secs(10), ask(&layout)).await });
+    let ready =
+        runtime.block_on(async { tokio::time::timeout(Duration::from_secs(10), ask(&layout, cluster.servers)).await });
     match ready {
         Ok(result) => result?,
         Err(_) => bail!("the API server does not answer"),
@@ -68,13 +70,19 @@ fn memory(pid: &str) -> String {
     format!("pid {pid}, {:.1} MiB", kib as f64 / 1024.0)
 }
 
-async fn ask(layout: &Layout) -> anyhow::Result<()> {
+async fn ask(layout: &Layout, servers: u8) -> anyhow::Result<()> {
     let client = Client::new(&Config::from_kubeconfig(&layout.kubeconfig())?.named("mkube"))?;
     let nodes = client.list::<Node>("", &ListOptions::default()).await?;
     let pods = client.list::<Pod>("", &ListOptions::default()).await?;
     let ready = nodes.items.iter().filter(|node| crate::up::node_is_ready(node)).count();
     let running = |pod: &&Pod| pod.status.as_ref().and_then(|status| status.phase.as_deref()) == Some("Running");
     println!("nodes       {ready} of {} ready", nodes.items.len());
+    let leases = [("scheduler", "kube-scheduler"), ("controllers", "kube-controller-manager")];
+    for (name, lease) in leases.into_iter().filter(|_| servers > 1) {
+        let lease = client.get::<Lease>("kube-system", lease).await?;
+        let holder = lease.spec.and_then(|spec| spec.holder_identity).filter(|holder| !holder.is_empty());
+        println!("{name:<11} led by {}", holder.as_deref().unwrap_or("nobody"));
+    }
     println!("pods        {} of {} running", pods.items.iter().filter(running).count(), pods.items.len());
     Ok(())
 }

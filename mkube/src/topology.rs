@@ -6,6 +6,7 @@
 //!   node-1 ───── eth0 ─┤ (switch)        node-1: 10.198.0.11, pods behind it
 //!   node-2 ───── eth0 ─┘                 node-2: 10.198.0.12
 //! ```
+//! Several masters are `master-1` (10.198.0.2, the host's way), `master-2` (10.198.0.3), and so on.
 //! Each member is a network namespace. What exists is kept: pods of a cluster whose supervisor died go on meanwhile.
 //! A packet from the host to a pod goes by way of the master, the answer comes directly, as the host is on the switch.
 
@@ -28,9 +29,10 @@ pub fn make_switch(cluster: &Cluster) -> anyhow::Result<()> {
     connect_host(cluster, &switch)
 }
 
-/// Who is on the switch besides the host, and the last byte of their address: the master first.
+/// Who is on the switch besides the host, and the last byte of their address: the masters first.
 pub fn members(cluster: &Cluster) -> impl Iterator<Item = (String, u8)> {
-    std::iter::once(("master".to_string(), MASTER)).chain(cluster.node_names().into_iter().zip(FIRST_NODE..))
+    let masters = cluster.masters().into_iter().map(|master| (master.name, master.last));
+    masters.chain(cluster.node_names().into_iter().zip(FIRST_NODE..))
 }
 
 /// Connects a member to the switch, if it is not yet.

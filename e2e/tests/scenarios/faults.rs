@@ -158,13 +158,13 @@ async fn away(client: &Client) -> anyhow::Result<()> {
 }
 
 /// Writes an object; returns its name once the server has acknowledged it.
-async fn write(client: &Client, number: usize) -> anyhow::Result<String> {
+pub async fn write(client: &Client, number: usize) -> anyhow::Result<String> {
     let name = format!("acknowledged-{number}");
     objects::apply(client, &format!("apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: {name}}}\n")).await?;
     Ok(name)
 }
 
-async fn all_there(cluster: &Cluster, names: &[String]) -> anyhow::Result<()> {
+pub async fn all_there(cluster: &Cluster, names: &[String]) -> anyhow::Result<()> {
     let client = cluster.client()?;
     for name in names {
         client.get::<ConfigMap>("default", name).await.with_context(|| format!("acknowledged, and lost: {name}"))?;
@@ -172,7 +172,7 @@ async fn all_there(cluster: &Cluster, names: &[String]) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn rolled_out_to(cluster: &Cluster, version: &str) -> anyhow::Result<()> {
+pub async fn rolled_out_to(cluster: &Cluster, version: &str) -> anyhow::Result<()> {
     let client = cluster.client()?;
     objects::rolled_out(&client, "echo", PATIENCE).await?;
     settled(cluster).await?;

@@ -8,6 +8,7 @@ mod accounts;
 mod clusters;
 mod faults;
 mod kubectl;
+mod masters;
 mod pods;
 mod static_pods;
 mod tour;

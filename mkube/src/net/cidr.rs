@@ -53,7 +53,7 @@ impl Ranges {
 
 /// Last byte of the host's address on the switch.
 pub const HOST: u8 = 1;
-/// Last byte of the master's.
+/// Last byte of the first master's; the others follow, at most five in all.
 pub const MASTER: u8 = 2;
 /// Last byte of the first node's; the others follow.
 pub const FIRST_NODE: u8 = 11;

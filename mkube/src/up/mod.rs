@@ -32,6 +32,13 @@ pub struct Options {
     /// Number of worker nodes (1 to 50; by default 3, or what the existing cluster has).
     #[arg(long, value_parser = clap::value_parser!(u8).range(1..=50))]
     pub nodes: Option<u8>,
+    /// Number of masters: 1, 3 or 5, each with an API server, a member of the store, a scheduler and a controller manager (by
+    /// default 1, or what the existing cluster has, which cannot change).
+    #[arg(long, value_parser = servers)]
+    pub servers: Option<u8>,
+    /// Keep the objects in etcd, one member per master, run by this program; a cluster keeps what it began with.
+    #[arg(long, value_name = "PROGRAM")]
+    pub etcd: Option<PathBuf>,
     /// Container runtime: process (host executables; no images).
     #[arg(long, value_parser = ["process"])]
     pub runtime: Option<String>,
@@ -58,6 +65,10 @@ pub struct Options {
     /// The process that a detached `up` leaves behind.
     #[arg(long, hide = true)]
     pub background: bool,
+}
+
+fn servers(text: &str) -> Result<u8, String> {
+    text.parse().ok().filter(|number| matches!(number, 1 | 3 | 5)).ok_or_else(|| "not 1, 3 or 5".into())
 }
 
 fn component_argument(text: &str) -> Result<(String, String), String> {
@@ -146,6 +157,13 @@ fn found_or_new(layout: &Layout, options: &Options) -> anyhow::Result<Cluster> {
                 );
                 cluster.nodes = nodes;
             }
+            if let Some(servers) = options.servers {
+                let (dir, has) = (layout.root().display(), cluster.servers);
+                ensure!(servers == has, "the cluster in {dir} has {has} masters; that cannot change to {servers}");
+            }
+            if options.etcd.is_some() {
+                ensure!(options.etcd == cluster.etcd, "the cluster in {} has another store", layout.root().display());
+            }
             if let Some(runtime) = &options.runtime {
                 cluster.runtime.clone_from(runtime);
             }
@@ -158,12 +176,19 @@ fn found_or_new(layout: &Layout, options: &Options) -> anyhow::Result<Cluster> {
         None => Cluster {
             id: format!("{:06x}", rand::random::<u32>() & 0xff_ffff),
             nodes: options.nodes.unwrap_or(3),
+            servers: options.servers.unwrap_or(1),
+            etcd: options.etcd.as_deref().map(std::path::absolute).transpose().context("--etcd")?,
             runtime: options.runtime.clone().unwrap_or_else(|| "process".into()),
             port: options.port.unwrap_or(6443),
             ranges: free_ranges()?,
             store: options.store.chosen()?,
         },
     };
+    ensure!(
+        cluster.servers == 1 || cluster.etcd.is_some() || cluster.store.is_some(),
+        "several masters need a store that they share: run its members by etcd (--etcd /usr/bin/etcd), or name one that is \
+         there (--store-endpoints)"
+    );
     let cluster = Cluster { port: free_port(cluster.port)?, ..cluster };
     layout.keep(&cluster)?;
     Ok(cluster)
@@ -236,17 +261,18 @@ async fn live(options: &Options, layout: Layout, cluster: Cluster, lock: Lock, b
     outcome.and(removed)
 }
 
-/// Connects the members of the cluster and starts what runs on them. The master comes first: the API server starts while
+/// Connects the members of the cluster and starts what runs on them. The masters come first: the API servers start while
 /// the nodes are being connected.
 async fn start(options: &Options, layout: &Arc<Layout>, cluster: &Cluster, context: &Context) -> anyhow::Result<()> {
     let executable = Arc::new(std::env::current_exe().context("own executable")?);
     let mut units = units::plan(layout, cluster).map_err(anyhow::Error::msg)?.into_iter().peekable();
+    let mut sockets = supervise::Sockets::default();
     for (member, address) in topology::members(cluster) {
         topology::connect(cluster, &member, address)?;
         let namespace = cluster.namespace(&member);
         while let Some(mut unit) = units.next_if(|unit| unit.launch.namespace.as_ref() == Some(&namespace)) {
             unit.extend(&options.component_arg);
-            let socket = supervise::socket(&unit)?;
+            let socket = sockets.of(&unit)?;
             let kept = supervise::keep(unit, socket, layout.clone(), executable.clone(), context.clone());
             context.spawn_graceful("unit", kept);
         }
@@ -261,7 +287,9 @@ async fn announce(options: &Options, layout: &Layout, cluster: &Cluster, say: &m
     let config = client::Config::from_kubeconfig(&layout.kubeconfig())?.named("mkube");
     let client = client::Client::new(&config)?;
     wait::api_server(&client, READY).await?;
-    say.step(&format!("API server ready at https://127.0.0.1:{}", cluster.port));
+    let what =
+        if cluster.servers == 1 { "API server".into() } else { format!("{} API servers, the first", cluster.servers) };
+    say.step(&format!("{what} ready at https://127.0.0.1:{}", cluster.port));
     wait::nodes(&client, &cluster.node_names(), READY).await?;
     say.step(&format!("{} of {} nodes ready", cluster.nodes, cluster.nodes));
     for manifest in &options.manifest {

@@ -1,8 +1,9 @@
 //! Keeps the units running: starts them, logs what they say into files, starts again what ends, later each time.
 
+use std::collections::HashMap;
 use std::fs::OpenOptions;
 use std::io::ErrorKind;
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Stdio;
@@ -17,6 +18,7 @@ use tokio::time::Instant;
 use base::Context;
 
 use super::units::Unit;
+use crate::launch::Kept;
 use crate::layout::Layout;
 use crate::net::namespace;
 
@@ -30,7 +32,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Runs `unit` until `context` stops, then ends it.
 pub async fn keep(
     unit: Unit,
-    socket: Option<TcpListener>,
+    socket: Option<Arc<TcpListener>>,
     layout: Arc<Layout>,
     executable: Arc<PathBuf>,
     context: Context,
@@ -38,7 +40,7 @@ pub async fn keep(
     let mut wait = FIRST_WAIT;
     while !context.is_stopped() {
         let begun = Instant::now();
-        match start(&unit, socket.as_ref(), &layout, &executable) {
+        match start(&unit, socket.as_deref(), &layout, &executable) {
             Ok(mut child) => {
                 let ended = tokio::select! {
                     status = child.wait() => Some(status),
@@ -63,27 +65,56 @@ pub async fn keep(
     }
 }
 
-/// Opens the socket that outlives the unit's restarts, if it wants one.
-///
-/// # Errors
-/// When the address is not to be had.
-pub fn socket(unit: &Unit) -> anyhow::Result<Option<TcpListener>> {
-    let (Some(address), Some(name)) = (unit.launch.kept, &unit.launch.namespace) else { return Ok(None) };
-    let path = namespace::path(name);
-    let open = move || {
-        namespace::enter(&path)?;
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match TcpListener::bind(address) {
-                // Of a supervisor that was killed a moment ago: its children are about to go.
-                Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
-                    std::thread::sleep(FIRST_WAIT / 10);
+/// The sockets that outlive the units' restarts.
+#[derive(Default)]
+pub struct Sockets {
+    on_host: HashMap<SocketAddr, Arc<TcpListener>>,
+}
+
+impl Sockets {
+    /// The one that the unit inherits, if it wants one.
+    ///
+    /// # Errors
+    /// When the address is not to be had.
+    pub fn of(&mut self, unit: &Unit) -> anyhow::Result<Option<Arc<TcpListener>>> {
+        let what = || format!("socket of {}", unit.name);
+        match unit.launch.kept {
+            None => Ok(None),
+            Some(Kept::Inside(address)) => {
+                let name = unit.launch.namespace.as_deref().with_context(what)?;
+                let path = namespace::path(name);
+                let open = move || {
+                    namespace::enter(&path)?;
+                    bind(address)
+                };
+                let opened = namespace::on_thread(open);
+                opened
+                    .map(|socket| Some(Arc::new(socket)))
+                    .with_context(|| format!("listening on {address} in namespace {name}"))
+            }
+            Some(Kept::OnHost(address)) => {
+                if let Some(socket) = self.on_host.get(&address) {
+                    return Ok(Some(socket.clone()));
                 }
-                bound => return bound,
+                let socket = Arc::new(bind(address).with_context(|| format!("listening on {address}"))?);
+                self.on_host.insert(address, socket.clone());
+                Ok(Some(socket))
             }
         }
-    };
-    namespace::on_thread(open).map(Some).with_context(|| format!("listening on {address} in namespace {name}"))
+    }
+}
+
+fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match TcpListener::bind(address) {
+            // Of a supervisor that was killed a moment ago: its children are about to go.
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
+                std::thread::sleep(FIRST_WAIT / 10);
+            }
+            bound => return bound,
+        }
+    }
 }
 
 fn start(unit: &Unit, socket: Option<&TcpListener>, layout: &Layout, executable: &PathBuf) -> anyhow::Result<Child> {
