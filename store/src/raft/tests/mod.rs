@@ -6,3 +6,4 @@ mod election;
 pub(super) mod net;
 mod reads;
 mod replication;
+mod strangers;

@@ -1,0 +1,62 @@
+//! Whatever a peer says, a member does not panic, and does not forget what is committed.
+
+use proto::raft::{
+    Append, AppendReply, Heartbeat, HeartbeatReply, ReadReply, ReadRequest, Snapshot, TimeoutNow, VoteReply,
+    VoteRequest,
+};
+
+use super::super::*;
+use super::net::{MemLog, Node};
+use crate::random::SplitMix;
+
+fn number(random: &mut SplitMix) -> u64 {
+    [random.below(8), random.below(8), random.below(8), u64::MAX, u64::MAX - 1, 1 << 62][random.below(6) as usize]
+}
+
+fn body(random: &mut SplitMix) -> Body {
+    let (a, b, c, d) = (number(random), number(random), number(random), number(random));
+    let flag = random.below(2) == 0;
+    let entry = |at| Entry { term: c.wrapping_add(at / 2), index: a.wrapping_add(at), ..Entry::default() };
+    match random.below(10) {
+        0 => Body::VoteRequest(VoteRequest { last_index: a, last_term: b, pre: flag, transfer: c > 4 }),
+        1 => Body::VoteReply(VoteReply { granted: flag, pre: a > 4 }),
+        2 | 3 => {
+            let entries = (1..=random.below(4)).map(entry).collect();
+            Body::Append(Append { prev_index: a, prev_term: b, entries, commit: d, quiet: flag })
+        }
+        4 => Body::AppendReply(AppendReply { index: a, rejected: flag, hint_index: b, hint_term: c }),
+        5 => Body::Heartbeat(Heartbeat { commit: a, round: b }),
+        6 => Body::HeartbeatReply(HeartbeatReply { round: a }),
+        7 if flag => Body::ReadRequest(ReadRequest { contexts: vec![a], life: b }),
+        7 => Body::ReadReply(ReadReply { contexts: vec![a], life: b, index: c }),
+        8 => Body::Snapshot(Snapshot { index: a, term: b, membership: None }),
+        _ => Body::TimeoutNow(TimeoutNow {}),
+    }
+}
+
+#[test]
+fn no_message_makes_a_member_panic_or_go_back() {
+    for seed in 0..2000 {
+        let mut random = SplitMix(seed);
+        let mut node = Node::new(1, &[1, 2, 3], MemLog::of(&[1, 1, 2]), 2);
+        let mut commit = 0;
+        for _ in 0..60 {
+            if random.below(4) == 0 {
+                node.raft.tick(&node.log);
+            }
+            let (from, term) = (number(&mut random), number(&mut random));
+            let message = Message { from, to: 1, term, body: Some(body(&mut random)) };
+            // Malformed or not.
+            let _ = node.raft.step(&node.log, message);
+            // What is sent and written is not looked at; entries are not applied.
+            let ready = node.raft.ready(&node.log);
+            if let Some(persist) = ready.persist {
+                node.log.write(persist.snapshot.as_ref(), &persist.entries);
+                node.raft.persisted(&node.log, persist.number);
+            }
+            let status = node.raft.status();
+            assert!(status.commit >= commit && status.commit <= status.last_index, "seed {seed}: {status:?}");
+            commit = status.commit;
+        }
+    }
+}
