@@ -150,6 +150,7 @@ impl World {
             if let Some(host) = self.hosts.get_mut(&id) {
                 host.tick = 100;
                 host.disk.free_space();
+                host.disk.fail_syncs_after(u64::MAX);
                 if host.disk.is_dead() || host.life.is_none() {
                     self.crash(id);
                     self.start(id)?;
