@@ -184,7 +184,7 @@ mod tests {
     }
 
     async fn create(client: &Client, name: &str, last: Option<Timestamp>) {
-        let last = last.map(|time| crate::registry::timestamp(time));
+        let last = last.map(crate::registry::timestamp);
         let event =
             json!({"metadata": {"name": name}, "involvedObject": {"namespace": "default"}, "lastTimestamp": last});
         let event: Event = serde_json::from_value(event).unwrap();

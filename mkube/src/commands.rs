@@ -40,7 +40,9 @@ macro_rules! component {
             arguments: $library::Options::augment_args,
             run: Run::Component(|matches| {
                 let options = $library::Options::from_arg_matches(matches)?;
-                Ok(Box::new(move |context| Box::pin(async move { Ok($library::run(options, context).await?) })))
+                Ok(Box::new(move |context| {
+                    Box::pin(async move { $library::run(options, context).await.map_err(anyhow::Error::from) })
+                }))
             }),
         }
     };

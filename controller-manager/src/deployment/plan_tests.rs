@@ -36,7 +36,8 @@ fn scaling_follows_upstreams_cases() {
     let ready = |sizes: &[i32]| sizes.iter().map(|size| (*size, *size)).collect::<Vec<_>>();
     let none = json!({"maxSurge": 0, "maxUnavailable": 1});
     // from → to, sizes by revision before, whether the newest template has no set yet, sizes after
-    let table: [(i32, i32, &[i32], bool, &[i32]); 14] = [
+    type Case = (i32, i32, &'static [i32], bool, &'static [i32]);
+    let table: [Case; 14] = [
         (10, 12, &[10], false, &[12]),
         (10, 5, &[10], false, &[5]),
         (5, 10, &[3, 2], false, &[6, 4]),
@@ -250,7 +251,8 @@ fn history_that_is_still_needed_stays() {
         let deployment = limited(limit);
         expired(&deployment, &Sets::of(&deployment, own)).iter().map(|set| set.uid().to_string()).collect()
     };
-    let table: [(Option<i32>, fn(&mut ReplicaSet), &[&str]); 7] = [
+    type Case = (Option<i32>, fn(&mut ReplicaSet), &'static [&'static str]);
+    let table: [Case; 7] = [
         (Some(3), |_| {}, &[]),
         (Some(2), |_| {}, &["rs-1"]),
         (Some(0), |_| {}, &["rs-1", "rs-2", "rs-3"]),

@@ -208,7 +208,8 @@ mod tests {
         let memory = Some("The node had condition: [MemoryPressure]. ");
         let disk = Some("The node had condition: [DiskPressure]. ");
         let both = Some("The node had condition: [MemoryPressure PIDPressure]. ");
-        let table: [(&[Pressure], bool, bool, bool, Option<&str>); 8] = [
+        type Case = (&'static [Pressure], bool, bool, bool, Option<&'static str>);
+        let table: [Case; 8] = [
             (&[], false, true, false, None),
             (&[Memory], false, true, false, memory),
             (&[Memory], false, true, true, None),

@@ -56,7 +56,7 @@ async fn lists_of_one_node_are_those_that_a_look_at_all_pods_finds() {
     // Pods come, move between nodes (and none), and go.
     for step in 0..120_usize {
         let (ns, name) = (["a", "b"][step % 2], format!("p{}", step * 7 % 10));
-        let node = ["", "n1", "n2", "n10"][step * 5 % 4 ^ step / 40];
+        let node = ["", "n1", "n2", "n10"][(step * 5 % 4) ^ (step / 40)];
         let key = (ns, name.clone());
         match there.contains_key(&key) {
             true if step % 5 == 0 => {
