@@ -1,10 +1,13 @@
 //! The store that a scenario's cluster runs on. `MKUBE_E2E_STORE` says which where the scenario does not: `embedded` (the default:
-//! the cluster's own) or `etcd` (one member of the etcd in the PATH).
+//! the cluster's own), `mkube-store` (mkube's own as a process beside the cluster) or `etcd` (one member of the etcd in the
+//! PATH).
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, bail, ensure};
 use store::testing::etcd::{self, Etcd};
+
+use crate::program;
 
 /// Which store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -14,8 +17,8 @@ pub enum Choice {
     Environment,
     /// A real etcd.
     Etcd,
-    /// A member of a real etcd beside each master, which `mkube up` runs itself.
-    Members,
+    /// A member of a real etcd on each master, which `mkube up` runs itself.
+    EtcdMembers,
 }
 
 impl Choice {
@@ -24,7 +27,7 @@ impl Choice {
     /// # Errors
     /// When it is not installed.
     pub fn members(self) -> anyhow::Result<Option<PathBuf>> {
-        if self != Self::Members {
+        if self != Self::EtcdMembers {
             return Ok(None);
         }
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -56,16 +59,20 @@ pub fn start(choice: Choice, dir: &Path) -> anyhow::Result<Option<Backing>> {
     let wanted = match choice {
         Choice::Environment => std::env::var("MKUBE_E2E_STORE").unwrap_or_default(),
         Choice::Etcd => "etcd".into(),
-        Choice::Members => String::new(),
+        Choice::EtcdMembers => String::new(),
     };
     let dir = dir.join("store");
-    match wanted.as_str() {
-        "" | "embedded" => Ok(None),
+    let program = match wanted.as_str() {
+        "" | "embedded" => return Ok(None),
+        "mkube-store" => vec![program::mkube()?.display().to_string(), "store".into()],
         "etcd" => {
             ensure!(etcd::is_installed(), "a cluster on etcd needs one in the PATH (Debian: etcd-server)");
-            std::fs::create_dir_all(&dir).context("the store's directory")?;
-            Ok(Some(Backing(vec![Etcd::start(&dir).context("starting etcd")?])))
+            etcd::program()
         }
-        other => bail!("MKUBE_E2E_STORE={other} is none of embedded, etcd"),
-    }
+        other => bail!("MKUBE_E2E_STORE={other} is none of embedded, mkube-store, etcd"),
+    };
+    std::fs::create_dir_all(&dir).context("the store's directory")?;
+    Ok(Some(Backing(
+        Etcd::cluster(&program, &dir, 1, None).with_context(|| format!("starting {}", program.join(" ")))?,
+    )))
 }

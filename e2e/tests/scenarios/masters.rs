@@ -19,12 +19,21 @@ use crate::{PATIENCE, nodes, scenario};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_leading_master_is_killed_in_the_middle_of_a_rollout() {
-    if let Err(missing) = Choice::Members.members() {
-        program::say(&format!("SKIPPED: three masters: {missing:#}"));
+    lose_leaders("three masters", Choice::Environment).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_leading_master_is_killed_and_the_store_is_etcd() {
+    if let Err(missing) = Choice::EtcdMembers.members() {
+        program::say(&format!("SKIPPED: three masters on etcd: {missing:#}"));
         return;
     }
-    let options = Options { servers: 3, store: Choice::Members, ..nodes(2) };
-    scenario("three masters", options, async |cluster| {
+    lose_leaders("three masters on etcd", Choice::EtcdMembers).await;
+}
+
+async fn lose_leaders(name: &str, store: Choice) {
+    let options = Options { servers: 3, store, ..nodes(2) };
+    scenario(name, options, async |cluster| {
         let client = cluster.client()?;
         endpoints(&client, 3).await?;
         objects::apply(&client, EXAMPLE).await?;

@@ -36,7 +36,8 @@ pub struct Options {
     /// default 1, or what the existing cluster has, which cannot change).
     #[arg(long, value_parser = servers)]
     pub servers: Option<u8>,
-    /// Keep the objects in etcd, one member per master, run by this program; a cluster keeps what it began with.
+    /// Keep the objects in etcd, one member per master, run by this program, and not in mkube's own store; a cluster keeps what
+    /// it began with.
     #[arg(long, value_name = "PROGRAM")]
     pub etcd: Option<PathBuf>,
     /// Container runtime: process (host executables; no images).
@@ -184,11 +185,6 @@ fn found_or_new(layout: &Layout, options: &Options) -> anyhow::Result<Cluster> {
             store: options.store.chosen()?,
         },
     };
-    ensure!(
-        cluster.servers == 1 || cluster.etcd.is_some() || cluster.store.is_some(),
-        "several masters need a store that they share: run its members by etcd (--etcd /usr/bin/etcd), or name one that is \
-         there (--store-endpoints)"
-    );
     let cluster = Cluster { port: free_port(cluster.port)?, ..cluster };
     layout.keep(&cluster)?;
     Ok(cluster)
