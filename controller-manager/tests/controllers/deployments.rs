@@ -206,7 +206,7 @@ async fn history_is_kept_to_its_limit_once_the_rollout_has_ended() {
     )
     .await;
     rig.sizes_are(&[("v3", 2), ("v4", 2)]).await;
-    rig.run_pods("n1").await;
+    rig.roll_out("web").await;
     rig.sizes_are(&[("v4", 2)]).await;
 }
 

@@ -50,6 +50,8 @@ async fn matching_orphans_are_adopted_and_count() {
         rig.create::<Pod>(pod(name, json!({}))).await;
     }
     rig.create::<Pod>(pod("stranger", json!({"metadata": {"labels": {"app": "db"}}}))).await;
+    // A controller that hears of the set first makes four, adopts three, and removes three of the seven, as upstream's does.
+    rig.settle().await;
     rig.create::<ReplicaSet>(replica_set("web", 4)).await;
     rig.eventually("adoption of three and one more", async || {
         let pods = rig.pods().await;

@@ -39,8 +39,8 @@ pub(crate) use lease::Leases;
 pub(crate) use members::Members;
 pub(crate) use save::SavePoint;
 
-/// What one version of a key takes beyond its bytes: its place in the index and in the history (measured; a steady figure
-/// matters more than an exact one, because operators set quotas by it).
+/// What one version of a key takes beyond its bytes: its place in the index and in the history (an
+/// estimate: a steady figure matters more than an exact one, because operators set quotas by it).
 const VERSION_COST: u64 = 256;
 
 /// A place in the log.

@@ -29,6 +29,11 @@ async fn workloads(call: &Call, verb: &str) -> Result<(Vec<Found>, Vec<Error>)> 
     for found in bad {
         let (plural, name) = (found.resource.qualified(), &found.name);
         errors.push(match verb {
+            "history" | "undo" if WORKLOADS.contains(&found.resource.plural.as_str()) => {
+                fail!(
+                    "the revisions of {plural} are ControllerRevisions, which mkubectl does not read yet: use kubectl"
+                )
+            }
             "status" => fail!("no status viewer has been implemented for {}", found.resource.kind),
             "history" => fail!("no history viewer has been implemented for {:?}", found.resource.kind),
             "undo" => fail!("no rollbacker has been implemented for {:?}", found.resource.kind),
@@ -39,7 +44,7 @@ async fn workloads(call: &Call, verb: &str) -> Result<(Vec<Found>, Vec<Error>)> 
 }
 
 fn known(found: &Found, verb: &str) -> bool {
-    let only_deployments = ["pausing", "resuming"].contains(&verb);
+    let only_deployments = ["pausing", "resuming", "history", "undo"].contains(&verb);
     found.resource.group == "apps"
         && WORKLOADS.contains(&found.resource.plural.as_str())
         && (!only_deployments || found.resource.plural == "deployments")
