@@ -254,9 +254,8 @@ fn a_terminal_is_a_terminal() {
         let text = until(&mut stdout, "sized").await;
         assert!(text.contains("/dev/pts/0"), "{text}");
         // Control-C reaches what runs, not the shell.
-        stdin.write_all(b"sleep 1000; echo inter''rupted\n").await.unwrap();
-        until(&mut stdout, "sleep").await;
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        stdin.write_all(b"sh -c 'echo run''ning; exec sleep 1000'; echo inter''rupted\n").await.unwrap();
+        until(&mut stdout, "running").await;
         stdin.write_all(b"\x03").await.unwrap();
         stdin.write_all(b"echo af''ter; exit 9\n").await.unwrap();
         until(&mut stdout, "after").await;
