@@ -56,12 +56,15 @@ async fn replace(call: Call) -> Result<()> {
     if found.is_empty() && errors.is_empty() {
         return Err(fail!("no objects passed to replace"));
     }
+    if flags.is("force") {
+        clear(session, &found).await?;
+    }
     each(found, errors, async |mut found| {
         if flags.is("save-config") {
             found.object = annotated(&found.object);
         }
         let object = match flags.is("force") {
-            true => anew(session, &write, &found).await,
+            true => write.create(session, &found.resource, &found.namespace, &found.object).await,
             false => put(session, &write, &found).await,
         };
         report.say(&found.resource, &object.map_err(|error| error.when("replacing", &found.source))?, "replaced")
@@ -83,17 +86,24 @@ async fn put(session: &Session, write: &Write<'_>, found: &Found) -> Result<serd
     write.replace(session, &path, &object).await
 }
 
-/// Deletes the live object and creates the new one.
-async fn anew(session: &Session, write: &Write<'_>, found: &Found) -> Result<serde_json::Value> {
-    let target = found.target();
-    match Removal::of(&session.flags)?.delete(session, &target).await {
-        Ok(uid) => {
-            line(&format!("{} {:?} deleted", found.resource.one(), found.name));
-            let limit = Duration::try_from(session.flags.duration("timeout")).ok().filter(|limit| !limit.is_zero());
-            gone(session, &target, &uid, limit).await?;
+/// Deletes the live objects, all of them before the first new one is made, and waits until they are gone.
+async fn clear(session: &Session, found: &[Found]) -> Result<()> {
+    let removal = Removal::of(&session.flags)?;
+    let limit = Duration::try_from(session.flags.duration("timeout")).ok().filter(|limit| !limit.is_zero());
+    let mut going = Vec::new();
+    for found in found {
+        let target = found.target();
+        match removal.delete(session, &target).await {
+            Ok(uid) => {
+                line(&format!("{} {:?} deleted", found.resource.one(), found.name));
+                going.push((target, uid));
+            }
+            Err(error) if error.is("NotFound") => {}
+            Err(error) => return Err(error),
         }
-        Err(error) if error.is("NotFound") => {}
-        Err(error) => return Err(error),
     }
-    write.create(session, &found.resource, &found.namespace, &found.object).await
+    for (target, uid) in &going {
+        gone(session, target, uid, limit).await?;
+    }
+    Ok(())
 }
