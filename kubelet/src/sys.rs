@@ -53,6 +53,15 @@ pub fn fork(cgroup: Option<BorrowedFd<'_>>) -> io::Result<Forked> {
     Ok(side(i64::from(pid)))
 }
 
+/// Gives every signal back its default action. Ignored ones stay ignored over exec: a cluster that a script started in the
+/// background would have pods that no Control-C interrupts.
+pub fn default_signals() {
+    for signal in 1..=libc::SIGRTMAX() {
+        // SAFETY: sets no handler; of the signals that cannot be changed the kernel refuses the call.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
+    }
+}
+
 /// The crate libc has it in a type that is too narrow.
 const CLONE_INTO_CGROUP: u64 = 0x2_0000_0000;
 

@@ -18,7 +18,7 @@ use rustix::thread::{CapabilitySet, CapabilitySets, LinkNameSpaceType, UnshareFl
 use super::wire::{ContainerConfig, SandboxConfig, recv_fds, send_fds};
 use super::{capabilities, lookup, rootfs};
 use crate::cgroup::Group;
-use crate::sys::{Forked, fork, unshare};
+use crate::sys::{Forked, default_signals, fork, unshare};
 
 /// What a child tells before it is gone into exec.
 pub const TERMINAL: u8 = b'T';
@@ -207,6 +207,7 @@ fn execute(place: Place<'_>, argv: &[String], builtin: bool, tty: bool) -> Strin
     if let Err(error) = become_user(place, &passwd) {
         return format!("setting the user failed: {error}");
     }
+    default_signals();
     let error = Command::new(&program).arg0(name).args(&argv[1..]).env_clear().envs(environment).exec();
     match error.raw_os_error() {
         Some(libc::ENOEXEC) => format!("exec {}: exec format error", program.display()),
