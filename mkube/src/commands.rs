@@ -7,7 +7,7 @@ use std::pin::Pin;
 use anyhow::Context as _;
 use base::Context;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
-use store::etcd as store_server;
+use store::process as store_process;
 
 use crate::{down, status, up};
 
@@ -64,7 +64,12 @@ const TABLE: &[Row] = &[
     local!(up, "Start a local cluster of separate processes"),
     local!(down, "End a local cluster; its objects are kept"),
     local!(status, "Show what runs and whether it is ready"),
-    component!("store", "mkube-store", "Run the store as a process of its own: etcd's API", store_server),
+    component!(
+        "store",
+        "mkube-store",
+        "Run the store as a process of its own: etcd's API; back up, restore",
+        store_process
+    ),
     component!("apiserver", "mkube-apiserver", "Run the API server", apiserver),
     component!("scheduler", "mkube-scheduler", "Run the scheduler", scheduler),
     component!("controller-manager", "mkube-controller-manager", "Run the controllers", controller_manager),

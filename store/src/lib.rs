@@ -30,6 +30,8 @@
 //! | `turn` | gets the writer its turn on a busy machine |
 //! | [`remote`] | the contract over etcd's v3 API |
 //! | [`etcd`] | serves etcd's v3 API; the process `mkube-store` |
+//! | [`process`] | the command line of `mkube-store`: serve, or use a tool |
+//! | [`offline`] | backups as files, and new clusters out of them |
 //! | `compactor` | when to compact by itself |
 //! | [`bench`] | measures servers of etcd's API beside each other |
 //! | [`testing`] | the suite for every implementation of the contract |
@@ -47,8 +49,10 @@ mod lessor;
 mod log;
 mod marks;
 mod member;
+pub mod offline;
 mod options;
 mod peer;
+pub mod process;
 mod quota;
 pub mod raft;
 mod random;

@@ -2,7 +2,7 @@
 
 use base::logging::{self, Format};
 use clap::Parser;
-use store::etcd::Options;
+use store::process::Options;
 
 /// The store of mkube: etcd's v3 API.
 #[derive(Parser)]
@@ -22,6 +22,6 @@ fn main() -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let context = base::Context::until_signal()?;
-        Ok(store::etcd::run(cli.options, context).await?)
+        Ok(store::process::run(cli.options, context).await?)
     })
 }

@@ -55,6 +55,16 @@ pub(crate) fn load(disk: &dyn Disk, dir: &Path) -> Result<(State, SnapshotHead),
 
 /// Loads the snapshot at entry `index` from a file.
 pub(crate) fn load_file(disk: &dyn Disk, path: &Path, index: u64) -> Result<(State, SnapshotHead), OpenError> {
+    let (state, head) = read_file(disk, path)?;
+    if head.index != index {
+        let what = format!("the snapshot is of entry {}, not {index}", head.index);
+        return Err(OpenError::Damaged { path: path.to_owned(), offset: 0, first: index, last: None, what });
+    }
+    Ok((state, head))
+}
+
+/// Loads whichever snapshot is in a file; what follows its end does not count.
+pub(crate) fn read_file(disk: &dyn Disk, path: &Path) -> Result<(State, SnapshotHead), OpenError> {
     let file = disk.open(path).map_err(|error| OpenError::io(path, "open", error))?;
     let mut reader = Reader::open(FileKind::Snapshot, path, &*file)?;
     let mut loading = None;
@@ -66,8 +76,8 @@ pub(crate) fn load_file(disk: &dyn Disk, path: &Path, index: u64) -> Result<(Sta
                 .map_err(|what| reader.damaged(format!("the snapshot cannot be decoded: {what}"), None))?,
         }
     }
-    let Some(Loading { mut state, head }) = loading.filter(|loading| loading.head.index == index) else {
-        return Err(reader.damaged("the snapshot has no head, or that of another".into(), None));
+    let Some(Loading { mut state, head }) = loading else {
+        return Err(reader.damaged("the snapshot has no head".into(), None));
     };
     state.end_load();
     Ok((state, head))

@@ -40,7 +40,8 @@ pub(crate) enum FileKind {
 }
 
 impl FileKind {
-    fn magic(self) -> &'static [u8; 8] {
+    /// What its files begin with.
+    pub(crate) fn magic(self) -> &'static [u8; 8] {
         match self {
             Self::Log => b"MKUBELOG",
             Self::Snapshot => b"MKUBESNP",

@@ -256,6 +256,19 @@ impl Log {
     }
 }
 
+/// Makes the log of a member that begins with the state right after the entry `(index, term)`, all committed.
+pub(crate) fn found(
+    disk: Arc<dyn Disk>,
+    dir: &Path,
+    identity: Identity,
+    (index, term): (u64, u64),
+) -> Result<(), AppendError> {
+    let head = FileHeader { number: 1, fresh: true, first: index + 1, chain: 0 };
+    let hard = HardState { term, vote: 0, commit: index };
+    let segment = SegmentHead { identity: Some(identity), hard: Some(hard), base_term: term };
+    make_segment(&*disk, dir, head, &segment, 0).map(drop)
+}
+
 /// Whether an error only means that there is no room (now).
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)

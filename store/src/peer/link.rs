@@ -96,8 +96,13 @@ impl Way {
     }
 }
 
-/// A connection of its own.
+/// A connection of its own to a member.
 pub(super) async fn connect(url: &str, tls: &TlsFiles) -> Result<Channel, String> {
+    connect_probing(url, tls, PROBE).await
+}
+
+/// A connection of its own, which is probed so often while nothing comes.
+pub(crate) async fn connect_probing(url: &str, tls: &TlsFiles, probe: Duration) -> Result<Channel, String> {
     let target = Target::parse(url).map_err(|error| error.to_string())?;
     let dialer = Dialer::new(std::slice::from_ref(&target), tls, None).map_err(|error| error.to_string())?;
     let stream = dialer.dial(&target, CONNECT).await.map_err(|error| error.to_string())?;
@@ -109,8 +114,8 @@ pub(super) async fn connect(url: &str, tls: &TlsFiles) -> Result<Channel, String
     });
     let endpoint = Endpoint::from_shared(target.url.to_string())
         .map_err(|error| error.to_string())?
-        .http2_keep_alive_interval(PROBE)
-        .keep_alive_timeout(PROBE)
+        .http2_keep_alive_interval(probe)
+        .keep_alive_timeout(probe)
         .keep_alive_while_idle(true)
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(2 << 20);

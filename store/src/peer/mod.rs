@@ -39,6 +39,7 @@ use crate::remote::TlsFiles;
 use crate::shared::Core;
 use crate::state::Members;
 use link::Way;
+pub(crate) use link::connect_probing;
 pub(crate) use listen::Door;
 
 /// Parcels that wait for one member; more are dropped.

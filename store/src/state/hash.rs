@@ -45,14 +45,19 @@ impl State {
     /// # Errors
     /// As a read at that revision.
     pub(crate) fn begin_hash(&self, revision: Revision) -> Result<HashScan, Error> {
-        Ok(HashScan {
-            revision: self.readable(revision)?,
+        Ok(HashScan { revision: self.readable(revision)?, ..self.begin_hash_now() })
+    }
+
+    /// Begins the checksum of now.
+    pub(super) fn begin_hash_now(&self) -> HashScan {
+        HashScan {
+            revision: self.revision,
             compacted: self.compacted,
             resume: None,
             newer: Vec::new(),
             older: Vec::new(),
             any_live: false,
-        })
+        }
     }
 
     /// Goes on for at most `budget` keys. Returns whether all have been seen.

@@ -21,6 +21,7 @@ mod hash;
 mod lease;
 mod members;
 mod read;
+mod refound;
 mod save;
 mod sweep;
 

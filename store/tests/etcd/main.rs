@@ -2,6 +2,7 @@
 //! the contract through a client, TLS, and what survives kill -9.
 #![allow(clippy::unwrap_used)]
 
+mod backup;
 mod calls;
 mod etcdctl;
 mod kubernetes;

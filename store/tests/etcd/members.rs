@@ -29,7 +29,7 @@ fn cluster(dir: &std::path::Path) -> Vec<Server> {
 }
 
 /// Asks until the answer is good.
-async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(answer) = ask().await {
