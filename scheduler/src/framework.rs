@@ -1,6 +1,8 @@
 //! What a plugin is, and what plugins and the scheduler tell each other. Upstream's framework (kube-scheduler,
 //! framework/interface.go) in one trait: every step has a default, a plugin implements the ones it needs.
 
+use std::collections::BTreeSet;
+
 use crate::state::{ClusterEvent, NodeState, PodFacts};
 
 /// Whether a pod may go to a node.
@@ -19,10 +21,26 @@ impl Verdict {
     }
 }
 
+/// Which nodes a pod may go to as far as can be said without looking at them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Candidates {
+    /// Any.
+    All,
+    /// Only those of these names; the others are refused without a look, for the plugin's name.
+    Only(BTreeSet<String>),
+    /// None, whatever they are; the reason in upstream's words.
+    None(&'static str),
+}
+
 /// One concern of scheduling.
 pub trait Plugin: Sync {
     /// Upstream's name of it, e.g. `NodeResourcesFit`.
     fn name(&self) -> &'static str;
+
+    /// Which nodes are worth a look.
+    fn prefilter(&self, _pod: &PodFacts) -> Candidates {
+        Candidates::All
+    }
 
     /// Whether `pod` may go to `node`.
     fn filter(&self, _pod: &PodFacts, _node: &NodeState) -> Verdict {

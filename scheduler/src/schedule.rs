@@ -1,15 +1,17 @@
 //! The decision: which node is best for a pod, or why none will do. Pure.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
-use crate::framework::{Plugin, Verdict};
+use crate::framework::{Candidates, Plugin, Verdict};
 use crate::state::{ClusterEvent, NodeState, PodFacts};
 
 /// Why no node will do.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NoFit {
-    /// How many nodes were looked at.
+    /// How many nodes there are.
     pub nodes: usize,
+    /// The reason that holds for all of them, without a look at any.
+    pub conflict: Option<&'static str>,
     /// Reason → how many nodes gave it.
     pub reasons: BTreeMap<String, usize>,
     /// What may change that.
@@ -17,6 +19,13 @@ pub struct NoFit {
 }
 
 impl NoFit {
+    fn refuse(&mut self, plugin: &dyn Plugin, reasons: Vec<String>) {
+        self.wakes_on.extend(plugin.wakes_on());
+        for reason in reasons {
+            *self.reasons.entry(reason).or_default() += 1;
+        }
+    }
+
     /// The message of the FailedScheduling event and the PodScheduled condition (kube-scheduler, FitError.Error).
     pub fn message(&self) -> String {
         if self.nodes == 0 {
@@ -24,6 +33,7 @@ impl NoFit {
         }
         let mut reasons: Vec<String> = self.reasons.iter().map(|(reason, count)| format!("{count} {reason}")).collect();
         reasons.sort();
+        reasons.extend(self.conflict.map(String::from));
         format!("0/{} nodes are available: {}.", self.nodes, reasons.join(", "))
     }
 }
@@ -38,18 +48,23 @@ pub fn schedule<'a>(
     plugins: &[&dyn Plugin],
     pick: impl FnOnce(usize) -> usize,
 ) -> Result<&'a str, NoFit> {
-    let mut refused = NoFit { nodes: 0, reasons: BTreeMap::new(), wakes_on: HashSet::from([ClusterEvent::NodeAdded]) };
+    let wakes_on = HashSet::from([ClusterEvent::NodeAdded]);
+    let mut refused = NoFit { nodes: 0, conflict: None, reasons: BTreeMap::new(), wakes_on };
+    let limits = match limits(pod, plugins) {
+        Ok(limits) => limits,
+        Err(conflict) => return Err(NoFit { nodes: nodes.count(), conflict: Some(conflict), ..refused }),
+    };
     let mut candidates = Vec::new();
     for node in nodes {
         refused.nodes += 1;
+        if let Some((plugin, _)) = limits.iter().find(|(_, names)| !names.contains(&node.name)) {
+            let by: Vec<&str> = limits.iter().map(|(plugin, _)| plugin.name()).collect();
+            refused.refuse(*plugin, vec![format!("node(s) didn't satisfy plugin(s) [{}]", by.join(" "))]);
+            continue;
+        }
         match filter(pod, node, plugins) {
             None => candidates.push(node),
-            Some((plugin, reasons)) => {
-                refused.wakes_on.extend(plugin.wakes_on());
-                for reason in reasons {
-                    *refused.reasons.entry(reason).or_default() += 1;
-                }
-            }
+            Some((plugin, reasons)) => refused.refuse(plugin, reasons),
         }
     }
     match candidates.as_slice() {
@@ -57,6 +72,21 @@ pub fn schedule<'a>(
         [only] => Ok(&only.name),
         several => Ok(best(pod, several, plugins, pick)),
     }
+}
+
+/// The plugins that name the nodes worth a look, with the names; or why none is.
+type Limits<'p> = Vec<(&'p dyn Plugin, BTreeSet<String>)>;
+
+fn limits<'p>(pod: &PodFacts, plugins: &[&'p dyn Plugin]) -> Result<Limits<'p>, &'static str> {
+    let mut limits = Limits::new();
+    for plugin in plugins {
+        match plugin.prefilter(pod) {
+            Candidates::All => {}
+            Candidates::Only(names) => limits.push((*plugin, names)),
+            Candidates::None(reason) => return Err(reason),
+        }
+    }
+    Ok(limits)
 }
 
 fn filter<'p>(pod: &PodFacts, node: &NodeState, plugins: &[&'p dyn Plugin]) -> Option<(&'p dyn Plugin, Vec<String>)> {
@@ -150,7 +180,7 @@ mod tests {
 
     #[test]
     fn every_plugin_that_refuses_says_what_may_help() {
-        use ClusterEvent::{NodeAdded, NodeLabels, NodeResources, NodeTaints, PodGone};
+        use ClusterEvent::{NodeAdded, NodeLabels, NodeResources, NodeTaints, PodGone, PodTolerations};
         let free = || made("n", json!({}), "4", "9");
         let mut taken = free();
         taken.add(&pod(
@@ -159,11 +189,11 @@ mod tests {
         let port = json!({"containers": [{"name": "c", "ports": [{"containerPort": 1, "hostPort": 80}]}]});
         let table = [
             (json!({"spec": {"nodeSelector": {"a": "b"}}}), free(), vec![NodeLabels]),
-            (json!({}), made("n", json!({"unschedulable": true}), "4", "9"), vec![NodeTaints]),
+            (json!({}), made("n", json!({"unschedulable": true}), "4", "9"), vec![NodeTaints, PodTolerations]),
             (
                 json!({}),
                 made("n", json!({"taints": [{"key": "k", "effect": "NoExecute"}]}), "4", "9"),
-                vec![NodeTaints],
+                vec![NodeTaints, PodTolerations],
             ),
             (json!({"spec": {"nodeName": "other"}}), free(), vec![]),
             (json!({"spec": port}), taken, vec![PodGone]),
@@ -174,6 +204,92 @@ mod tests {
             let refused = schedule(&pod(object.clone()), [node].iter(), PLUGINS, |_| 0).unwrap_err();
             assert_eq!(refused.wakes_on, HashSet::from_iter(expected), "{object}");
         }
+    }
+
+    /// A pod that must go to nodes of these names; each list is a term.
+    fn named(terms: &[&[&str]]) -> PodFacts {
+        let field =
+            |names: &[&str]| json!({"matchFields": [{"key": "metadata.name", "operator": "In", "values": names}]});
+        let terms: Vec<Value> = terms.iter().map(|names| field(names)).collect();
+        pod(json!({"spec": {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution":
+            {"nodeSelectorTerms": terms}}}}}))
+    }
+
+    #[test]
+    fn nodes_that_the_pod_does_not_name_are_not_looked_at() {
+        let nodes = [
+            made("a", json!({}), "4", "9"),
+            made("b", json!({"unschedulable": true}), "4", "9"),
+            made("c", json!({}), "4", "0"),
+        ];
+        let tried = |terms| schedule(&named(terms), nodes.iter(), PLUGINS, |_| 0).map_err(|refused| refused.message());
+        let passed_by = "node(s) didn't satisfy plugin(s) [NodeAffinity]";
+        assert_eq!(tried(&[&["a"]]), Ok("a"));
+        assert_eq!(tried(&[&["gone"], &["a", "b"]]), Ok("a"));
+        let table: [(&[&[&str]], String); 3] = [
+            (&[&["b"]], format!("0/3 nodes are available: 1 node(s) were unschedulable, 2 {passed_by}.")),
+            (
+                &[&["b"], &["c"]],
+                format!("0/3 nodes are available: 1 Too many pods, 1 {passed_by}, 1 node(s) were unschedulable."),
+            ),
+            (&[&["gone"]], format!("0/3 nodes are available: 3 {passed_by}.")),
+        ];
+        for (terms, message) in table {
+            assert_eq!(tried(terms), Err(message), "{terms:?}");
+        }
+        let refused = schedule(&named(&[&["gone"]]), nodes.iter(), PLUGINS, |_| 0).unwrap_err();
+        assert!(refused.wakes_on.contains(&ClusterEvent::NodeAdded), "it may come");
+    }
+
+    #[test]
+    fn a_pod_that_contradicts_itself_is_told_so() {
+        let refused = schedule(&named(&[&[]]), [sized("a", "1"), sized("b", "1")].iter(), PLUGINS, |_| 0).unwrap_err();
+        assert_eq!(refused.message(), "0/2 nodes are available: pod affinity terms conflict.");
+        let alone = schedule(&named(&[&[]]), std::iter::empty(), PLUGINS, |_| 0).unwrap_err();
+        assert_eq!(alone.message(), "no nodes available to schedule pods");
+    }
+
+    #[test]
+    fn plugins_that_limit_the_nodes_do_so_together() {
+        struct Names(&'static str, &'static [&'static str]);
+        impl Plugin for Names {
+            fn name(&self) -> &'static str {
+                self.0
+            }
+            fn prefilter(&self, _: &PodFacts) -> Candidates {
+                Candidates::Only(self.1.iter().map(|name| (*name).to_string()).collect())
+            }
+        }
+        let nodes = [sized("a", "1"), sized("b", "1"), sized("c", "1")];
+        let (one, other) = (Names("One", &["a", "b"]), Names("Other", &["b", "c"]));
+        assert_eq!(schedule(&pod(json!({})), nodes.iter(), &[&one, &other], |_| 0), Ok("b"));
+        let third = Names("Third", &["c"]);
+        let refused = schedule(&pod(json!({})), nodes.iter(), &[&one, &third], |_| 0).unwrap_err();
+        assert_eq!(refused.message(), "0/3 nodes are available: 3 node(s) didn't satisfy plugin(s) [One Third].");
+    }
+
+    #[test]
+    fn scores_are_weighed_and_a_plugin_without_an_opinion_counts_nothing() {
+        struct Likes(&'static str, i64, i64);
+        impl Plugin for Likes {
+            fn name(&self) -> &'static str {
+                "Likes"
+            }
+            fn score(&self, _: &PodFacts, node: &NodeState) -> Option<i64> {
+                (self.0 != "nobody").then_some(if node.name == self.0 { self.1 } else { 0 })
+            }
+            fn weight(&self) -> i64 {
+                self.2
+            }
+        }
+        let nodes = [sized("a", "1"), sized("b", "1"), sized("c", "1")];
+        let best =
+            |plugins: &[&dyn Plugin]| schedule(&pod(json!({})), nodes.iter(), plugins, |_| 0).unwrap().to_string();
+        assert_eq!(best(&[&Likes("b", 60, 1), &Likes("c", 40, 2)]), "c");
+        assert_eq!(best(&[&Likes("b", 60, 1), &Likes("c", 20, 2), &Likes("nobody", 100, 9)]), "b");
+        assert_eq!(best(&[]), "a", "all alike");
+        // Whoever picks beyond the end gets the last one.
+        assert_eq!(schedule(&pod(json!({})), nodes.iter(), &[], |count| count), Ok("c"));
     }
 
     #[test]

@@ -24,8 +24,10 @@ pub enum ClusterEvent {
     NodeLabels,
     /// A node's taints changed, or whether it takes new pods.
     NodeTaints,
-    /// A pod left its node.
+    /// A pod left its node, or asks for less; also told to a waiting pod that itself asks for less.
     PodGone,
+    /// A waiting pod's tolerations changed; told to that pod.
+    PodTolerations,
 }
 
 /// A port that a pod opens on its node.
@@ -83,6 +85,11 @@ impl PodFacts {
         }
     }
 
+    /// Whether it asks for less of something than `before`.
+    pub fn shrank(&self, before: &Self) -> bool {
+        before.requests.iter().any(|(name, amount)| self.requests.get(name).copied().unwrap_or(0) < *amount)
+    }
+
     /// What scoring counts for `cpu` or `memory`.
     pub fn request_for_score(&self, name: &str) -> i64 {
         if name == "cpu" { self.scored.0 } else { self.scored.1 }
@@ -105,7 +112,7 @@ fn requests(spec: &PodSpec, asked: fn(&Container) -> BTreeMap<String, i64>) -> B
             let most = at_start.entry(name.clone()).or_default();
             *most = (*most).max(*amount);
         }
-        if container.restart_policy.as_deref() == Some("Always") {
+        if is_sidecar(container) {
             sidecars = now;
         }
     }
@@ -118,6 +125,10 @@ fn requests(spec: &PodSpec, asked: fn(&Container) -> BTreeMap<String, i64>) -> B
     total.extend(whole.into_iter().filter(|(name, _)| is_pod_level(name)));
     add_all(&mut total, &amounts(spec.overhead.as_ref()));
     total
+}
+
+fn is_sidecar(init_container: &Container) -> bool {
+    init_container.restart_policy.as_deref() == Some("Always")
 }
 
 /// Resources that a pod may ask for as a whole (supportedPodLevelResources).
@@ -158,9 +169,10 @@ fn scored(spec: &PodSpec) -> (i64, i64) {
     (of("cpu"), of("memory"))
 }
 
+/// Of what runs as long as the pod does (kube-scheduler, util/utils.go: GetHostPorts).
 fn host_ports(spec: &PodSpec) -> Vec<HostPort> {
-    let ports =
-        spec.containers.iter().chain(spec.init_containers.iter().flatten()).flat_map(|c| c.ports.iter().flatten());
+    let sidecars = spec.init_containers.iter().flatten().filter(|container| is_sidecar(container));
+    let ports = spec.containers.iter().chain(sidecars).flat_map(|c| c.ports.iter().flatten());
     let opened = ports.filter_map(|port| {
         let number = port.host_port.filter(|number| *number > 0)?;
         let ip = port.host_ip.clone().filter(|ip| !ip.is_empty()).unwrap_or_else(|| "0.0.0.0".into());
@@ -279,6 +291,8 @@ struct Placed {
     uid: String,
     node: String,
     facts: Arc<PodFacts>,
+    /// Nobody has said so yet but the scheduler itself.
+    assumed: bool,
 }
 
 impl Cluster {
@@ -317,18 +331,34 @@ impl Cluster {
         }
     }
 
-    /// The pod is on `node`, or is assumed to be. Saying it again changes nothing.
-    pub fn place(&mut self, key: Key, uid: &str, node: &str, facts: Arc<PodFacts>) {
-        if let Some(placed) = self.placed.get(&key)
-            && placed.uid == uid
-            && placed.node == node
-            && placed.facts == facts
-        {
-            return;
-        }
+    /// The pod is on `node`; whether that makes room somewhere. Saying it again changes nothing.
+    pub fn place(&mut self, key: Key, uid: &str, node: &str, facts: Arc<PodFacts>) -> bool {
+        self.count(key, Placed { uid: uid.into(), node: node.into(), facts, assumed: false })
+    }
+
+    /// The pod will be on `node` if its binding succeeds.
+    pub fn assume(&mut self, key: Key, uid: &str, node: &str, facts: Arc<PodFacts>) {
+        self.count(key, Placed { uid: uid.into(), node: node.into(), facts, assumed: true });
+    }
+
+    /// The binding of the pod failed; whether it was counted on the strength of it. What has been seen since stands.
+    pub fn unassume(&mut self, key: &Key, uid: &str) -> bool {
+        self.placed.get(key).is_some_and(|placed| placed.assumed && placed.uid == uid) && self.forget(key)
+    }
+
+    /// A pod of this UID has no node; whether another one of its name was counted.
+    pub fn replaced(&mut self, key: &Key, uid: &str) -> bool {
+        self.placed.get(key).is_some_and(|placed| placed.uid != uid) && self.forget(key)
+    }
+
+    fn count(&mut self, key: Key, placed: Placed) -> bool {
+        let room = self.placed.get(&key).is_some_and(|before| {
+            before.node != placed.node || before.uid != placed.uid || placed.facts.shrank(&before.facts)
+        });
         self.forget(&key);
-        self.nodes.entry(node.to_string()).or_default().add(&facts);
-        self.placed.insert(key, Placed { uid: uid.to_string(), node: node.to_string(), facts });
+        self.nodes.entry(placed.node.clone()).or_default().add(&placed.facts);
+        self.placed.insert(key, placed);
+        room
     }
 
     /// The pod is on no node (any more); whether it was counted.
@@ -475,7 +505,10 @@ mod tests {
             {"containerPort": 82, "hostPort": 0, "hostIP": ""},
         ]);
         let facts = pod(json!({"spec": {"containers": [{"name": "c", "ports": ports}],
-            "initContainers": [{"name": "i", "ports": [{"containerPort": 1, "hostPort": 9000, "hostIP": ""}]}]}}));
+            "initContainers": [
+                {"name": "s", "restartPolicy": "Always", "ports": [{"containerPort": 1, "hostPort": 9000, "hostIP": ""}]},
+                // It has ended before the pod runs.
+                {"name": "i", "ports": [{"containerPort": 1, "hostPort": 9001}]}]}}));
         let told: Vec<String> =
             facts.host_ports.iter().map(|port| format!("{}/{}:{}", port.protocol, port.ip, port.port)).collect();
         assert_eq!(told, ["TCP/0.0.0.0:80", "UDP/10.0.0.1:53", "TCP/0.0.0.0:9000"]);
@@ -523,6 +556,48 @@ mod tests {
         assert_eq!(sums(&cluster), [(0, 0), (2000, 1)]);
         cluster.place(key, "u2", "b", asks("500m"));
         assert_eq!(sums(&cluster), [(0, 0), (500, 1)]);
+    }
+
+    #[test]
+    fn only_an_assumption_is_taken_back_when_its_binding_fails() {
+        let key = || Key::new("default", "p");
+        let facts = || Arc::new(pod(json!({})));
+        let counted = |cluster: &Cluster| cluster.placed.len();
+        let mut cluster = Cluster::default();
+        cluster.assume(key(), "u", "a", facts());
+        assert!(!cluster.unassume(&key(), "other") && cluster.unassume(&key(), "u") && counted(&cluster) == 0);
+        // Somebody else was faster: the pod is where its event says.
+        cluster.assume(key(), "u", "a", facts());
+        assert!(cluster.place(key(), "u", "b", facts()), "the assumed room is free again");
+        assert!(!cluster.unassume(&key(), "u"));
+        assert_eq!(cluster.placed[&key()].node, "b");
+        // Our own binding is confirmed before its answer comes, and the answer is lost.
+        cluster.assume(key(), "u2", "a", facts());
+        assert!(!cluster.place(key(), "u2", "a", facts()));
+        assert!(!cluster.unassume(&key(), "u2") && counted(&cluster) == 1);
+    }
+
+    #[test]
+    fn it_is_known_what_makes_room() {
+        let asks = |requests: serde_json::Value| {
+            Arc::new(pod(json!({"spec": {"containers": [{"name": "c", "resources": {"requests": requests}}]}})))
+        };
+        let key = || Key::new("default", "p");
+        let table = [
+            (("u", "a", json!({"cpu": "1", "memory": "1Gi"})), false),
+            (("u", "a", json!({"cpu": "1", "memory": "1Gi"})), false),
+            (("u", "a", json!({"cpu": "2", "memory": "1Gi"})), false),
+            (("u", "a", json!({"cpu": "3", "memory": "1Mi"})), true),
+            (("u", "a", json!({"cpu": "3"})), true),
+            (("u", "b", json!({"cpu": "3"})), true),
+            (("u2", "b", json!({"cpu": "3"})), true),
+        ];
+        let mut cluster = Cluster::default();
+        for ((uid, node, requests), room) in table {
+            assert_eq!(cluster.place(key(), uid, node, asks(requests.clone())), room, "{uid} {node} {requests}");
+        }
+        assert!(!cluster.replaced(&key(), "u2") && cluster.replaced(&key(), "u3") && !cluster.replaced(&key(), "u3"));
+        assert!(cluster.nodes.is_empty());
     }
 
     #[test]

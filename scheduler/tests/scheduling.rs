@@ -382,3 +382,54 @@ async fn ports_of_the_node_keep_pods_apart() {
     let message = "0/2 nodes are available: 2 node(s) didn't have free ports for the requested pod ports.";
     rig.refused_because("c", message).await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_toleration_that_a_waiting_pod_is_given_is_tried_at_once() {
+    let rig = Rig::start().await;
+    rig.node("n1", "4", json!({"spec": {"taints": [{"key": "k", "effect": "NoSchedule"}]}})).await;
+    rig.pod("p", "1", json!({})).await;
+    rig.refused_because("p", "0/1 nodes are available: 1 node(s) had untolerated taint(s).").await;
+    rig.pass(2).await;
+    let mut tolerations = rig.get("p").await.spec.unwrap().tolerations.unwrap_or_default();
+    tolerations.push(serde_json::from_value(json!({"key": "k", "operator": "Exists"})).unwrap());
+    let patch = Patch::Merge(json!({"spec": {"tolerations": tolerations}}));
+    rig.client.patch::<Pod>("default", "p", &patch).await.unwrap();
+    assert_eq!(rig.is_bound("p").await, "n1");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_for_one_node_says_of_the_others_that_they_are_not_it() {
+    let rig = Rig::start().await;
+    for name in ["n1", "n2", "n3"] {
+        rig.node(name, "1", json!({})).await;
+    }
+    let only = |name: &str| {
+        json!({"spec": {"affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution":
+            {"nodeSelectorTerms": [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [name]}]}]}}}}})
+    };
+    rig.settle().await;
+    rig.pod("fits", "1", only("n2")).await;
+    assert_eq!(rig.is_bound("fits").await, "n2");
+    rig.pod("waits", "1", only("n2")).await;
+    let message = "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) didn't satisfy plugin(s) [NodeAffinity].";
+    rig.refused_because("waits", message).await;
+    rig.delete("fits").await;
+    rig.pass(2).await;
+    assert_eq!(rig.is_bound("waits").await, "n2");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_pod_that_comes_again_under_its_name_is_scheduled_and_counted_anew() {
+    let rig = Rig::start().await;
+    rig.node("n1", "1", json!({})).await;
+    for round in 0..3 {
+        rig.pod("db-0", "1", json!({})).await;
+        rig.is_bound("db-0").await;
+        rig.delete("db-0").await;
+        // One that is refused is forgotten with its back-off.
+        rig.pod("db-1", "2", json!({})).await;
+        rig.is_refused("db-1").await;
+        rig.delete("db-1").await;
+        assert_eq!(rig.places().await, BTreeMap::new(), "round {round}");
+    }
+}

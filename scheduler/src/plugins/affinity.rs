@@ -1,8 +1,10 @@
 //! Node selectors and node affinity (api: core/v1 NodeAffinity; component-helpers, scheduling/corev1/nodeaffinity).
 
+use std::collections::BTreeSet;
+
 use k8s_openapi::api::core::v1::{NodeSelectorRequirement, NodeSelectorTerm};
 
-use crate::framework::{Plugin, Verdict, normalize};
+use crate::framework::{Candidates, Plugin, Verdict, normalize};
 use crate::state::{ClusterEvent, NodeState, PodFacts};
 
 /// Pods ask for nodes with certain labels.
@@ -11,6 +13,17 @@ pub(super) struct NodeAffinity;
 impl Plugin for NodeAffinity {
     fn name(&self) -> &'static str {
         "NodeAffinity"
+    }
+
+    /// Terms that all name their nodes leave no other to look at: DaemonSets' pods name one.
+    fn prefilter(&self, pod: &PodFacts) -> Candidates {
+        let terms = pod.required_terms.as_deref().unwrap_or_default();
+        match terms.iter().map(named_nodes).collect::<Option<Vec<_>>>() {
+            None => Candidates::All,
+            Some(_) if terms.is_empty() => Candidates::All,
+            Some(names) if names.iter().all(BTreeSet::is_empty) => Candidates::None("pod affinity terms conflict"),
+            Some(names) => Candidates::Only(names.into_iter().flatten().collect()),
+        }
     }
 
     fn filter(&self, pod: &PodFacts, node: &NodeState) -> Verdict {
@@ -41,6 +54,15 @@ impl Plugin for NodeAffinity {
     fn wakes_on(&self) -> &'static [ClusterEvent] {
         &[ClusterEvent::NodeAdded, ClusterEvent::NodeLabels]
     }
+}
+
+/// The nodes that a term names, if it names any: those that all its requirements on the name have in common.
+fn named_nodes(term: &NodeSelectorTerm) -> Option<BTreeSet<String>> {
+    let fields = term.match_fields.as_deref().unwrap_or_default();
+    let by_name = fields.iter().filter(|field| field.key == "metadata.name" && field.operator == "In");
+    by_name
+        .map(|field| field.values.iter().flatten().cloned().collect::<BTreeSet<String>>())
+        .reduce(|one, other| &one & &other)
 }
 
 /// A term without requirements matches nothing.
@@ -107,6 +129,91 @@ mod tests {
     }
 
     #[test]
+    fn terms_that_all_name_nodes_leave_only_those() {
+        let name =
+            |operator: &str, values: Value| json!({"key": "metadata.name", "operator": operator, "values": values});
+        let label = json!([{"key": "disk", "operator": "Exists"}]);
+        let only = |names: &[&str]| Candidates::Only(names.iter().map(|name| (*name).to_string()).collect());
+        let conflict = Candidates::None("pod affinity terms conflict");
+        let table = [
+            (json!([]), Candidates::All),
+            (json!([{"matchFields": [name("In", json!(["a"]))]}]), only(&["a"])),
+            (json!([{"matchFields": [name("In", json!(["a"]))], "matchExpressions": label}]), only(&["a"])),
+            (
+                json!([{"matchFields": [name("In", json!(["a"]))]}, {"matchFields": [name("In", json!(["b"]))]}]),
+                only(&["a", "b"]),
+            ),
+            // One that leaves it open leaves it open for all: one of them is enough.
+            (json!([{"matchFields": [name("In", json!(["a"]))]}, {"matchExpressions": label}]), Candidates::All),
+            (json!([{"matchFields": [name("NotIn", json!(["a"]))]}]), Candidates::All),
+            (json!([{"matchFields": [name("In", json!(["a"])), name("NotIn", json!(["b"]))]}]), only(&["a"])),
+            (json!([{"matchFields": [name("In", json!(["a", "b"])), name("In", json!(["b", "c"]))]}]), only(&["b"])),
+            (json!([{"matchFields": [name("In", json!(["a"])), name("In", json!(["b"]))]}]), conflict.clone()),
+            (
+                json!([{"matchFields": [name("In", json!(["a"])), name("In", json!(["b"]))]},
+                    {"matchFields": [name("In", json!(["c"]))]}]),
+                only(&["c"]),
+            ),
+        ];
+        for (terms, candidates) in table {
+            let pod = pod(json!({"spec": {"affinity": {"nodeAffinity":
+                {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}}}));
+            assert_eq!(NodeAffinity.prefilter(&pod), candidates, "{terms}");
+        }
+        assert_eq!(NodeAffinity.prefilter(&pod(json!({"spec": {"nodeSelector": {"a": "b"}}}))), Candidates::All);
+    }
+
+    #[test]
+    fn one_term_is_enough_and_all_of_it_must_hold() {
+        let target = node("n1", json!({"metadata": {"labels": {"disk": "ssd", "zone": "a"}}}));
+        let term = |labels: &[(&str, &str)], names: &[&str]| {
+            let labels: Vec<Value> =
+                labels.iter().map(|(key, value)| json!({"key": key, "operator": "In", "values": [value]})).collect();
+            let fields: Vec<Value> =
+                names.iter().map(|name| json!({"key": "metadata.name", "operator": "In", "values": [name]})).collect();
+            json!({"matchExpressions": labels, "matchFields": fields})
+        };
+        let table = [
+            (json!([term(&[("disk", "ssd"), ("zone", "a")], &["n1"])]), true),
+            (json!([term(&[("disk", "ssd"), ("zone", "b")], &[])]), false),
+            (json!([term(&[("disk", "ssd")], &["n2"])]), false),
+            (json!([term(&[("disk", "hdd")], &[]), term(&[("zone", "a")], &[])]), true),
+            (json!([term(&[], &[]), term(&[("disk", "hdd")], &[])]), false),
+            (json!([]), false),
+            (json!([{"matchFields": [{"key": "metadata.uid", "operator": "Exists"}]}]), false),
+            (json!([{"matchExpressions": [{"key": "disk", "operator": "Near"}]}]), false),
+        ];
+        for (terms, fits) in table {
+            let wants = |selector: Value| {
+                pod(json!({"spec": {"nodeSelector": selector, "affinity": {"nodeAffinity":
+                {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}}}))
+            };
+            assert_eq!(NodeAffinity.filter(&wants(json!({})), &target) == Verdict::Fits, fits, "{terms}");
+            // The selector must match besides.
+            assert_ne!(NodeAffinity.filter(&wants(json!({"disk": "hdd"})), &target), Verdict::Fits, "{terms}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_compared_as_numbers_and_nothing_else_is() {
+        let table = [
+            ("10", "Gt", json!(["9"]), true),
+            ("10", "Lt", json!(["9"]), false),
+            ("9", "Gt", json!(["9"]), false),
+            ("-1", "Lt", json!(["0"]), true),
+            ("", "Gt", json!(["0"]), false),
+            ("1.5", "Gt", json!(["1"]), false),
+            ("10", "Gt", json!(["nine"]), false),
+            ("10", "Gt", json!([]), false),
+        ];
+        for (value, operator, values, fits) in table {
+            let target = node("n", json!({"metadata": {"labels": {"cores": value}}}));
+            let pod = pod(with_required(json!([{"key": "cores", "operator": operator, "values": values}]), json!([])));
+            assert_eq!(NodeAffinity.filter(&pod, &target) == Verdict::Fits, fits, "{value} {operator} {values}");
+        }
+    }
+
+    #[test]
     fn the_node_selector_must_match_as_a_whole() {
         let target = node("n1", json!({"metadata": {"labels": {"disk": "ssd"}}}));
         let wants = |selector: Value| pod(json!({"spec": {"nodeSelector": selector}}));
@@ -121,8 +228,12 @@ mod tests {
             json!({"weight": weight, "preference":
                 {"matchExpressions": [{"key": "disk", "operator": "In", "values": [value]}]}})
         };
+        assert_eq!(NodeAffinity.score(&pod(json!({})), &target), None, "no opinion");
         let pod = pod(json!({"spec": {"affinity": {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution":
-            [term(10, "ssd"), term(5, "hdd"), term(3, "ssd")]}}}}));
+            [{"weight": 100, "preference": {}}, term(10, "ssd"), term(5, "hdd"), term(3, "ssd")]}}}}));
         assert_eq!(NodeAffinity.score(&pod, &target), Some(13));
+        let mut scores = [13, 5, 0];
+        NodeAffinity.normalize(&mut scores);
+        assert_eq!(scores, [100, 38, 0]);
     }
 }

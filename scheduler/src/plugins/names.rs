@@ -40,7 +40,7 @@ impl Plugin for NodeUnschedulable {
     }
 
     fn wakes_on(&self) -> &'static [ClusterEvent] {
-        &[ClusterEvent::NodeAdded, ClusterEvent::NodeTaints]
+        &[ClusterEvent::NodeAdded, ClusterEvent::NodeTaints, ClusterEvent::PodTolerations]
     }
 }
 

@@ -4,6 +4,9 @@
 use crate::framework::{Plugin, Verdict};
 use crate::state::{ClusterEvent, NodeState, PodFacts};
 
+/// The resources that scores go by, each with the same weight.
+const COUNTED: [&str; 2] = ["cpu", "memory"];
+
 /// Requests fit into what is left; the emptier node wins.
 pub(super) struct Fit;
 
@@ -27,12 +30,14 @@ impl Plugin for Fit {
     }
 
     fn score(&self, pod: &PodFacts, node: &NodeState) -> Option<i64> {
-        let free = |name: &str| {
+        // What a node does not have at all says nothing about how full it is.
+        let free = COUNTED.iter().filter(|name| node.allocatable(name) > 0).map(|name| {
             let capacity = node.allocatable(name);
             let used = node.requested_for_score(name) + pod.request_for_score(name);
-            if capacity == 0 || used > capacity { 0 } else { (capacity - used) * 100 / capacity }
-        };
-        Some((free("cpu") + free("memory")) / 2)
+            if used > capacity { 0 } else { (capacity - used) * 100 / capacity }
+        });
+        let (sum, count) = free.fold((0, 0), |(sum, count), free| (sum + free, count + 1));
+        Some(if count == 0 { 0 } else { sum / count })
     }
 
     fn wakes_on(&self) -> &'static [ClusterEvent] {
@@ -50,16 +55,16 @@ impl Plugin for BalancedAllocation {
 
     fn score(&self, pod: &PodFacts, node: &NodeState) -> Option<i64> {
         // What asks for nothing balances nothing (PreScore skips it).
-        if ["cpu", "memory"].iter().all(|name| pod.requests.get(*name).copied().unwrap_or(0) == 0) {
+        if COUNTED.iter().all(|name| pod.requests.get(*name).copied().unwrap_or(0) == 0) {
             return None;
         }
         let fraction = |name: &str| {
-            let capacity = node.allocatable(name);
             let used = node.requested(name) + pod.requests.get(name).copied().unwrap_or(0);
-            if capacity == 0 { 1.0 } else { (used as f64 / capacity as f64).min(1.0) }
+            (used as f64 / node.allocatable(name) as f64).min(1.0)
         };
-        // The standard deviation of two values is half their distance.
-        let deviation = (fraction("cpu") - fraction("memory")).abs() / 2.0;
+        // The standard deviation of two values is half their distance; that of one is nothing.
+        let has_both = COUNTED.iter().all(|name| node.allocatable(name) > 0);
+        let deviation = if has_both { (fraction("cpu") - fraction("memory")).abs() / 2.0 } else { 0.0 };
         Some(((1.0 - deviation) * 100.0) as i64)
     }
 }
@@ -129,7 +134,10 @@ mod tests {
         for (requests, score) in table {
             assert_eq!(Fit.score(&asks(requests.clone()), &target), Some(score), "{requests}");
         }
-        assert_eq!(Fit.score(&asks(json!({})), &sized("0", "0", "10")), Some(0), "a node without resources");
+        let halves = asks(json!({"cpu": "1", "memory": "2Gi"}));
+        for (cpu, memory, score) in [("0", "0", 0), ("2", "0", 50), ("0", "8Gi", 75)] {
+            assert_eq!(Fit.score(&halves, &sized(cpu, memory, "10")), Some(score), "of {cpu} and {memory}");
+        }
     }
 
     #[test]
@@ -164,6 +172,14 @@ mod tests {
             Some(100),
             "it balances the node"
         );
-        assert_eq!(BalancedAllocation.score(&asks(json!({"cpu": "1"})), &sized("0", "0", "1")), Some(100));
+        for (cpu, memory) in [("0", "0"), ("2", "0"), ("0", "4Gi")] {
+            let one_sided = BalancedAllocation.score(&asks(json!({"cpu": "1"})), &sized(cpu, memory, "1"));
+            assert_eq!(one_sided, Some(100), "nothing to balance against: {cpu} and {memory}");
+        }
+        assert_eq!(
+            BalancedAllocation.score(&asks(json!({"cpu": "9", "memory": "9Gi"})), &target),
+            Some(100),
+            "overfull"
+        );
     }
 }

@@ -35,7 +35,7 @@ impl Plugin for TaintToleration {
     }
 
     fn wakes_on(&self) -> &'static [ClusterEvent] {
-        &[ClusterEvent::NodeAdded, ClusterEvent::NodeTaints]
+        &[ClusterEvent::NodeAdded, ClusterEvent::NodeTaints, ClusterEvent::PodTolerations]
     }
 }
 
