@@ -8,7 +8,7 @@ use std::sync::Arc;
 use base::Context;
 use futures::StreamExt;
 use k8s_openapi::api::core::v1::Pod;
-use parking_lot::{Mutex, RwLock};
+use parking_lot::Mutex;
 use tokio::sync::watch;
 
 use super::admission;
@@ -93,7 +93,7 @@ impl Manager {
     fn start(&self, state: &mut State, pod: Arc<Pod>) {
         let uid = pod::uid(&pod).to_string();
         let mailbox = Arc::new(Mailbox::default());
-        let published: Published = Arc::new(RwLock::new(pod.clone()));
+        let published: Published = Arc::new(watch::Sender::new(pod.clone()));
         if let Some(mirror) = state.mirrors.get(&uid).cloned() {
             mailbox.tell(|news| news.mirror = Some(Some(mirror)));
         }
@@ -102,9 +102,9 @@ impl Manager {
         let mut worker = Worker::new(self.node.clone(), pod, mailbox.clone(), published.clone());
         if let Some(rejection) = rejection {
             // From now on it takes up no room.
-            let mut failed = (**published.read()).clone();
+            let mut failed = (**published.borrow()).clone();
             failed.status.get_or_insert_default().phase = Some("Failed".into());
-            *published.write() = Arc::new(failed);
+            published.send_replace(Arc::new(failed));
             worker.reject(rejection);
         }
         state.workers.insert(uid.clone(), Entry { mailbox, published, namespace, name });
@@ -124,7 +124,7 @@ impl Manager {
         if let Some(rejection) = refused.or_else(|| unsupported::forbidden(pod)) {
             return Some(rejection);
         }
-        let others = state.workers.values().map(|entry| entry.published.read().clone());
+        let others = state.workers.values().map(|entry| entry.published.borrow().clone());
         let others: Vec<_> = others.filter(|other| !pod::is_terminal(pod::status(other))).collect();
         admission::admit(pod, &others, &self.node.allocatable).err()
     }
@@ -153,6 +153,15 @@ impl Manager {
         }
     }
 
+    /// Resolves when the pod has ended, or is here no more.
+    pub async fn until_over(&self, uid: &str) {
+        let shown = self.state.lock().workers.get(uid).map(|entry| entry.published.subscribe());
+        if let Some(mut shown) = shown {
+            // An error is the end of its worker.
+            let _ = shown.wait_for(|pod| pod::is_terminal(pod::status(pod))).await;
+        }
+    }
+
     /// The mirror of a static pod appeared, changed or went.
     pub fn mirror(&self, static_uid: &str, mirror: Option<Arc<Pod>>) {
         let mut state = self.state.lock();
@@ -172,14 +181,14 @@ impl Manager {
 
     /// All pods, with the status as the kubelet has it.
     pub fn pods(&self) -> Vec<Arc<Pod>> {
-        self.state.lock().workers.values().map(|entry| entry.published.read().clone()).collect()
+        self.state.lock().workers.values().map(|entry| entry.published.borrow().clone()).collect()
     }
 
     /// A pod by namespace and name; of several, the one that is not being deleted.
     pub fn find(&self, namespace: &str, name: &str) -> Option<Arc<Pod>> {
         let state = self.state.lock();
         let same = state.workers.values().filter(|e| e.namespace == namespace && e.name == name);
-        same.map(|e| e.published.read().clone()).min_by_key(|pod| pod.metadata.deletion_timestamp.is_some())
+        same.map(|e| e.published.borrow().clone()).min_by_key(|pod| pod.metadata.deletion_timestamp.is_some())
     }
 
     /// Removes sandboxes and directories of pods that no source knows. Only to be called once all sources have spoken.

@@ -58,7 +58,10 @@ impl Monitor {
         let resource = rank::resource(reclaim.threshold.signal);
         self.tell(Type::Warning, "EvictionThresholdMet", format!("Attempting to reclaim {resource}"));
         match self.evict(&reclaim).await {
-            Some(uid) => self.wait_for(&uid).await,
+            // One pod after the other: what the first gives back may be enough.
+            Some(uid) => {
+                let _ = tokio::time::timeout(CLEANUP, self.manager.until_over(&uid)).await;
+            }
             None => tracing::warn!(resource, "the node lacks it, and no pod may be made to end for it"),
         }
     }
@@ -108,16 +111,6 @@ impl Monitor {
         tracing::warn!(pod = %pod::full_name(pod), message, "making a pod end");
         self.manager.evict(&first.uid, Eviction { message, grace_seconds });
         Some(first.uid.clone())
-    }
-
-    /// One pod after the other: what the first gives back may be enough.
-    async fn wait_for(&self, uid: &str) {
-        let over = async {
-            while self.manager.pods().iter().any(|pod| pod::uid(pod) == uid && !pod::is_terminal(pod::status(pod))) {
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-        };
-        let _ = tokio::time::timeout(CLEANUP, over).await;
     }
 
     async fn memory_used(&self) -> u64 {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Pod, PodStatus};
-use parking_lot::RwLock;
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
 use super::mailbox::{Eviction, Mailbox};
@@ -26,8 +26,8 @@ use crate::probes::{ProbeKind, prober};
 use crate::runtime;
 use crate::status::{self, View};
 
-/// What others may see of a pod: the object with the status as the kubelet has it.
-pub type Published = Arc<RwLock<Arc<Pod>>>;
+/// What others may see of a pod, and wait for: the object with the status as the kubelet has it.
+pub type Published = Arc<watch::Sender<Arc<Pod>>>;
 
 /// One pod.
 pub struct Worker {
@@ -319,7 +319,7 @@ impl Worker {
         }
         let mut shown = (*self.pod).clone();
         shown.status = Some(status.clone());
-        *self.published.write() = Arc::new(shown);
+        self.published.send_replace(Arc::new(shown));
         self.report.set(status);
     }
 

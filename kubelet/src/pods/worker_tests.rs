@@ -624,6 +624,31 @@ async fn a_pod_that_is_evicted_fails_and_says_why() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn whoever_waits_for_a_pods_end_hears_of_it_at_once() {
+    let world = World::new();
+    let uid = pod::uid(&world.run(json!({"containers": [container()]}))).to_string();
+    world.until("running", running).await;
+    let early = tokio::time::timeout(Duration::from_secs(60), world.manager.until_over(&uid)).await;
+    assert!(early.is_err(), "it runs");
+    let waiting = tokio::spawn({
+        let (manager, uid) = (world.manager.clone(), uid.clone());
+        async move { manager.until_over(&uid).await }
+    });
+    world.manager.evict(&uid, Eviction { message: "low".into(), grace_seconds: 1 });
+    waiting.await.unwrap();
+    assert!(world.manager.pods().iter().all(|pod| pod::is_terminal(pod::status(pod))));
+    // Also of one that was deleted meanwhile, and of one that never was here.
+    let waiting = tokio::spawn({
+        let (manager, uid) = (world.manager.clone(), uid.clone());
+        async move { manager.until_over(&uid).await }
+    });
+    world.delete(30);
+    world.until_gone().await;
+    waiting.await.unwrap();
+    world.manager.until_over(&uid).await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_node_short_of_disk_takes_no_new_pods() {
     use crate::eviction::plan::Pressure;
     let world = World::new();
