@@ -57,6 +57,18 @@ pub struct Options {
     /// How long a node that starts may be silent before it counts as unreachable.
     #[arg(long, default_value = "1m0s", value_parser = parse_flag)]
     pub node_startup_grace_period: Duration,
+    /// How many silent nodes per second lose their pods in a zone that is well.
+    #[arg(long, default_value_t = 0.1)]
+    pub node_eviction_rate: f64,
+    /// The same in a large zone that is partly cut off; a small one loses none then.
+    #[arg(long, default_value_t = 0.01)]
+    pub secondary_node_eviction_rate: f64,
+    /// A zone with more nodes than this is large.
+    #[arg(long, default_value_t = 50)]
+    pub large_cluster_size_threshold: usize,
+    /// From this part of silent nodes on, and from three, a zone counts as partly cut off.
+    #[arg(long, default_value_t = 0.55)]
+    pub unhealthy_zone_threshold: f64,
     /// How many ended pods may stay before the oldest are removed; 0: all of them.
     #[arg(long, default_value_t = 12_500)]
     pub terminated_pod_gc_threshold: usize,

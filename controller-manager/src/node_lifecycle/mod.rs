@@ -4,9 +4,11 @@
 
 mod plan;
 mod pulse;
+mod zones;
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base::Clock;
 use client::controller::{self, Action, Pass, Reconciler, Trigger};
@@ -21,7 +23,9 @@ use serde_json::json;
 use tokio::time::Instant;
 
 use crate::{Setup, pods};
+use plan::Eviction;
 use pulse::{Grace, Pulse};
+use zones::{Census, Rates, Turn, Turns, zone_of};
 
 pub(crate) fn start(setup: &Setup) -> anyhow::Result<()> {
     let controller = NodeLifecycle {
@@ -36,6 +40,13 @@ pub(crate) fn start(setup: &Setup) -> anyhow::Result<()> {
             starting: setup.options.node_startup_grace_period,
         },
         pulses: Mutex::default(),
+        rates: Rates {
+            normal: setup.options.node_eviction_rate,
+            reduced: setup.options.secondary_node_eviction_rate,
+            large: setup.options.large_cluster_size_threshold,
+            unhealthy: setup.options.unhealthy_zone_threshold,
+        },
+        turns: Mutex::default(),
     };
     controller.pods.add_index("node", pods::index_by_node);
     controller::run(&setup.context, &setup.caches, controller, 4);
@@ -52,6 +63,8 @@ struct NodeLifecycle {
     grace: Grace,
     /// By name of the node.
     pulses: Mutex<HashMap<String, Pulse>>,
+    rates: Rates,
+    turns: Mutex<Turns>,
 }
 
 impl Reconciler for NodeLifecycle {
@@ -64,8 +77,9 @@ impl Reconciler for NodeLifecycle {
         vec![
             Trigger::of(&self.nodes, move |old, new| {
                 let own = new.or(old).map(Object::key);
-                // How many nodes are ready decides about the others' taints.
-                let turned = old.is_some_and(plan::is_ready) != new.is_some_and(plan::is_ready);
+                // How its zone does decides about the others' taints, and those who wait behind it move up.
+                let facts = |node: &Node| (plan::is_ready(node), zone_of(node));
+                let turned = old.map(facts) != new.map(facts);
                 let others = nodes.list().into_iter().filter(|node| turned && !plan::is_ready(node));
                 own.into_iter().chain(others.map(|node| node.key())).collect()
             }),
@@ -87,14 +101,15 @@ impl Reconciler for NodeLifecycle {
             // The change brings us back.
             return Ok(Action::Done);
         }
-        self.taint(&node, pass).await?;
+        let wait = self.taint(&node, pass).await?;
         if owes_marks {
             self.mark_pods(&node).await?;
             if let Some(pulse) = self.pulses.lock().get_mut(&key.name) {
                 pulse.owes_marks = false;
             }
         }
-        Ok(if silent { Action::Done } else { Action::After(deadline - now) })
+        let due = (!silent).then(|| deadline - now);
+        Ok(wait.into_iter().chain(due).min().map_or(Action::Done, Action::After))
     }
 }
 
@@ -145,18 +160,45 @@ impl NodeLifecycle {
         Ok(true)
     }
 
-    async fn taint(&self, node: &Node, pass: &Pass) -> Result<(), Error> {
-        let nodes = self.nodes.list();
-        let ready = nodes.iter().filter(|node| plan::is_ready(node)).count();
-        let evict = plan::may_evict(ready, nodes.len() - ready);
-        let Some(taints) = plan::taints(node, evict, self.clock.now()) else { return Ok(()) };
+    /// Taints the node as it must be; says when its turn to lose its pods comes, if it waits for that.
+    async fn taint(&self, node: &Node, pass: &Pass) -> Result<Option<Duration>, Error> {
+        let (eviction, wait) = self.eviction(node);
+        let Some(taints) = plan::taints(node, eviction, self.clock.now()) else { return Ok(wait) };
         let patch = json!({
             "metadata": {"uid": node.uid(), "resourceVersion": node.metadata.resource_version},
             "spec": {"taints": if taints.is_empty() { json!(null) } else { json!(taints) }},
         });
         let written = self.client.patch::<Node>("", &node.key().name, &Patch::Merge(patch)).await?;
         pass.wrote(&self.nodes, &written);
-        Ok(())
+        Ok(wait)
+    }
+
+    fn eviction(&self, node: &Node) -> (Eviction, Option<Duration>) {
+        let now = Instant::now();
+        let census = {
+            // Nodes that fall silent together count together, also those that are not marked yet.
+            let pulses = self.pulses.lock();
+            let is_overdue = |name: &str| pulses.get(name).is_some_and(|pulse| pulse.deadline(self.grace) <= now);
+            let is_ready = |node: &Node| plan::is_ready(node) && !is_overdue(&node.key().name);
+            Census::of(self.nodes.list().iter().map(|node| &**node), is_ready)
+        };
+        if census.is_cut_off() {
+            return (Eviction::Ends, None);
+        }
+        if !plan::owes_eviction(node) {
+            return (Eviction::Waits, None);
+        }
+        let (zone, name) = (zone_of(node), node.key().name);
+        let waits = |name: &str| {
+            let node = self.nodes.get(&Key::new("", name));
+            node.is_some_and(|node| plan::owes_eviction(&node) && zone_of(&node) == zone)
+        };
+        let rate = census.rate(&zone, &self.rates);
+        match self.turns.lock().ask((&zone, &name), rate, waits, now) {
+            Turn::Now => (Eviction::Begins, None),
+            Turn::After(wait) => (Eviction::Waits, Some(wait)),
+            Turn::Never => (Eviction::Waits, None),
+        }
     }
 
     /// Pods of a node that is not ready get no more traffic.

@@ -67,21 +67,34 @@ pub(super) fn silenced(node: &Node, now: Timestamp) -> Vec<NodeCondition> {
     changed
 }
 
-/// Nodes of a cluster up to this many count as few (upstream's --large-cluster-size-threshold).
-const FEW: usize = 50;
-/// From this part of nodes that are not ready on it is rather us who see badly (upstream's --unhealthy-zone-threshold).
-const UNHEALTHY: f64 = 0.55;
-
-/// Whether pods may be driven off nodes that are not ready. Not while none is ready, for then it is us who are cut off; nor,
-/// with few nodes, while most are not (ComputeZoneState and reducedQPSFunc: full and partial disruption).
-pub(super) fn may_evict(ready: usize, not_ready: usize) -> bool {
-    let all = ready + not_ready;
-    let partial = not_ready > 2 && not_ready as f64 / all as f64 >= UNHEALTHY;
-    ready > 0 && !(partial && all <= FEW)
+/// Whether pods are driven off a node that is not ready.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Eviction {
+    /// From now on.
+    Begins,
+    /// If it has begun it goes on, else it has to wait.
+    Waits,
+    /// Not any more: it is us who are cut off.
+    Ends,
 }
 
-/// The node's taints as they must be; `None` if they are. `evict`: as [`may_evict`] says.
-pub(super) fn taints(node: &Node, evict: bool, now: Timestamp) -> Option<Vec<Taint>> {
+/// Whether the node is not ready, and nobody drives pods off it for that yet. One that has never said anything has none.
+pub(super) fn owes_eviction(node: &Node) -> bool {
+    matches!(status(node, "Ready"), Some("False" | "Unknown")) && !is_evicting(node)
+}
+
+fn is_evicting(node: &Node) -> bool {
+    let taints = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
+    taints.iter().any(|taint| taint.effect == NO_EXECUTE && is_ours(taint))
+}
+
+/// The node's taints as they must be; `None` if they are.
+pub(super) fn taints(node: &Node, eviction: Eviction, now: Timestamp) -> Option<Vec<Taint>> {
+    let evict = match eviction {
+        Eviction::Begins => true,
+        Eviction::Waits => is_evicting(node),
+        Eviction::Ends => false,
+    };
     let wanted = wanted(node, evict);
     let present = node.spec.as_ref().and_then(|spec| spec.taints.as_deref()).unwrap_or_default();
     let is = |taint: &Taint, pair: &(&str, &str)| taint.key == pair.0 && taint.effect == pair.1;
@@ -207,40 +220,56 @@ mod tests {
         ];
         for (conditions, unschedulable, evict, before, expected) in table {
             let before: Vec<&str> = before.iter().map(String::as_str).collect();
-            let after = taints(&node(&conditions, unschedulable, &before), evict, now());
+            let eviction = if evict { Eviction::Begins } else { Eviction::Ends };
+            let after = taints(&node(&conditions, unschedulable, &before), eviction, now());
             let told = after.map(|taints| taints.iter().map(|t| format!("{}:{}", t.key, t.effect)).collect::<Vec<_>>());
             assert_eq!(told, expected, "{conditions:?} {before:?}");
         }
     }
 
     #[test]
-    fn who_sees_most_nodes_fail_drives_nobody_off() {
+    fn an_eviction_that_has_begun_goes_on_until_the_node_is_ready_or_it_is_us() {
+        let (no_schedule, no_execute) = (format!("{UNREACHABLE}:NoSchedule"), format!("{UNREACHABLE}:NoExecute"));
+        let swapped = format!("{NOT_READY}:NoExecute");
+        // status of Ready, taint before, eviction → NoExecute taint after, whether one is owed
         let table = [
-            ((0, 1), false),
-            ((0, 0), false),
-            ((1, 0), true),
-            ((1, 2), true),
-            ((1, 3), false),
-            ((3, 3), true),
-            ((2, 3), false),
-            ((20, 25), false),
-            ((20, 24), true),
-            // Many nodes: upstream goes on, only slower.
-            ((10, 90), true),
-            ((0, 100), false),
+            ("Unknown", "", Eviction::Begins, no_execute.as_str(), true),
+            ("Unknown", "", Eviction::Waits, "", true),
+            ("Unknown", "", Eviction::Ends, "", true),
+            ("Unknown", no_execute.as_str(), Eviction::Waits, no_execute.as_str(), false),
+            ("Unknown", no_execute.as_str(), Eviction::Ends, "", false),
+            // The two exclude each other; one follows the other at once.
+            ("Unknown", swapped.as_str(), Eviction::Waits, no_execute.as_str(), false),
+            ("False", no_execute.as_str(), Eviction::Waits, swapped.as_str(), false),
+            ("True", no_execute.as_str(), Eviction::Waits, "", false),
+            ("True", "", Eviction::Waits, "", false),
+            // A taint of that effect that somebody else put on is none of ours.
+            ("Unknown", "mine:NoExecute", Eviction::Waits, "mine:NoExecute", true),
         ];
-        for ((ready, not_ready), evicts) in table {
-            assert_eq!(may_evict(ready, not_ready), evicts, "{ready} ready, {not_ready} not");
+        for (ready, before, eviction, expected, owed) in table {
+            let before: Vec<&str> = Some(before).filter(|taint| !taint.is_empty()).into_iter().collect();
+            let mut node = node(&[("Ready", ready)], false, &before);
+            assert_eq!(owes_eviction(&node), owed, "{ready} {before:?}");
+            if let Some(after) = taints(&node, eviction, now()) {
+                node.spec.as_mut().unwrap().taints = Some(after);
+            }
+            let all = node.spec.unwrap().taints.unwrap_or_default();
+            let told: Vec<String> = all.iter().map(|taint| format!("{}:{}", taint.key, taint.effect)).collect();
+            let driving: Vec<&str> = told.iter().map(String::as_str).filter(|t| t.ends_with("NoExecute")).collect();
+            let expected: Vec<&str> = Some(expected).filter(|taint| !taint.is_empty()).into_iter().collect();
+            assert_eq!(driving, expected, "{ready} {before:?} {eviction:?}");
+            assert_eq!(told.contains(&no_schedule), ready == "Unknown", "{told:?}");
         }
+        assert!(!owes_eviction(&Node::default()), "it never said anything");
     }
 
     #[test]
     fn a_new_taint_says_since_when_and_an_old_one_keeps_its_time() {
-        let first = taints(&node(&[("Ready", "False")], false, &[]), true, now()).unwrap();
+        let first = taints(&node(&[("Ready", "False")], false, &[]), Eviction::Begins, now()).unwrap();
         assert_eq!(first[0].time_added.as_ref().map(|time| time.0), Some(now()));
         let mut node = node(&[("Ready", "False"), ("DiskPressure", "True")], false, &[]);
         node.spec.as_mut().unwrap().taints = Some(first.clone());
-        let later = taints(&node, true, Timestamp::from_second(2_000_000).unwrap()).unwrap();
+        let later = taints(&node, Eviction::Waits, Timestamp::from_second(2_000_000).unwrap()).unwrap();
         assert_eq!(later[..2], first[..]);
         assert_eq!(later.len(), 3);
     }
