@@ -15,7 +15,8 @@ use k8s_openapi::api::apps::v1::{ReplicaSet, ReplicaSetStatus};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
-use crate::{Setup, claims, pods};
+use crate::claims::{self, Claim};
+use crate::{Setup, pods};
 use plan::Scale;
 
 pub(crate) fn start(setup: &Setup) -> anyhow::Result<()> {
@@ -63,7 +64,10 @@ impl Reconciler for ReplicaSets {
         let Some(selector) = selector(&set) else { return Ok(Action::Done) };
         let mut candidates = self.pods.by("controller", set.uid());
         candidates.extend(self.pods.by("orphans", &key.namespace));
-        let own = claims::settle(&self.client, &*set, &selector, candidates).await?;
+        // Pods that have ended or are ending are nobody's to take or to let go; those that are ours count as ending.
+        let (active, over): (Vec<_>, Vec<_>) = candidates.into_iter().partition(|pod| pods::is_active(pod));
+        let mut own = claims::settle(&self.client, &*set, &selector, active).await?;
+        own.extend(over.into_iter().filter(|pod| claims::claim(&**pod, set.uid(), true, &selector) == Claim::Own));
 
         let mut failure = None;
         if set.metadata.deletion_timestamp.is_none() {

@@ -193,3 +193,77 @@ async fn a_controller_that_comes_back_creates_nothing_twice() {
     let after: Vec<String> = rig.pods().await.iter().map(|pod| pod.uid().to_string()).collect();
     assert_eq!(after, before);
 }
+
+#[tokio::test(start_paused = true)]
+async fn pods_that_have_ended_are_nobodys_to_take_or_to_let_go() {
+    let rig = Rig::start(ALONE).await;
+    rig.create::<Pod>(pod("ended", json!({}))).await;
+    rig.patch_status::<Pod>("ended", json!({"phase": "Failed"})).await;
+    rig.settle().await;
+    rig.create::<ReplicaSet>(replica_set("web", 1)).await;
+    let own = rig
+        .eventually("a pod of its own", async || {
+            rig.pods().await.into_iter().find(|pod| owner(pod) == Some("web")).map(|pod| pod.key().name)
+        })
+        .await;
+    assert_ne!(own, "ended");
+    // One that was its own has ended, and does not match any more.
+    rig.patch_status::<Pod>(&own, json!({"phase": "Failed"})).await;
+    rig.pods_are(3).await;
+    rig.patch::<Pod>(&own, json!({"metadata": {"labels": {"app": "other"}}})).await;
+    rig.settle().await;
+    assert_eq!(owner(&rig.get::<Pod>(&own).await.unwrap()), Some("web"));
+    assert_eq!(owner(&rig.get::<Pod>("ended").await.unwrap()), None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn pods_on_their_way_out_are_replaced_at_once_and_counted_apart() {
+    let rig = Rig::start(ALONE).await;
+    rig.create::<ReplicaSet>(replica_set("web", 2)).await;
+    let going = rig.pods_are(2).await[0].clone();
+    // A kubelet takes its time.
+    rig.bind(&going, "n1").await;
+    rig.delete::<Pod>(&going.key().name, None).await;
+    rig.pods_are(2).await;
+    let counts_are = async |wanted: (i32, i32)| {
+        rig.eventually(&format!("counts {wanted:?}"), async || {
+            let status = rig.get::<ReplicaSet>("web").await?.status?;
+            ((status.replicas, status.terminating_replicas.unwrap_or(0)) == wanted).then_some(())
+        })
+        .await;
+    };
+    counts_are((2, 1)).await;
+    assert_eq!(rig.list::<Pod>().await.len(), 3);
+    rig.reap().await;
+    counts_are((2, 0)).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_sets_with_one_selector_do_not_take_from_each_other() {
+    let rig = Rig::start(ALONE).await;
+    rig.create::<ReplicaSet>(replica_set("one", 2)).await;
+    rig.create::<ReplicaSet>(replica_set("two", 3)).await;
+    rig.pods_are(5).await;
+    // One of them goes and leaves its pods: the other takes no more than it wants.
+    rig.delete::<ReplicaSet>("one", Some("Orphan")).await;
+    for pod in rig.pods().await.iter().filter(|pod| owner(pod) == Some("one")) {
+        rig.patch::<Pod>(&pod.key().name, json!({"metadata": {"ownerReferences": null}})).await;
+    }
+    let left = rig.pods_are(3).await;
+    rig.eventually("all are of the other", async || {
+        rig.pods().await.iter().all(|pod| owner(pod) == Some("two")).then_some(())
+    })
+    .await;
+    assert_eq!(left.len(), 3);
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_pods_are_created_and_removed_in_one_go() {
+    let rig = Rig::start(ALONE).await;
+    rig.create::<ReplicaSet>(replica_set("web", 70)).await;
+    rig.pods_are(70).await;
+    rig.patch::<ReplicaSet>("web", json!({"spec": {"replicas": 3}})).await;
+    rig.pods_are(3).await;
+    rig.settle().await;
+    assert_eq!(rig.pods().await.len(), 3, "nobody was removed twice over");
+}
