@@ -45,6 +45,9 @@ pub(crate) fn status(
     let mut conditions = before.conditions.clone().unwrap_or_default();
     set_condition(&mut conditions, availability(deployment, available), now);
     let mut again = None;
+    if deadline(deployment).is_none() {
+        conditions.retain(|condition| condition.type_.as_deref() != Some("Progressing"));
+    }
     if let Some(deadline) = deadline(deployment) {
         if let Some(condition) = progress(deployment, sets, &before, &status, news, deadline, now) {
             set_condition(&mut conditions, condition, now);
@@ -69,12 +72,13 @@ fn condition(kind: &str, status: &str, reason: &str, message: String) -> Deploym
     }
 }
 
-/// Puts a condition in its place: its transition time changes with its status, its update time with anything.
+/// Puts a condition in its place unless its status and reason stand there already, whatever the message: its transition time
+/// changes with its status (SetDeploymentCondition).
 fn set_condition(conditions: &mut Vec<DeploymentCondition>, mut new: DeploymentCondition, now: Timestamp) {
     let place = conditions.iter().position(|old| old.type_ == new.type_);
     if let Some(old) = place.map(|place| &conditions[place]) {
         let refreshed = new.type_.as_deref() == Some("Progressing") && new.last_update_time.is_some();
-        if old.status == new.status && old.reason == new.reason && old.message == new.message && !refreshed {
+        if old.status == new.status && old.reason == new.reason && !refreshed {
             return;
         }
         if old.status == new.status {
@@ -172,7 +176,8 @@ fn standing(status: &DeploymentStatus) -> Option<&DeploymentCondition> {
 /// Whether the rollout has ended well (DeploymentComplete).
 pub(crate) fn is_complete(deployment: &Deployment, status: &DeploymentStatus) -> bool {
     let total = Some(wanted(deployment));
-    status.updated_replicas == total && status.replicas == total && status.available_replicas == total
+    let of_this_spec = status.observed_generation >= deployment.metadata.generation;
+    of_this_spec && status.updated_replicas == total && status.replicas == total && status.available_replicas == total
 }
 
 fn has_progressed(before: &DeploymentStatus, after: &DeploymentStatus) -> bool {
@@ -413,10 +418,15 @@ mod tests {
             replicas: Some(replicas),
             updated_replicas: Some(updated),
             available_replicas: Some(available),
+            observed_generation: Some(1),
             ..DeploymentStatus::default()
         };
+        let of_generation = |observed| DeploymentStatus { observed_generation: observed, ..counts(5, 5, 5) };
         let table = [
             (counts(5, 5, 5), true),
+            // What was true of another template says nothing of this one.
+            (of_generation(Some(0)), false),
+            (of_generation(None), false),
             (counts(5, 5, 4), false),
             (counts(5, 4, 5), false),
             (counts(6, 5, 5), false),
@@ -426,6 +436,58 @@ mod tests {
         for (status, complete) in table {
             assert_eq!(is_complete(&deployment, &status), complete, "{status:?}");
         }
+    }
+
+    #[test]
+    fn without_a_deadline_nothing_is_said_of_progress() {
+        for deadline in [None, Some(i32::MAX)] {
+            let mut deployment = standing_so("ProgressDeadlineExceeded", "False");
+            deployment.spec.progress_deadline_seconds = deadline;
+            let sets = Sets::of(&deployment, vec![set(&deployment, 3, 0, 1)]);
+            assert_eq!(told(&deployment, &sets, &News::None, 9), None, "{deadline:?}");
+            assert_eq!(told(&deployment, &sets, &News::Created("web-1".into()), 9), None, "{deadline:?}");
+        }
+    }
+
+    #[test]
+    fn another_message_alone_is_no_news() {
+        // An error may name a request, a time or a count: each try would write another status.
+        let mut deployment = standing_so("ReplicaSetCreateError", "False");
+        let sets = Sets { new: None, old: Vec::new() };
+        let (first, _) = status(&deployment, &sets, &News::FailedCreate("one".into()), at(1));
+        deployment.status = Some(first.clone());
+        assert_eq!(status(&deployment, &sets, &News::FailedCreate("two".into()), at(2)).0, first);
+    }
+
+    #[test]
+    fn the_numbers_of_the_status_come_from_all_sets() {
+        let (old, new) = (deployment(4, "a", json!(null)), deployment(4, "b", json!(null)));
+        let with = |mut set: std::sync::Arc<ReplicaSet>, status: serde_json::Value| {
+            std::sync::Arc::make_mut(&mut set).status = serde_json::from_value(status).unwrap();
+            set
+        };
+        let one = with(
+            set(&old, 3, 0, 1),
+            json!({"replicas": 4, "readyReplicas": 3, "availableReplicas": 2, "terminatingReplicas": 1}),
+        );
+        let two = with(set(&new, 2, 0, 2), json!({"replicas": 1, "readyReplicas": 1}));
+        let unseen = with(set(&deployment(4, "c", json!(null)), 0, 0, 3), json!(null));
+        let mut now = new.clone();
+        now.metadata.generation = Some(7);
+        now.status = serde_json::from_value(json!({"collisionCount": 2})).unwrap();
+        let (status, _) = status(&now, &Sets::of(&new, vec![one, two, unseen]), &News::None, at(0));
+        let numbers = [
+            status.replicas,
+            status.updated_replicas,
+            status.ready_replicas,
+            status.available_replicas,
+            // Wanted by the sets beyond what is available, not by the Deployment.
+            status.unavailable_replicas,
+            status.terminating_replicas,
+            status.collision_count,
+        ];
+        assert_eq!(numbers, [5, 1, 4, 2, 3, 1, 2].map(Some));
+        assert_eq!(status.observed_generation, Some(7));
     }
 
     #[test]

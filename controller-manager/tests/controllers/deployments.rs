@@ -301,3 +301,67 @@ async fn what_is_scaled_is_told_in_upstreams_words() {
     })
     .await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_deadline_that_is_taken_away_takes_along_what_was_said_of_progress() {
+    let rig = Rig::start(BOTH).await;
+    rig.create::<Deployment>(deployment(2, "one", json!({"progressDeadlineSeconds": 60}))).await;
+    rig.pods_are(2).await;
+    rig.pass(70).await;
+    progress_is(&rig, "False", "ProgressDeadlineExceeded").await;
+    rig.patch::<Deployment>("web", json!({"spec": {"progressDeadlineSeconds": i32::MAX}})).await;
+    rig.eventually("nothing is said", async || condition(&rig, "Progressing").await.is_none().then_some(())).await;
+    rig.run_pods("n1").await;
+    rig.eventually("it is available", async || {
+        (condition(&rig, "Available").await?.status.as_deref() == Some("True")).then_some(())
+    })
+    .await;
+    assert!(condition(&rig, "Progressing").await.is_none());
+}
+
+#[tokio::test(start_paused = true)]
+async fn labels_and_annotations_of_a_deployment_go_where_upstream_puts_them() {
+    let rig = Rig::start(ALONE).await;
+    let mut object = deployment(1, "one", json!({"minReadySeconds": 7}));
+    object["metadata"]["annotations"] = json!({"team": "a", "kubectl.kubernetes.io/last-applied-configuration": "{}"});
+    rig.create::<Deployment>(object).await;
+    let set = rig.eventually("a set", async || rig.list::<ReplicaSet>().await.into_iter().next()).await;
+    assert_eq!((annotation(&set, "team"), set.spec.min_ready_seconds), ("a".to_string(), Some(7)));
+    assert_eq!(annotation(&set, "kubectl.kubernetes.io/last-applied-configuration"), "");
+    // What changes later is passed on, without a new revision.
+    let change = json!({"metadata": {"annotations": {"team": "b"}}, "spec": {"minReadySeconds": 9}});
+    rig.patch::<Deployment>("web", change).await;
+    rig.eventually("it is passed on", async || {
+        let set = rig.list::<ReplicaSet>().await.into_iter().next()?;
+        (annotation(&set, "team") == "b" && set.spec.min_ready_seconds == Some(9)).then_some(())
+    })
+    .await;
+    let set = rig.list::<ReplicaSet>().await.remove(0);
+    assert_eq!(
+        (annotation(&set, REVISION), annotation(&set, "deployment.kubernetes.io/desired-replicas")),
+        ("1".into(), "1".into())
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deployment_deleted_with_orphans_leaves_its_set_and_another_takes_it() {
+    let rig = Rig::start("deployment-controller,replicaset-controller,garbage-collector-controller").await;
+    rig.create::<Deployment>(deployment(2, "one", json!({}))).await;
+    rig.roll_out("web").await;
+    let before: Vec<String> = rig.pods_are(2).await.iter().map(|pod| pod.uid().to_string()).collect();
+    rig.delete::<Deployment>("web", Some("Orphan")).await;
+    rig.eventually("it is gone", async || rig.get::<Deployment>("web").await.is_none().then_some(())).await;
+    rig.settle().await;
+    let set = rig.list::<ReplicaSet>().await.remove(0);
+    assert!(set.metadata.owner_references.unwrap_or_default().is_empty(), "nobody took it back");
+    rig.create::<Deployment>(deployment(2, "one", json!({}))).await;
+    rig.eventually("the new one takes it", async || {
+        let sets = rig.list::<ReplicaSet>().await;
+        let owners = sets.first()?.metadata.owner_references.clone()?;
+        (sets.len() == 1 && owners[0].kind == "Deployment").then_some(())
+    })
+    .await;
+    rig.settle().await;
+    let after: Vec<String> = rig.pods().await.iter().map(|pod| pod.uid().to_string()).collect();
+    assert_eq!(after, before, "its pods did not notice");
+}
