@@ -85,8 +85,9 @@ fn endpoint(service: &Service, pod: &Pod, everyone: bool) -> Option<Endpoint> {
     let spec = pod.spec.as_ref();
     // A pod that names the Service as its subdomain is found under its own host name.
     let subdomain = spec.and_then(|spec| spec.subdomain.as_deref());
-    let hostname =
-        spec.and_then(|spec| spec.hostname.clone()).filter(|_| subdomain == service.metadata.name.as_deref());
+    let hostname = spec
+        .and_then(|spec| spec.hostname.clone())
+        .filter(|name| !name.is_empty() && subdomain == service.metadata.name.as_deref());
     Some(Endpoint {
         addresses: vec![address],
         conditions: Some(EndpointConditions {
@@ -147,6 +148,21 @@ pub(crate) mod testing {
         });
         Arc::new(from_value(object).unwrap())
     }
+
+    /// The pod with `more` put over it.
+    pub(crate) fn with(pod: &Pod, more: Value) -> Arc<Pod> {
+        fn merge(object: &mut Value, more: Value) {
+            match (object, more) {
+                (Value::Object(object), Value::Object(more)) => {
+                    more.into_iter().for_each(|(key, value)| merge(object.entry(key).or_insert(Value::Null), value));
+                }
+                (object, more) => *object = more,
+            }
+        }
+        let mut object = json!(pod);
+        merge(&mut object, more);
+        Arc::new(from_value(object).unwrap())
+    }
 }
 
 #[cfg(test)]
@@ -189,5 +205,95 @@ mod tests {
         assert_eq!(selected(&service(json!({})), pods.clone()).len(), 0);
         assert_eq!(selected(&service(json!({"selector": {"app": "web"}})), pods.clone()).len(), 1);
         assert_eq!(selected(&service(json!({"selector": {"app": "db"}})), pods).len(), 0);
+    }
+
+    #[test]
+    fn each_kind_of_target_port_means_what_upstream_says() {
+        let one = with(
+            &pod("a", "10.0.0.1", true),
+            json!({"spec": {
+                "containers": [
+                    {"name": "c", "ports": [{"name": "http", "containerPort": 8080}, {"name": "dns", "containerPort": 53, "protocol": "UDP"}]},
+                    {"name": "d", "ports": [{"name": "http", "containerPort": 9090}]}],
+                "initContainers": [
+                    {"name": "s", "restartPolicy": "Always", "ports": [{"name": "mesh", "containerPort": 15001}]},
+                    {"name": "i", "ports": [{"name": "once", "containerPort": 1}]}],
+            }}),
+        );
+        let table = [
+            (json!({"port": 80}), Some(80)),
+            (json!({"port": 80, "targetPort": 0}), Some(80)),
+            (json!({"port": 80, "targetPort": 8080}), Some(8080)),
+            // The first container that has it.
+            (json!({"port": 80, "targetPort": "http"}), Some(8080)),
+            (json!({"port": 80, "targetPort": "dns"}), None),
+            (json!({"port": 80, "targetPort": "dns", "protocol": "UDP"}), Some(53)),
+            (json!({"port": 80, "targetPort": "mesh"}), Some(15001)),
+            (json!({"port": 80, "targetPort": "once"}), None),
+            (json!({"port": 80, "targetPort": "nobody"}), None),
+        ];
+        for (port, number) in table {
+            let groups = groups(&service(json!({"ports": [port]})), std::slice::from_ref(&one));
+            let (ports, endpoints) = groups.first_key_value().unwrap();
+            assert_eq!(ports.first().map(|port| port.number), number, "{port}");
+            assert_eq!(endpoints.len(), 1, "without the port it is an endpoint all the same");
+        }
+    }
+
+    #[test]
+    fn a_pod_is_an_endpoint_when_it_has_an_address_and_has_not_ended() {
+        let table = [
+            (json!({}), 1),
+            (json!({"status": {"phase": "Pending"}}), 1),
+            (json!({"status": {"phase": "Succeeded"}}), 0),
+            (json!({"status": {"phase": "Failed"}}), 0),
+            (json!({"status": {"podIP": ""}}), 0),
+            (json!({"status": {"podIP": null}}), 0),
+            (json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}), 1),
+        ];
+        for (more, count) in table {
+            let found = groups(&service(json!({})), &[with(&pod("a", "10.0.0.1", true), more.clone())]);
+            assert_eq!(found.values().map(Vec::len).sum::<usize>(), count, "{more}");
+            assert_eq!(found.len(), 1, "one group at least");
+        }
+    }
+
+    #[test]
+    fn only_pods_of_the_subdomain_have_names() {
+        let table = [
+            (json!({"hostname": "db-0", "subdomain": "web"}), Some("db-0")),
+            (json!({"hostname": "db-0", "subdomain": "other"}), None),
+            (json!({"hostname": "db-0"}), None),
+            (json!({"subdomain": "web"}), None),
+            (json!({"hostname": "", "subdomain": "web"}), None),
+        ];
+        for (spec, hostname) in table {
+            let named = with(&pod("a", "10.0.0.1", true), json!({"spec": spec}));
+            let found = groups(&service(json!({})), &[named]);
+            let endpoint = &found.values().next().unwrap()[0];
+            assert_eq!(endpoint.hostname.as_deref(), hostname, "{spec}");
+        }
+    }
+
+    #[test]
+    fn endpoints_are_sorted_so_that_the_same_pods_say_the_same() {
+        let pods = ["10.0.0.3", "10.0.0.1", "10.0.0.2"].map(|ip| pod(ip, ip, true));
+        let reversed: Vec<_> = pods.iter().rev().cloned().collect();
+        let service = service(json!({"ports": [{"port": 80}]}));
+        assert_eq!(groups(&service, &pods), groups(&service, &reversed));
+    }
+
+    #[test]
+    fn ports_of_slices_are_read_with_their_defaults() {
+        let table = [
+            (json!({}), ("", "TCP", 0, None)),
+            (json!({"name": "a", "protocol": "UDP", "port": 53, "appProtocol": "dns"}), ("a", "UDP", 53, Some("dns"))),
+        ];
+        for (port, expected) in table {
+            let port = Port::of_slice_port(&serde_json::from_value(port).unwrap());
+            let told = (port.name.as_str(), port.protocol.as_str(), port.number, port.app_protocol.as_deref());
+            assert_eq!(told, expected);
+            assert_eq!(Port::of_slice_port(&port.as_slice_port()), port, "there and back");
+        }
     }
 }

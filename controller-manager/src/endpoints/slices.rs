@@ -141,7 +141,7 @@ fn id(endpoint: &Endpoint) -> String {
 #[cfg(test)]
 mod tests {
     use super::super::facts::groups;
-    use super::super::facts::testing::{pod, service};
+    use super::super::facts::testing::{pod, service, with};
     use super::*;
     use k8s_openapi::api::core::v1::Pod;
     use serde_json::json;
@@ -216,5 +216,106 @@ mod tests {
         let after = apply(slices.clone(), plan(&moved, &groups(&moved, &pods(2, true)), &slices));
         assert_eq!((after.len(), total(&after)), (1, 2));
         assert_eq!(after[0].ports.as_ref().unwrap()[0].port, Some(9090));
+    }
+
+    #[test]
+    fn gaps_are_filled_before_a_slice_is_made() {
+        // 250 pods in three slices; sixty of the first go, seventy new ones come.
+        let slices = apply(Vec::new(), plan(&web(), &groups(&web(), &pods(250, true)), &[]));
+        let gone: Vec<String> =
+            slices[0].endpoints.iter().flatten().take(60).map(|endpoint| endpoint.addresses[0].clone()).collect();
+        let mut now: Vec<Arc<Pod>> = pods(320, true);
+        now.retain(|pod| !gone.contains(pod.status.as_ref().unwrap().pod_ip.as_ref().unwrap()));
+        let changes = plan(&web(), &groups(&web(), &now), &slices);
+        assert!(changes.iter().all(|change| matches!(change, Change::Update { .. })), "{}", changes.len());
+        assert_eq!(changes.len(), 2, "the slice that changes anyway takes sixty, one other the rest");
+        let after = apply(slices, changes);
+        let mut sizes: Vec<usize> = after.iter().map(|slice| slice.endpoints.as_ref().unwrap().len()).collect();
+        sizes.sort_unstable();
+        assert_eq!((total(&after), sizes), (260, vec![60, 100, 100]));
+        assert_eq!(plan(&web(), &groups(&web(), &now), &after), []);
+    }
+
+    #[test]
+    fn labels_follow_the_service_and_mark_the_slice() {
+        let labeled = |labels: serde_json::Value, cluster_ip: &str| -> Service {
+            serde_json::from_value(
+                json!({"metadata": {"name": "web", "namespace": "default", "uid": "s", "labels": labels},
+                "spec": {"clusterIP": cluster_ip, "selector": {"app": "web"}, "ports": [{"port": 80}]}}),
+            )
+            .unwrap()
+        };
+        let table = [
+            (labeled(json!({}), "10.96.0.1"), vec![]),
+            (labeled(json!({"team": "a"}), "10.96.0.1"), vec![("team", "a")]),
+            (labeled(json!({}), "None"), vec![(HEADLESS, "")]),
+            // What marks a slice is not the Service's to say.
+            (labeled(json!({HEADLESS: "", SERVICE_LABEL: "other", MANAGED_BY.0: "me"}), "10.96.0.1"), vec![]),
+        ];
+        for (service, mut expected) in table {
+            expected.extend([(SERVICE_LABEL, "web"), MANAGED_BY]);
+            let expected: BTreeMap<String, String> =
+                expected.into_iter().map(|(key, value)| (key.to_string(), value.to_string())).collect();
+            let wanted = groups(&service, &pods(1, true));
+            let made = apply(Vec::new(), plan(&service, &wanted, &[]));
+            assert_eq!(made[0].metadata.labels.as_ref(), Some(&expected));
+            let mut other = (*made[0]).clone();
+            other.metadata.labels.as_mut().unwrap().insert("left".into(), "over".into());
+            let other = vec![Arc::new(other)];
+            let after = apply(other.clone(), plan(&service, &wanted, &other));
+            assert_eq!(after[0].metadata.labels.as_ref(), Some(&expected));
+        }
+    }
+
+    #[test]
+    fn pods_that_resolve_a_port_differently_have_slices_of_their_own() {
+        let by_name = service(json!({"ports": [{"port": 80, "targetPort": "http"}], "selector": {"app": "web"}}));
+        let other = with(
+            &pod("other", "10.9.0.1", true),
+            json!({"spec": {"containers":
+            [{"name": "c", "ports": [{"name": "http", "containerPort": 9090}]}]}}),
+        );
+        let mut both = pods(2, true);
+        both.push(other);
+        let slices = apply(Vec::new(), plan(&by_name, &groups(&by_name, &both), &[]));
+        let mut told: Vec<(Option<i32>, usize)> = slices
+            .iter()
+            .map(|slice| (slice.ports.as_ref().unwrap()[0].port, slice.endpoints.as_ref().unwrap().len()))
+            .collect();
+        told.sort_unstable();
+        assert_eq!(told, [(Some(8080), 2), (Some(9090), 1)]);
+        // The last pod of a number goes, and its slice with it.
+        let changes = plan(&by_name, &groups(&by_name, &both[..2]), &slices);
+        assert!(matches!(changes.as_slice(), [Change::Delete(_)]), "{changes:?}");
+        // All go: one slice without endpoints stays.
+        let none = apply(slices.clone(), plan(&by_name, &groups(&by_name, &[]), &slices));
+        assert_eq!((none.len(), total(&none)), (1, 0));
+    }
+
+    #[test]
+    fn a_pod_that_comes_again_with_its_address_is_another_endpoint() {
+        let slices = apply(Vec::new(), plan(&web(), &groups(&web(), &pods(2, true)), &[]));
+        let mut now = pods(2, true);
+        now[0] = with(&now[0], json!({"metadata": {"uid": "again"}}));
+        let changes = plan(&web(), &groups(&web(), &now), &slices);
+        let [Change::Update { endpoints, .. }] = changes.as_slice() else { panic!("{changes:?}") };
+        let uids: Vec<&str> =
+            endpoints.iter().map(|endpoint| endpoint.target_ref.as_ref().unwrap().uid.as_deref().unwrap()).collect();
+        assert_eq!((uids.len(), uids.contains(&"again"), uids.contains(&"p000")), (2, true, false));
+    }
+
+    #[test]
+    fn slices_that_somebody_emptied_or_doubled_are_put_right() {
+        let wanted = groups(&web(), &pods(3, true));
+        let slices = apply(Vec::new(), plan(&web(), &wanted, &[]));
+        let mut emptied = (*slices[0]).clone();
+        emptied.endpoints = None;
+        let emptied = vec![Arc::new(emptied)];
+        let after = apply(emptied.clone(), plan(&web(), &wanted, &emptied));
+        assert_eq!((after.len(), total(&after)), (1, 3));
+        // The same endpoints twice: one slice of them is one too many.
+        let doubled = vec![slices[0].clone(), Arc::new((*slices[0]).clone())];
+        let after = apply(doubled.clone(), plan(&web(), &wanted, &doubled));
+        assert_eq!((after.len(), total(&after)), (1, 3));
     }
 }
