@@ -35,23 +35,32 @@ struct Parts {
     count: u32,
 }
 
+/// First address and length of an IPv4 range; what lies beyond the length does not count (net.ParseCIDR).
+fn parse(range: &str) -> Option<(u32, u8)> {
+    let (base, bits) = range.split_once('/')?;
+    let (base, bits): (Ipv4Addr, u8) = (base.parse().ok()?, bits.parse().ok().filter(|bits| *bits <= 32)?);
+    Some((u32::from(base) & mask(bits), bits))
+}
+
+fn mask(bits: u8) -> u32 {
+    u32::MAX.checked_shl(32 - u32::from(bits)).unwrap_or(0)
+}
+
 impl Parts {
     fn new(range: &str, part_bits: u8) -> anyhow::Result<Self> {
-        let (base, bits) = range.split_once('/').with_context(|| format!("invalid CIDR address: {range}"))?;
-        let base: Ipv4Addr = base.parse().with_context(|| format!("invalid CIDR address: {range}"))?;
-        let bits: u8 = bits.parse().with_context(|| format!("invalid CIDR address: {range}"))?;
+        let (base, bits) = parse(range).with_context(|| format!("invalid CIDR address: {range}"))?;
         ensure!(bits <= part_bits && part_bits <= 30, "a /{part_bits} for each node does not fit into {range}");
         ensure!(part_bits - bits <= 16, "{range} has too many parts of /{part_bits}: at most 65536");
-        Ok(Self { base: u32::from(base), bits: part_bits, count: 1 << (part_bits - bits) })
+        Ok(Self { base, bits: part_bits, count: 1 << (part_bits - bits) })
     }
 
-    /// The first part that is not in `taken`.
+    /// The first part that has no address in common with a range that is `taken`, which may be of another length: the parts
+    /// of nodes outlive a change of the flags.
     fn free(&self, taken: &BTreeSet<String>) -> Option<String> {
-        let part = |number: u32| {
-            let base = Ipv4Addr::from(self.base + (number << (32 - u32::from(self.bits))));
-            format!("{base}/{}", self.bits)
-        };
-        (0..self.count).map(part).find(|part| !taken.contains(part))
+        let taken: Vec<(u32, u8)> = taken.iter().filter_map(|range| parse(range)).collect();
+        let is_free = |base: &u32| taken.iter().all(|(other, bits)| (*base ^ *other) & mask(self.bits.min(*bits)) != 0);
+        let mut bases = (0..self.count).map(|number| self.base + (number << (32 - u32::from(self.bits))));
+        bases.find(is_free).map(|base| format!("{}/{}", Ipv4Addr::from(base), self.bits))
     }
 }
 
@@ -130,5 +139,54 @@ mod tests {
         for (range, bits) in [("10.0.0.0", 24), ("x/8", 24), ("10.0.0.0/25", 24), ("10.0.0.0/4", 24)] {
             assert!(Parts::new(range, bits).is_err(), "{range} /{bits}");
         }
+    }
+
+    #[test]
+    fn ranges_are_read_with_their_base_cut_to_their_length() {
+        let table = [
+            ("10.64.3.7/22", Some("10.64.0.0/22")),
+            ("10.64.0.0/32", Some("10.64.0.0/32")),
+            ("255.255.255.255/0", Some("0.0.0.0/0")),
+            ("10.64.0.0/33", None),
+            ("10.64.0.0/-1", None),
+            ("10.64.0/8", None),
+            ("fd00::/64", None),
+            ("", None),
+            ("/8", None),
+        ];
+        for (text, expected) in table {
+            let read = parse(text).map(|(base, bits)| format!("{}/{bits}", Ipv4Addr::from(base)));
+            assert_eq!(read.as_deref(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn ranges_of_any_length_are_kept_clear_of() {
+        let table: [(u8, &[&str], Option<&str>); 9] = [
+            (24, &[], Some("10.64.0.0/24")),
+            // A larger one that was given before the flag changed, and a smaller one.
+            (25, &["10.64.0.0/24"], Some("10.64.1.0/25")),
+            (23, &["10.64.1.0/24"], Some("10.64.2.0/23")),
+            (24, &["10.64.0.128/25", "10.64.1.7/32"], Some("10.64.2.0/24")),
+            (24, &["10.0.0.0/8"], None),
+            (24, &["0.0.0.0/0"], None),
+            // What lies elsewhere, or is no range of ours to read, takes nothing.
+            (24, &["10.65.0.0/16", "fd00::/64", "nonsense"], Some("10.64.0.0/24")),
+            (22, &[], Some("10.64.0.0/22")),
+            (22, &["10.64.3.255/32"], None),
+        ];
+        for (bits, taken, expected) in table {
+            let parts = Parts::new("10.64.0.0/22", bits).unwrap();
+            let taken = taken.iter().map(ToString::to_string).collect();
+            assert_eq!(parts.free(&taken).as_deref(), expected, "/{bits} beside {taken:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_part_of_the_last_range_is_a_part_too() {
+        let parts = Parts::new("255.255.255.0/24", 25).unwrap();
+        let first = BTreeSet::from(["255.255.255.0/25".to_string()]);
+        assert_eq!(parts.free(&first).as_deref(), Some("255.255.255.128/25"));
+        assert_eq!(Parts::new("10.0.0.0/8", 24).unwrap().count, 65_536);
     }
 }

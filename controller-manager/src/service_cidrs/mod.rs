@@ -7,10 +7,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::Clock;
 use client::controller::{self, Action, Pass, Reconciler, Trigger};
 use client::{Cache, Caches, Client, Error, Key, Object, Patch};
-use jiff::Timestamp;
 use k8s_openapi::api::networking::v1::{IPAddress, ServiceCIDR};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
 
 use crate::Setup;
@@ -25,13 +26,15 @@ const GRACE: Duration = Duration::from_secs(10);
 
 pub(crate) fn start(setup: &Setup) -> anyhow::Result<()> {
     let (cidrs, addresses) = (setup.caches.of(), setup.caches.of());
-    let controller = ServiceCidrs { client: setup.client.clone(), cidrs, addresses };
+    let (client, clock) = (setup.client.clone(), setup.clock.clone());
+    let controller = ServiceCidrs { client, clock, cidrs, addresses };
     controller::run(&setup.context, &setup.caches, controller, 1);
     Ok(())
 }
 
 struct ServiceCidrs {
     client: Client,
+    clock: Arc<dyn Clock>,
     cidrs: Cache<ServiceCIDR>,
     addresses: Cache<IPAddress>,
 }
@@ -83,7 +86,7 @@ impl Reconciler for ServiceCidrs {
             self.say(&cidr, &TERMINATING, pass).await?;
             return Ok(Action::Done);
         }
-        let since = Timestamp::now().duration_since(deleted.0);
+        let since = self.clock.now().duration_since(deleted.0);
         let left = GRACE.saturating_sub(Duration::try_from(since).unwrap_or_default());
         if !left.is_zero() {
             return Ok(Action::After(left));
@@ -151,7 +154,7 @@ impl ServiceCidrs {
             "metadata": {"uid": cidr.uid(), "resourceVersion": cidr.metadata.resource_version},
             "status": {"conditions": [{
                 "type": "Ready", "status": ready.status, "reason": ready.reason, "message": ready.message,
-                "lastTransitionTime": Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string(),
+                "lastTransitionTime": Time(self.clock.now()),
             }]},
         });
         match self.client.patch_status::<ServiceCIDR>("", &cidr.key().name, &Patch::Merge(patch)).await {

@@ -77,7 +77,8 @@ impl Reconciler for TaintEviction {
             return Ok(Action::Done);
         };
         let now = Instant::now();
-        let end = self.since(key, pod.uid(), now) + stay;
+        // A patience beyond the end of time does not end.
+        let Some(end) = self.since(key, pod.uid(), now).checked_add(stay) else { return Ok(Action::Done) };
         if now < end {
             return Ok(Action::After(end - now));
         }

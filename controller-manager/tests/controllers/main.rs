@@ -11,3 +11,4 @@ mod nodes;
 mod pod_gc;
 mod replicasets;
 mod rig;
+mod service_cidrs;

@@ -253,3 +253,180 @@ async fn each_node_has_a_range_of_its_own_and_gives_it_back() {
     rig.eventually("the range is given on", async || (range("c").await? == "10.64.0.0/24").then_some(())).await;
     assert_eq!(rig.get::<Node>("c").await.unwrap().spec.unwrap().pod_cidrs.unwrap(), ["10.64.0.0/24"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_node_whose_range_has_another_length_keeps_it_and_nobody_shares_it() {
+    // Base and length of the flag are those of the range that holds them.
+    let ipam = ["--controllers=node-ipam-controller", "--cluster-cidr=10.64.3.7/22", "--node-cidr-mask-size=25"];
+    let rig = Rig::with(&ipam).await;
+    let range = async |node: &str| rig.get::<Node>(node).await?.spec?.pod_cidr;
+    let theirs =
+        json!({"metadata": {"name": "old"}, "spec": {"podCIDR": "10.64.0.0/24", "podCIDRs": ["10.64.0.0/24"]}});
+    rig.create::<Node>(theirs).await;
+    rig.settle().await;
+    for (name, expected) in [("a", "10.64.1.0/25"), ("b", "10.64.1.128/25")] {
+        rig.create::<Node>(json!({"metadata": {"name": name}})).await;
+        rig.eventually(&format!("{name} has {expected}"), async || (range(name).await? == expected).then_some(()))
+            .await;
+    }
+    assert_eq!(range("old").await.as_deref(), Some("10.64.0.0/24"));
+    rig.client.delete::<Node>("", "old", &DeleteOptions::default()).await.unwrap();
+    rig.settle().await;
+    rig.create::<Node>(json!({"metadata": {"name": "c"}})).await;
+    rig.eventually("the part is free", async || (range("c").await? == "10.64.0.0/25").then_some(())).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_patience_beyond_all_time_harms_nobody() {
+    let rig = Rig::with(&["--controllers=taint-eviction-controller"]).await;
+    rig.node("n").await;
+    for (name, seconds) in [("patient", i64::MAX), ("very", i64::MAX / 1_000_000_000), ("negative", i64::MIN)] {
+        tolerant(&rig, name, "n", Some(seconds)).await;
+    }
+    rig.patch::<Node>("n", bad(true)).await;
+    rig.eventually("it goes at once", async || (left(&rig).await == ["patient", "very"]).then_some(())).await;
+    // The others are still served.
+    tolerant(&rig, "late", "n", Some(5)).await;
+    rig.pass(10).await;
+    rig.eventually("it goes too", async || (left(&rig).await == ["patient", "very"]).then_some(())).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn tolerations_that_change_change_the_time_left() {
+    let rig = Rig::with(&["--controllers=taint-eviction-controller"]).await;
+    rig.node("n").await;
+    tolerant(&rig, "p", "n", Some(3600)).await;
+    rig.patch::<Node>("n", bad(true)).await;
+    rig.pass(60).await;
+    assert_eq!(left(&rig).await, ["p"]);
+    let mut tolerations = rig.get::<Pod>("p").await.unwrap().spec.unwrap().tolerations.unwrap();
+    for toleration in &mut tolerations {
+        toleration.toleration_seconds = toleration.toleration_seconds.map(|_| 100);
+    }
+    rig.patch::<Pod>("p", json!({"spec": {"tolerations": tolerations}})).await;
+    // It counts from when the taint was noticed, a minute ago.
+    rig.pass(30).await;
+    assert_eq!(left(&rig).await, ["p"]);
+    rig.pass(15).await;
+    rig.eventually("it goes", async || left(&rig).await.is_empty().then_some(())).await;
+}
+
+/// Those of these nodes whose pods are driven off for their silence.
+async fn given_up(rig: &Rig, nodes: &[&str]) -> Vec<String> {
+    let mut up = Vec::new();
+    for node in nodes {
+        if taints(rig, node).await.iter().any(|taint| taint == "unreachable:NoExecute") {
+            up.push((*node).to_string());
+        }
+    }
+    up
+}
+
+async fn given_up_are(rig: &Rig, nodes: &[&str], count: usize) {
+    rig.eventually(&format!("{count} of {nodes:?} are given up"), async || {
+        (given_up(rig, nodes).await.len() == count).then_some(())
+    })
+    .await;
+}
+
+/// Nodes in a zone.
+async fn in_zone(rig: &Rig, zone: &str, nodes: &[&str]) {
+    for node in nodes {
+        rig.node(node).await;
+        rig.patch::<Node>(node, json!({"metadata": {"labels": {"topology.kubernetes.io/zone": zone}}})).await;
+    }
+}
+
+/// Lets time pass in which only these nodes say something.
+async fn pass_with(rig: &Rig, alive: &[&str], seconds: u64) {
+    for _ in 0..seconds.div_ceil(10) {
+        rig.pass(10).await;
+        for node in alive {
+            rig.heartbeat(node, "True").await;
+        }
+        rig.settle().await;
+    }
+}
+
+/// Short grace, so that the tests are.
+const QUICK: &str = "--node-monitor-grace-period=20s";
+
+#[tokio::test(start_paused = true)]
+async fn silent_nodes_are_given_up_one_after_the_other() {
+    let rig = Rig::with(&[LIFECYCLE, QUICK, "--node-eviction-rate=0.02"]).await;
+    let (alive, silent) = (["a", "b", "c", "d"], ["x", "y", "z"]);
+    in_zone(&rig, "one", &alive).await;
+    in_zone(&rig, "one", &silent).await;
+    pass_with(&rig, &alive, 30).await;
+    for node in silent {
+        rig.eventually("nobody is scheduled there", async || {
+            taints(&rig, node).await.contains(&"unreachable:NoSchedule".to_string()).then_some(())
+        })
+        .await;
+    }
+    // The first at once, each other one 50 s after the one before.
+    given_up_are(&rig, &silent, 1).await;
+    pass_with(&rig, &alive, 40).await;
+    assert_eq!(given_up(&rig, &silent).await.len(), 1);
+    pass_with(&rig, &alive, 20).await;
+    given_up_are(&rig, &silent, 2).await;
+    // One that speaks again is not given up, and its taints go.
+    let first = given_up(&rig, &silent).await;
+    rig.heartbeat(&first[0], "True").await;
+    taints_are(&rig, &first[0], &[]).await;
+    let rest: Vec<&str> = silent.into_iter().filter(|node| *node != first[0]).collect();
+    let mut alive: Vec<&str> = alive.to_vec();
+    alive.push(&first[0]);
+    pass_with(&rig, &alive, 60).await;
+    given_up_are(&rig, &rest, 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_small_zone_that_is_mostly_silent_loses_nobody_more() {
+    let rig = Rig::with(&[LIFECYCLE, QUICK]).await;
+    let silent = ["w", "x", "y", "z"];
+    in_zone(&rig, "one", &["a", "b"]).await;
+    in_zone(&rig, "one", &silent).await;
+    // One falls silent first, and is given up; with it what began goes on.
+    pass_with(&rig, &["a", "b", "x", "y", "z"], 30).await;
+    given_up_are(&rig, &silent, 1).await;
+    pass_with(&rig, &["a", "b"], 90).await;
+    for node in silent {
+        assert!(taints(&rig, node).await.contains(&"unreachable:NoSchedule".to_string()), "{node}");
+    }
+    assert_eq!(given_up(&rig, &silent).await, ["w"]);
+    // Enough of them are back: the rest is given up.
+    pass_with(&rig, &["a", "b", "y", "z"], 30).await;
+    given_up_are(&rig, &["w", "x"], 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_large_zone_that_is_mostly_silent_is_emptied_slowly() {
+    let flags = [LIFECYCLE, QUICK, "--large-cluster-size-threshold=3", "--secondary-node-eviction-rate=0.02"];
+    let rig = Rig::with(&[&flags[..], &["--unhealthy-zone-threshold=0.5"]].concat()).await;
+    let (alive, silent) = (["a", "b", "c"], ["x", "y", "z"]);
+    in_zone(&rig, "one", &alive).await;
+    in_zone(&rig, "one", &silent).await;
+    pass_with(&rig, &alive, 40).await;
+    given_up_are(&rig, &silent, 1).await;
+    pass_with(&rig, &alive, 30).await;
+    assert_eq!(given_up(&rig, &silent).await.len(), 1, "one in 50 s");
+    pass_with(&rig, &alive, 30).await;
+    given_up_are(&rig, &silent, 2).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_zone_that_is_gone_altogether_is_given_up_while_another_lives() {
+    let rig = Rig::with(&[LIFECYCLE, QUICK]).await;
+    let silent = ["x", "y", "z"];
+    in_zone(&rig, "one", &["a"]).await;
+    in_zone(&rig, "two", &silent).await;
+    pass_with(&rig, &["a"], 60).await;
+    given_up_are(&rig, &silent, 3).await;
+    // Now the last one falls silent, too: it is we who are cut off, and everybody is forgiven.
+    rig.pass(30).await;
+    given_up_are(&rig, &["a", "x", "y", "z"], 0).await;
+    for node in ["a", "x", "y", "z"] {
+        taints_are(&rig, node, &["unreachable:NoSchedule"]).await;
+    }
+}
