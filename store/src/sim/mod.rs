@@ -1,6 +1,6 @@
 //! A seeded simulation of whole members: raft, log, state and watches as they run, on disks in memory that lose power, tear
 //! writes and fail, over a network that loses, doubles and delays. Clients' answers are judged against a model, revision by
-//! revision.
+//! revision (`testing::history`).
 //!
 //! | file | what it is |
 //! |---|---|
@@ -8,7 +8,6 @@
 //! | `host` | one member and its disk |
 //! | `nemesis` | what goes wrong, what operators do |
 //! | `clients` | what clients ask for, and watches |
-//! | `history` | what happened, and what must therefore have been answered |
 //!
 //! ```text
 //! cargo test -p store --lib sim::holds                                        200 seeds
@@ -17,7 +16,6 @@
 //! ```
 
 mod clients;
-mod history;
 mod host;
 mod nemesis;
 mod world;

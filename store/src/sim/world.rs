@@ -7,17 +7,17 @@ use proto::peer::Parcel;
 use proto::peer::parcel::Body;
 
 use super::clients::{Watcher, everything};
-use super::history::History;
 use super::host::{Host, Outbox, Started, receive};
 use super::{Planted, nemesis::Network};
-use crate::kv::Error;
+use crate::kv::{Error, Revision};
 use crate::member::{Arrived, Done, Fatal, Input};
 use crate::options::Options as StoreOptions;
 use crate::raft::{self, Membership};
 use crate::random::SplitMix;
 use crate::seeds::Coverage;
 use crate::snapshot;
-use crate::state::Outcome;
+use crate::state::{Outcome, State};
+use crate::testing::history::History;
 
 /// How long members are troubled, in simulated milliseconds, and how long they have to recover.
 const TROUBLE: u64 = 60_000;
@@ -100,7 +100,7 @@ impl World {
             removed: BTreeMap::new(),
             network: Network::GOOD,
             cut: BTreeSet::new(),
-            history: History::new(),
+            history: History::default(),
             watchers: Self::watchers(2),
             next_id: 1000,
             seen: Coverage::new(),
@@ -299,7 +299,8 @@ impl World {
         let Some(life) = host.life.as_mut() else { return Ok(()) };
         let state = life.core.state.read();
         if state.revision() > life.seen {
-            life.seen = self.history.absorb(id, &state, life.seen + 1)?;
+            absorb(&mut self.history, id, &state, life.seen + 1)?;
+            life.seen = state.revision();
         }
         let applied = state.applied().index;
         if applied > self.membership.0 {
@@ -458,4 +459,19 @@ impl World {
         self.hosts.insert(change.id, Host::joiner(change.id, cluster));
         self.start(change.id)
     }
+}
+
+/// Compares what a member did from revision `from` on with what is known, or learns it.
+fn absorb(history: &mut History, id: u64, state: &State, from: Revision) -> Result<(), String> {
+    let from = from.max(state.compacted());
+    let mut changes = state.changes(from).map(|change| (*change.item).clone()).peekable();
+    while let Some(first) = changes.peek() {
+        let revision = first.mod_revision;
+        let mut done = Vec::new();
+        while let Some(change) = changes.next_if(|change| change.mod_revision == revision) {
+            done.push(change);
+        }
+        history.learn(&format!("{id:x}"), revision, done)?;
+    }
+    Ok(())
 }

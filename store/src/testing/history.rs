@@ -1,4 +1,5 @@
-//! What happened, revision by revision, and what must therefore have been answered.
+//! What happened, revision by revision, and what must therefore have been answered: the judge of the simulation and of the
+//! tests on real processes. Pure.
 //!
 //! Every write of a client puts its own number under the key [`MARK`] beside what it does, so that each revision says which
 //! operation made it. The model replays them one by one; a revision is final when the first member has applied it, and
@@ -9,18 +10,17 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 
 use crate::kv::{Error, KeyValue, Op, OpReply, Page, Revision, Signal, Target, Txn, TxnReply};
-use crate::state::State;
 
 /// Written by every write.
-pub(super) const MARK: &[u8] = b"mark";
+pub const MARK: &[u8] = b"mark";
 
 type Keys = BTreeMap<Bytes, KeyValue>;
 
 /// What a client asked for.
 #[derive(Debug, Clone)]
-pub(super) struct Operation {
+pub struct Operation {
     /// `None`: a read of everything.
-    pub(super) txn: Option<Txn>,
+    pub txn: Option<Txn>,
     /// The newest revision that somebody knew when it began: it must see that.
     known: Revision,
     /// The revision that it made.
@@ -31,71 +31,75 @@ pub(super) struct Operation {
 
 /// See the module's header.
 #[derive(Debug)]
-pub(super) struct History {
+pub struct History {
     /// By revision, from 1 (the empty store): the keys as of then, and what was changed.
     revisions: Vec<(Keys, Vec<KeyValue>)>,
     operations: Vec<Operation>,
     known: Revision,
-    pub(super) answered: u64,
-    pub(super) reads: u64,
-    pub(super) unknown: u64,
+    /// Transactions that were answered.
+    pub answered: u64,
+    /// Reads that were answered.
+    pub reads: u64,
+    /// Operations of which nobody knows whether they happened.
+    pub unknown: u64,
 }
 
-impl History {
-    pub(super) fn new() -> Self {
+impl Default for History {
+    fn default() -> Self {
         let revisions = vec![(Keys::new(), Vec::new()), (Keys::new(), Vec::new())];
         Self { revisions, operations: Vec::new(), known: 1, answered: 0, reads: 0, unknown: 0 }
     }
+}
 
-    pub(super) fn last(&self) -> Revision {
+impl History {
+    /// The last revision that has happened.
+    pub fn last(&self) -> Revision {
         self.revisions.len() as u64 - 1
     }
 
-    pub(super) fn operations(&self) -> usize {
+    /// How many operations were begun.
+    pub fn operations(&self) -> usize {
         self.operations.len()
     }
 
-    /// A value of a key that is, or was, so: for compares.
-    pub(super) fn keys(&self) -> &Keys {
+    /// The keys as of the last revision: for compares.
+    pub fn keys(&self) -> &Keys {
         &self.revisions[self.revisions.len() - 1].0
     }
 
     /// A client begins; the number of its operation, which `mark` makes part of it.
-    pub(super) fn begin(&mut self, mut txn: Option<Txn>) -> u64 {
+    pub fn begin(&mut self, mut txn: Option<Txn>) -> u64 {
         let number = self.operations.len() as u64;
         if let Some(txn) = &mut txn {
-            txn.then.push(Op::Put { key: Bytes::from_static(MARK), value: number.to_string().into(), lease: 0 });
+            txn.then.push(mark(number));
         }
         self.operations.push(Operation { txn, known: self.known, made: None, refused: false });
         number
     }
 
-    pub(super) fn operation(&self, number: u64) -> &Operation {
+    /// What [`History::begin`] noted. Panics if there is no such operation.
+    pub fn operation(&self, number: u64) -> &Operation {
         &self.operations[number as usize]
     }
 
-    /// Compares what a member did from revision `from` on with what is known, or learns it. The last revision seen.
-    pub(super) fn absorb(&mut self, who: u64, state: &State, from: Revision) -> Result<Revision, String> {
-        let from = from.max(state.compacted());
-        let mut changes = state.changes(from).map(|change| (*change.item).clone()).peekable();
-        while let Some(first) = changes.peek() {
-            let revision = first.mod_revision;
-            let mut done = Vec::new();
-            while let Some(change) = changes.next_if(|change| change.mod_revision == revision) {
-                done.push(change);
+    /// A client has been told of a revision: whatever begins from now on must see it.
+    pub fn knows(&mut self, revision: Revision) {
+        self.known = self.known.max(revision);
+    }
+
+    /// Somebody says what a revision did: it is what is known of it, or the next one, which is learned.
+    ///
+    /// # Errors
+    /// When it contradicts what is known, or what its operation asked for.
+    pub fn learn(&mut self, who: &str, revision: Revision, done: Vec<KeyValue>) -> Result<(), String> {
+        match self.revisions.get(revision as usize) {
+            Some((_, known)) if *known == done => Ok(()),
+            Some((_, known)) => {
+                Err(format!("member {who} made revision {revision} to {done:?}, another one to {known:?}"))
             }
-            match self.revisions.get(revision as usize) {
-                Some((_, known)) if *known == done => {}
-                Some((_, known)) => {
-                    return Err(format!(
-                        "member {who:x} made revision {revision} to {done:?}, another one to {known:?}"
-                    ));
-                }
-                None if revision == self.last() + 1 => self.replay(revision, done)?,
-                None => return Err(format!("member {who:x} has revision {revision} before {}", self.last() + 1)),
-            }
+            None if revision == self.last() + 1 => self.replay(revision, done),
+            None => Err(format!("member {who} has revision {revision} before {}", self.last() + 1)),
         }
-        Ok(state.revision())
     }
 
     /// Does to the model what the operation says, and compares.
@@ -132,7 +136,10 @@ impl History {
     }
 
     /// A client is answered a transaction.
-    pub(super) fn wrote(&mut self, number: u64, reply: &TxnReply) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// When the answer cannot be.
+    pub fn wrote(&mut self, number: u64, reply: &TxnReply) -> Result<(), String> {
         let operation = &self.operations[number as usize];
         let wrong = |what: &str| Err(format!("operation {number} {operation:?}: {what}: {reply:?}"));
         let Some(txn) = &operation.txn else { return wrong("a read is answered as a transaction") };
@@ -154,13 +161,16 @@ impl History {
         } else if reply.revision < operation.known {
             return wrong("older than what was known");
         }
-        self.known = self.known.max(reply.revision);
+        self.knows(reply.revision);
         self.answered += 1;
         Ok(())
     }
 
     /// A client has read everything; `linearizable`: and may rely on it.
-    pub(super) fn read(&mut self, number: u64, page: &Page, linearizable: bool) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// When that is not what was there.
+    pub fn read(&mut self, number: u64, page: &Page, linearizable: bool) -> Result<(), String> {
         let operation = &self.operations[number as usize];
         let Some((keys, _)) = self.revisions.get(page.revision as usize) else {
             return Err(format!("a read at revision {}, which has not happened", page.revision));
@@ -172,14 +182,17 @@ impl History {
             if page.revision < operation.known {
                 return Err(format!("a read at {} began when {} was known", page.revision, operation.known));
             }
-            self.known = self.known.max(page.revision);
+            self.knows(page.revision);
         }
         self.reads += 1;
         Ok(())
     }
 
     /// A client is told that it did not work.
-    pub(super) fn failed(&mut self, number: u64, error: &Error) -> Result<(), String> {
+    ///
+    /// # Errors
+    /// When it did.
+    pub fn failed(&mut self, number: u64, error: &Error) -> Result<(), String> {
         let operation = &mut self.operations[number as usize];
         if matches!(error, Error::Cluster(_) | Error::NoSpace) {
             operation.refused = true;
@@ -193,7 +206,10 @@ impl History {
     }
 
     /// A watch of everything that has sent all before `next` sends a signal; what it must send next.
-    pub(super) fn watched(&self, next: Revision, signal: &Signal) -> Result<Revision, String> {
+    ///
+    /// # Errors
+    /// When it is not the next revision, or not what that did.
+    pub fn watched(&self, next: Revision, signal: &Signal) -> Result<Revision, String> {
         let Signal::Events(revision, events) = signal else { return Ok(next) };
         if *revision != next {
             return Err(format!("a watch sends revision {revision} where {next} is next"));
@@ -210,6 +226,11 @@ impl History {
         }
         Ok(next + 1)
     }
+}
+
+/// The step that makes an operation's number part of it.
+pub fn mark(number: u64) -> Op {
+    Op::Put { key: Bytes::from_static(MARK), value: number.to_string().into(), lease: 0 }
 }
 
 fn sorted(changes: &[KeyValue]) -> Vec<&KeyValue> {
