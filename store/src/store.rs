@@ -32,7 +32,6 @@ use start::Founding;
 pub(crate) use backup::Backup;
 pub use lease::LeaseInfo;
 pub use members::{MemberInfo, StoreStatus};
-#[cfg(test)]
 pub(crate) use start::{Bare, bare};
 
 /// Keys read while the state is locked; between two portions writers, and other tasks, have their turn.

@@ -169,7 +169,7 @@ fn revision_only(revision: u64) -> Option<pb::ResponseHeader> {
     Some(pb::ResponseHeader { revision: signed(revision), ..pb::ResponseHeader::default() })
 }
 
-fn txn_body(request: &pb::TxnRequest, reply: TxnReply) -> pb::TxnResponse {
+pub(super) fn txn_body(request: &pb::TxnRequest, reply: TxnReply) -> pb::TxnResponse {
     let ops = if reply.succeeded { &request.success } else { &request.failure };
     let now = reply.revision;
     let responses = ops.iter().zip(reply.replies).filter_map(|(op, reply)| {

@@ -10,6 +10,7 @@
 //! | `health`, `http` | gRPC health; /health, /version, /metrics |
 //! | `errors` | the store's errors as gRPC's, in etcd's words |
 //! | `listen`, `tls`, `flags`, `run` | the process: sockets, certificates, the command line |
+//! | `fuzz` | calls and answers as bytes, without a server, for fuzzing |
 //!
 //! Upstream: server/etcdserver/api/v3rpc.
 
@@ -21,6 +22,7 @@ mod errors;
 mod events;
 pub(crate) mod flags;
 mod forward;
+pub(crate) mod fuzz;
 mod health;
 mod http;
 mod kv;

@@ -118,7 +118,8 @@ impl Host {
             trim_bytes: 4 << 10,
             ..Options::in_memory()
         };
-        let Bare { core, mut member, lock } = match bare(&options, self.joins.map(|cluster| (cluster, self.id)), seed) {
+        let Bare { core, mut member, _lock } = match bare(&options, self.joins.map(|cluster| (cluster, self.id)), seed)
+        {
             Ok(opened) => opened,
             Err(OpenError::Io { .. }) if self.disk.is_dead() => return Ok(Started::Died),
             Err(error) => return Err(format!("member {:x} does not start: {error:?}", self.id)),
@@ -130,7 +131,7 @@ impl Host {
             member.campaign();
         }
         self.lives += 1;
-        self.life = Some(Life { core, member, seen: 0, _lock: lock });
+        self.life = Some(Life { core, member, seen: 0, _lock });
         Ok(Started::Runs)
     }
 

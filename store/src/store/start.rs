@@ -244,17 +244,15 @@ pub(super) async fn tick(core: Arc<Core>, writer: mpsc::WeakUnboundedSender<Mess
     }
 }
 
-/// A member without threads, clock and network around it, for the simulation.
-#[cfg(test)]
+/// A member without threads, clock and network around it, for the simulation and for fuzzing.
 pub(crate) struct Bare<T> {
     pub(crate) core: Arc<Core>,
     pub(crate) member: Member<T>,
     /// Holds the directory.
-    pub(crate) lock: Box<dyn Any + Send>,
+    pub(crate) _lock: Box<dyn Any + Send>,
 }
 
 /// Starts one; `joins`: the cluster that has added it, and its ID there.
-#[cfg(test)]
 pub(crate) fn bare<T>(options: &Options, joins: Option<(u64, u64)>, seed: u64) -> Result<Bare<T>, OpenError> {
     let founding = match joins {
         None => Founding::Founder,
@@ -265,5 +263,5 @@ pub(crate) fn bare<T>(options: &Options, joins: Option<(u64, u64)>, seed: u64) -
     let setup = setup(options, log.identity());
     let raft = Config { seed, max_append_bytes: 2 << 10, max_inflight_bytes: 8 << 10, ..setup.raft };
     let member = Member::new(Arc::clone(&core), log, applied, Setup { raft, ..setup });
-    Ok(Bare { core, member, lock })
+    Ok(Bare { core, member, _lock: lock })
 }

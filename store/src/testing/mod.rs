@@ -6,6 +6,7 @@
 
 mod basic;
 pub mod etcd;
+pub mod fuzz;
 pub mod history;
 mod txn;
 mod watch;
