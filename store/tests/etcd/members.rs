@@ -13,7 +13,7 @@ use proto::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
 use super::server::{PATIENCE, Server};
 
 /// Three members in new directories below `dir`.
-fn cluster(dir: &std::path::Path) -> Vec<Server> {
+pub(crate) fn cluster(dir: &std::path::Path) -> Vec<Server> {
     let open = [(); 3].map(|()| TcpListener::bind(("127.0.0.1", 0)).unwrap());
     let ports = open.map(|open| open.local_addr().unwrap().port());
     let names = ["a", "b", "c"];
