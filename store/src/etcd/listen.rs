@@ -25,6 +25,9 @@ const DEADLINE: Duration = Duration::from_secs(10);
 const DRAIN: Duration = Duration::from_secs(2);
 /// Calls that a client may give up before they were looked at: a client with many calls under way gives up all at once.
 const GIVEN_UP: usize = 10_000;
+/// Bytes of requests that one connection may have sent unread. HTTP/2's library ends a connection whose small frames, each counted
+/// as 256 bytes, lie unread beyond half of this: so many calls ([`GIVEN_UP`]) at once are well within it.
+const WINDOW: u32 = 8 << 20;
 /// Pause after a failed accept (too many open files), so that it does not spin.
 const BACKOFF: Duration = Duration::from_millis(50);
 
@@ -96,6 +99,7 @@ where
         .timer(TokioTimer::new())
         .max_concurrent_streams(limits.streams)
         .max_pending_accept_reset_streams(Some(GIVEN_UP))
+        .initial_connection_window_size(WINDOW)
         .keep_alive_interval(limits.probe_interval)
         .keep_alive_timeout(limits.probe_timeout);
     let service = TowerToHyperService::new(router.map_request(|request: http::Request<_>| request.map(Body::new)));

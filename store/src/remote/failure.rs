@@ -56,8 +56,17 @@ pub(crate) fn of(status: &Status) -> Failure {
         | Code::Unimplemented
         | Code::OutOfRange => Failure::Refused(Error::Unavailable(message.to_owned())),
         Code::DataLoss => Failure::Refused(Error::Corrupt(message.to_owned())),
-        _ => Failure::Unknown(message.to_owned()),
+        _ => Failure::Unknown(said(status)),
     }
+}
+
+/// What the server said, or why it could not: tonic's own text for a broken connection is only "transport error".
+fn said(status: &Status) -> String {
+    let Some(mut cause) = std::error::Error::source(status) else { return status.message().to_owned() };
+    while let Some(source) = cause.source() {
+        cause = source;
+    }
+    format!("{}: {cause}", status.message())
 }
 
 /// Whether the connection was gone before the request was written to it.
