@@ -278,7 +278,8 @@ impl Kv for Store {
     }
 
     fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>> {
-        async move { self.catch_up().await.map(|()| self.core.state.read().revision()) }.boxed()
+        // Who was answered was so after its change had been published; what is applied and not yet published is nobody's.
+        async move { self.catch_up().await.map(|()| self.core.published()) }.boxed()
     }
 
     fn local_revision(&self) -> Revision {

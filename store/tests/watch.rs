@@ -40,6 +40,31 @@ async fn an_idle_watch_says_how_far_it_is() {
     while !matches!(next(&mut watch).await.unwrap(), Signal::Events(13, _)) {}
 }
 
+/// Who waits until its watch has seen the store's revision would otherwise wait for the next change.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_revision_is_never_ahead_of_what_watches_can_see() {
+    let store = store();
+    // A watch in the way makes the time between applying and publishing longer.
+    let _watch = store.watch(prefix("w/", 0), WatchOptions::default());
+    let writer = tokio::spawn({
+        let store = store.clone();
+        async move {
+            for _ in 0..3000 {
+                put(&*store, "w/a", "v").await.unwrap();
+            }
+        }
+    });
+    let mut before = 0;
+    while !writer.is_finished() {
+        let revision = store.revision().await.unwrap();
+        assert!(revision <= store.local_revision());
+        assert!(revision >= before);
+        before = revision;
+    }
+    writer.await.unwrap();
+    assert_eq!(store.revision().await, Ok(3001));
+}
+
 #[tokio::test]
 async fn progress_never_overtakes_an_event_under_load() {
     let store = store();
