@@ -9,7 +9,7 @@
 
 use proto::raft::{VoteReply, VoteRequest};
 
-use super::membership::quorum;
+use super::membership::{FOUNDING_TERM, quorum};
 use super::progress::Progress;
 use super::{Body, EntryKind, LogView, Message, Raft, Role};
 
@@ -170,5 +170,11 @@ impl Raft {
     fn new_timeout(&mut self) {
         let ticks = self.config.election_ticks;
         self.timeout = ticks + self.random.below(u64::from(ticks)) as u32;
+        // Before anybody has stood nobody can be deposed: the first founder asks at each tick, so that a new cluster has
+        // its leader as soon as a quorum of it runs.
+        let unled = self.term == FOUNDING_TERM && self.leader == 0;
+        if unled && self.membership.voters.iter().min() == Some(&self.config.id) {
+            self.timeout = 1;
+        }
     }
 }

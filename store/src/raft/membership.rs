@@ -6,14 +6,17 @@ use prost::Message as _;
 
 use super::{ChangeError, ChangeKind, Entry, EntryKind, HardState, Membership, MembershipChange};
 
+/// The term of the entries that nobody proposed; the first candidate stands in the next one.
+pub(super) const FOUNDING_TERM: u64 = 1;
+
 /// What a new cluster's log begins with, the same on each of its founders: one change per voter (with its context), all of
 /// them committed. So whoever joins later learns from the log alone who takes part, and starts with an empty membership.
 pub fn foundation(voters: &[(u64, Bytes)]) -> (HardState, Vec<Entry>) {
     let entry = |(index, (id, context)): (u64, &(u64, Bytes))| {
         let change = MembershipChange { kind: ChangeKind::AddVoter.into(), id: *id, context: context.clone() };
-        Entry { term: 1, index, request: change.encode_to_vec().into(), kind: EntryKind::Membership.into() }
+        Entry { term: FOUNDING_TERM, index, request: change.encode_to_vec().into(), kind: EntryKind::Membership.into() }
     };
-    (HardState { term: 1, vote: 0, commit: voters.len() as u64 }, (1..).zip(voters).map(entry).collect())
+    (HardState { term: FOUNDING_TERM, vote: 0, commit: voters.len() as u64 }, (1..).zip(voters).map(entry).collect())
 }
 
 /// The membership after a change.

@@ -83,6 +83,18 @@ fn a_candidate_counts_its_own_vote_when_it_is_durable() {
 }
 
 #[test]
+fn a_new_cluster_has_a_leader_as_soon_as_a_quorum_of_it_runs() {
+    let mut net = Net::of(vec![(MemLog::default(), 1), (MemLog::default(), 1), (MemLog::default(), 1)]);
+    net.cut.extend([2, 3]);
+    net.tick(30);
+    assert_eq!(net.node(1).raft.status().term, 1, "asking changes nothing");
+    net.cut.remove(&2);
+    net.tick(2);
+    assert_eq!(net.node(1).role(), Leader);
+    assert_eq!(net.node(1).raft.status().term, 2);
+}
+
+#[test]
 fn elections_begin_after_a_random_timeout() {
     let mut timeouts = std::collections::BTreeSet::new();
     for seed in 0..200 {
