@@ -25,11 +25,13 @@ use crate::request::{Body, RequestInfo, User};
 use crate::storage::Storage;
 use crate::{answer, handlers};
 
-/// How often a condition is looked at before it counts as not coming about: ten seconds on the clock, at least twenty in
-/// reality, and more on a busy machine.
+/// How often a condition is looked at before it counts as not coming about: ten seconds on the clock, and in reality as
+/// long as the machine needs.
 const LOOKS: usize = 10_000;
-/// Real time between two looks.
-const BETWEEN: Duration = Duration::from_millis(2);
+/// Real time in which nobody did anything, twice in a row: then all have done what they had to.
+const QUIET: Duration = Duration::from_millis(1);
+/// How many of these pass before somebody counts as never at rest.
+const PATIENCE: usize = 5_000;
 /// Time moves in steps of this, so that what happens in between happens in order.
 const STEP: Duration = Duration::from_secs(1);
 
@@ -75,6 +77,8 @@ impl Server {
         let (accepting, shared) = (context.clone(), registry.clone());
         context.spawn("accept", async move {
             while let Ok((stream, _)) = listener.accept().await {
+                // As the real one does: what waits in a socket for the other side's delayed acknowledgement looks like rest.
+                let _ = stream.set_nodelay(true);
                 accepting.spawn("connection", connection(shared.clone(), stream, address));
             }
         });
@@ -134,8 +138,20 @@ pub async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>)
     panic!("not after {LOOKS} looks: {what}")
 }
 
-/// A moment of real time for the other tasks and the store's thread; a millisecond of the clock's.
+/// A millisecond of the clock's, and as much real time as all others need until they wait for something: for each other
+/// across a connection, for the store's thread, for a later time.
 pub async fn breathe() {
     tokio::time::advance(Duration::from_millis(1)).await;
-    let _ = tokio::task::spawn_blocking(|| std::thread::sleep(BETWEEN)).await;
+    let runtime = tokio::runtime::Handle::current().metrics();
+    let mut quiet = 0;
+    for _ in 0..PATIENCE {
+        let before = runtime.worker_park_count(0);
+        let _ = tokio::task::spawn_blocking(|| std::thread::sleep(QUIET)).await;
+        // The runtime has parked once, for this sleep, and woke for nothing else.
+        quiet = if runtime.worker_park_count(0) - before == 1 { quiet + 1 } else { 0 };
+        if quiet == 2 {
+            return;
+        }
+    }
+    panic!("somebody is never at rest")
 }
