@@ -20,7 +20,7 @@ const COMPONENTS: &[&str] =
     &["apiserver", "scheduler", "controller-manager", "kubelet-node-1", "kube-proxy-node-1", "kube-proxy"];
 
 fn rounds() -> usize {
-    std::env::var("MKUBE_FAULT_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(1)
+    std::env::var("MKUBE_FAULT_ROUNDS").ok().and_then(|text| text.parse().ok()).unwrap_or(3)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
