@@ -67,7 +67,9 @@ impl<'a> Bolt<'a> {
             (Ok(meta), Err(_)) | (Err(_), Ok(meta)) => meta,
             (Err(what), Err(_)) => return Err(what),
         };
-        Ok(Self { file, size, page_size: meta.page_size, root: meta.root, pages: meta.pages })
+        // What it says of itself must not make a walk through a small file a long one.
+        let pages = meta.pages.min(size / meta.page_size);
+        Ok(Self { file, size, page_size: meta.page_size, root: meta.root, pages })
     }
 
     /// Gives every key and value of a bucket to `take`, in order of the keys. `false`: there is no such bucket.
@@ -170,7 +172,7 @@ fn read_meta(file: &File, at: u64) -> Result<Meta, String> {
 }
 
 /// 64-bit FNV-1a.
-fn fnv(bytes: &[u8]) -> u64 {
+pub(crate) fn fnv(bytes: &[u8]) -> u64 {
     bytes.iter().fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3))
 }
 

@@ -27,9 +27,9 @@ use crate::state::State;
 const ATTEMPTS: usize = 3;
 
 /// What an etcd had at one revision.
-struct Imported {
+pub(super) struct Imported {
     /// With its history, as the etcd has it.
-    state: State,
+    pub(super) state: State,
     /// Of the database.
     digest: [u8; 32],
 }
@@ -105,7 +105,7 @@ fn unsigned(revision: i64) -> u64 {
 }
 
 /// Reads an etcd's snapshot.
-fn read(path: &Path, skip_hash_check: bool) -> Result<Imported, ToolError> {
+pub(super) fn read(path: &Path, skip_hash_check: bool) -> Result<Imported, ToolError> {
     let checked = backup::check(path, skip_hash_check)?;
     if checked.kind != Kind::Etcd {
         return Err(ToolError::damaged(path, "not a snapshot of an etcd"));

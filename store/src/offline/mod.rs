@@ -15,7 +15,7 @@
 //! etcd: etcdutl/snapshot/v3_snapshot.go.
 
 mod backup;
-mod bolt;
+pub(crate) mod bolt;
 mod flags;
 mod found;
 mod import;
@@ -29,6 +29,7 @@ pub use flags::Tool;
 use flags::{Restore, Snapshot};
 
 use crate::options::OpenError;
+use crate::state::State;
 
 /// Why a tool has not done what it was told to.
 #[derive(Debug, thiserror::Error)]
@@ -88,6 +89,14 @@ impl ToolError {
             OpenError::Io { action, source, .. } => Self::io(path, action, source),
             other => Self::damaged(path, other.to_string()),
         }
+    }
+}
+
+/// For fuzzing: reads a file as a backup of this store, then as a snapshot of an etcd; the state that is found.
+pub(crate) fn read_any(path: &Path, skip_hash_check: bool) -> Result<State, ToolError> {
+    match backup::check(path, skip_hash_check)?.kind {
+        backup::Kind::Etcd => import::read(path, skip_hash_check).map(|imported| imported.state),
+        _ => backup::load(path, skip_hash_check).map(|backup| backup.state),
     }
 }
 

@@ -88,7 +88,7 @@ fn big(round: u64) -> Op {
     Op::Put { key: format!("big{}", round % 2).into(), value: vec![b'v'; 200].into(), lease: 0 }
 }
 
-fn snapshots() -> Vec<Input> {
+pub(super) fn snapshots() -> Vec<Input> {
     let named = |input: Input| input.0.into_iter().filter(|(name, _)| name.starts_with("snapshot"));
     directories().into_iter().flat_map(named).map(|file| Input(vec![file])).collect()
 }
@@ -132,7 +132,7 @@ fn load(input: &Input) -> String {
 }
 
 /// Makes all checksums right, and the chain from frame to frame.
-fn mend(input: &mut Input) {
+pub(super) fn mend(input: &mut Input) {
     let mut chain = 0;
     for (_, file) in &mut input.0 {
         if file.len() < HEADER {
@@ -160,6 +160,6 @@ fn mend(input: &mut Input) {
     }
 }
 
-fn put_word(file: &mut [u8], at: usize, word: u32) {
+pub(super) fn put_word(file: &mut [u8], at: usize, word: u32) {
     file[at..at + 4].copy_from_slice(&word.to_le_bytes());
 }

@@ -8,10 +8,12 @@
 //! | module | what is read |
 //! |---|---|
 //! | `files` | a store's directory: log files and snapshots; a snapshot alone |
+//! | `backups` | files for `snapshot status` and `restore`, and an etcd's database for `import` |
 //! | `peers` | what other members say |
 //! | `requests` | entries of the log; requests of clients |
 //! | `change` | changes an input. Pure |
 
+mod backups;
 mod change;
 mod files;
 mod peers;
@@ -79,7 +81,15 @@ pub struct Target {
 }
 
 /// All of them.
-pub const TARGETS: &[Target] = &[files::DIRECTORY, files::SNAPSHOT, peers::PARCELS, requests::ENTRIES, requests::CALLS];
+pub const TARGETS: &[Target] = &[
+    files::DIRECTORY,
+    files::SNAPSHOT,
+    backups::BACKUP,
+    backups::DATABASE,
+    peers::PARCELS,
+    requests::ENTRIES,
+    requests::CALLS,
+];
 
 /// An input that causes a panic.
 #[derive(Debug)]
