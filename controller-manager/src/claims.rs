@@ -2,10 +2,12 @@
 //! but no longer matches (kube-controller-manager, controller_ref_manager.go). Deciding is pure; acting patches owner
 //! references with uid and resource version as preconditions.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use api::selector::LabelSelector;
-use client::{Client, Error, Object, Patch};
+use client::{Cache, Client, Error, Key, Object, Patch};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{ObjectMeta, OwnerReference};
 use serde_json::json;
 
 use crate::pods::controller_of;
@@ -92,11 +94,7 @@ async fn release<K: Object>(client: &Client, owner_uid: &str, object: &K) -> Res
 }
 
 /// `None` when the object has gone or changed meanwhile: the change brings us back.
-async fn patch_owners<K: Object>(
-    client: &Client,
-    object: &K,
-    owners: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference],
-) -> Result<Option<K>, Error> {
+async fn patch_owners<K: Object>(client: &Client, object: &K, owners: &[OwnerReference]) -> Result<Option<K>, Error> {
     let meta = object.metadata();
     let patch = json!({"metadata": {
         "uid": meta.uid, "resourceVersion": meta.resource_version, "ownerReferences": owners,
@@ -107,6 +105,29 @@ async fn patch_owners<K: Object>(
         Err(error) if error.is_not_found() || error.is_conflict() || error.is("Invalid") => Ok(None),
         Err(error) => Err(error),
     }
+}
+
+/// The objects beside one with this metadata whose selector matches its labels.
+pub(crate) fn selecting<O: Object>(
+    all: &Cache<O>,
+    meta: &ObjectMeta,
+    selector: impl Fn(&O) -> Option<LabelSelector>,
+) -> Vec<Key> {
+    let beside = all.namespace(meta.namespace.as_deref().unwrap_or_default());
+    let matches = |object: &&Arc<O>| selector(object).is_some_and(|it| it.matches_labels(meta.labels.as_ref()));
+    beside.iter().filter(matches).map(|object| object.key()).collect()
+}
+
+/// Those that select what an object was, or what it is, each once.
+pub(crate) fn selecting_either<O: Object, K: Object>(
+    all: &Cache<O>,
+    old: Option<&K>,
+    new: Option<&K>,
+    selector: impl Fn(&O) -> Option<LabelSelector>,
+) -> Vec<Key> {
+    let either = [old, new].into_iter().flatten();
+    let keys: BTreeSet<Key> = either.flat_map(|object| selecting(all, object.metadata(), &selector)).collect();
+    keys.into_iter().collect()
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ mod root_ca;
 mod service_account;
 mod service_cidrs;
 mod taint_eviction;
+mod writes;
 
 use std::path::PathBuf;
 use std::sync::Arc;

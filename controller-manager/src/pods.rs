@@ -162,47 +162,5 @@ pub(crate) fn index_orphans<K: Object>(object: &K) -> Vec<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use serde_json::from_value;
-
-    #[test]
-    fn availability_counts_from_the_ready_transition() {
-        let pod: Pod = from_value(json!({"status": {"conditions":
-            [{"type": "Ready", "status": "True", "lastTransitionTime": "2026-01-01T00:00:00Z"}]}}))
-        .unwrap();
-        let at = |text: &str| text.parse::<Timestamp>().unwrap();
-        assert!(is_available(&pod, 0, at("2026-01-01T00:00:00Z")));
-        assert!(!is_available(&pod, 10, at("2026-01-01T00:00:09Z")));
-        assert!(is_available(&pod, 10, at("2026-01-01T00:00:10Z")));
-    }
-
-    #[test]
-    fn percentages_round_as_told() {
-        let percent = |text: &str| IntOrString::String(text.into());
-        let table = [
-            (IntOrString::Int(3), 10, true, 3),
-            (IntOrString::Int(-3), 10, true, 0),
-            (percent("25%"), 10, true, 3),
-            (percent("25%"), 10, false, 2),
-            (percent("100%"), 7, false, 7),
-            (percent("0%"), 7, true, 0),
-        ];
-        for (value, total, up, expected) in table {
-            assert_eq!(scaled(&value, total, up), expected, "{value:?} of {total}");
-        }
-    }
-
-    #[test]
-    fn ended_and_terminating_pods_are_not_active() {
-        let table = [
-            (json!({}), true),
-            (json!({"status": {"phase": "Running"}}), true),
-            (json!({"status": {"phase": "Failed"}}), false),
-            (json!({"metadata": {"deletionTimestamp": "2026-01-01T00:00:00Z"}}), false),
-        ];
-        for (object, active) in table {
-            assert_eq!(is_active(&from_value(object.clone()).unwrap()), active, "{object}");
-        }
-    }
-}
+#[path = "pods_tests.rs"]
+mod tests;

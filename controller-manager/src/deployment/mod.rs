@@ -10,13 +10,13 @@ use api::selector::LabelSelector;
 use base::Clock;
 use client::controller::{self, Action, Pass, Reconciler, Trigger};
 use client::events::{Recorder, Type};
-use client::{Cache, Caches, Client, DeleteOptions, Error, Key, Object, Patch};
+use client::{Cache, Caches, Client, Error, Key, Object, Patch};
 use k8s_openapi::api::apps::v1::{Deployment, ReplicaSet};
 use k8s_openapi::api::core::v1::Pod;
 use serde_json::{Value, json};
 
 use crate::replicaset::namespace_terminating;
-use crate::{Setup, claims, pods};
+use crate::{Setup, claims, pods, writes};
 use plan::Sizes;
 use sets::{REVISION, Sets};
 use status::News;
@@ -117,12 +117,7 @@ impl Deployments {
         // Until the rollout has ended well, each old set may be wanted back.
         let complete = deployment.status.as_ref().is_some_and(|status| status::is_complete(deployment, status));
         for set in plan::expired(deployment, sets).into_iter().filter(|_| complete) {
-            let key = set.key();
-            match self.client.delete::<ReplicaSet>(&key.namespace, &key.name, &DeleteOptions::uid(set.uid())).await {
-                Ok(_) => pass.deleted(&self.sets, &*set),
-                Err(error) if error.is_not_found() => {}
-                Err(error) => return Err(error),
-            }
+            writes::delete(&self.client, &*set, None, &self.sets, pass).await?;
         }
         Ok(())
     }
@@ -246,12 +241,7 @@ impl Deployments {
             true => self.client.patch_status::<Deployment>(&key.namespace, &key.name, &patch).await,
             false => self.client.patch::<Deployment>(&key.namespace, &key.name, &patch).await,
         };
-        match written {
-            Ok(written) => pass.wrote(&self.deployments, &written),
-            Err(error) if error.is_not_found() => {}
-            Err(error) => return Err(error),
-        }
-        Ok(())
+        writes::note(written, &self.deployments, pass)
     }
 
     async fn write_status(
@@ -274,12 +264,8 @@ fn wanting(deployments: &Cache<Deployment>, set: &ReplicaSet) -> Vec<Key> {
     if pods::controller_of(&set.metadata).is_some() {
         return Vec::new();
     }
-    let all = deployments.namespace(set.metadata.namespace.as_deref().unwrap_or_default());
-    let matching = all.iter().filter(|deployment| {
-        let selector = LabelSelector::from_typed(Some(&deployment.spec.selector));
-        selector.is_ok_and(|selector| selector.matches_labels(set.metadata.labels.as_ref()))
-    });
-    matching.map(|deployment| deployment.key()).collect()
+    let selector = |deployment: &Deployment| LabelSelector::from_typed(Some(&deployment.spec.selector)).ok();
+    claims::selecting(deployments, &set.metadata, selector)
 }
 
 /// The Deployment behind a pod.

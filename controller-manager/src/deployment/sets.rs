@@ -271,4 +271,100 @@ mod tests {
         assert_ne!(name("a", None), name("b", None));
         assert_ne!(name("a", None), name("a", Some(1)));
     }
+
+    #[test]
+    fn among_sets_of_one_template_the_oldest_is_the_new_one() {
+        let one = deployment(3, "one", json!(null));
+        let twins = |created: [u8; 2]| {
+            let made = created.map(|second| {
+                let mut set = (*set(&one, 1, 1, i64::from(second))).clone();
+                set.metadata.name = Some(format!("web-{second}"));
+                Arc::new(set)
+            });
+            Sets::of(&one, made.to_vec())
+        };
+        for created in [[1, 2], [2, 1]] {
+            let sets = twins(created);
+            assert_eq!((sets.new.as_ref().unwrap().uid(), sets.old[0].uid()), ("rs-1", "rs-2"));
+        }
+        // Created within the same second: the name decides, so that all decide alike.
+        assert_eq!(twins([5, 5]).old.len(), 1);
+    }
+
+    #[test]
+    fn the_hash_of_the_template_alone_makes_no_other_template() {
+        let one = deployment(3, "one", json!(null));
+        let set = set(&one, 3, 3, 1);
+        let labels = set.spec.template.as_ref().unwrap().metadata.as_ref().unwrap().labels.as_ref().unwrap();
+        assert!(labels.contains_key(HASH_LABEL));
+        let mut bare = one.clone();
+        bare.spec.template.metadata = None;
+        for (deployment, is_new) in [(&one, true), (&bare, false)] {
+            assert_eq!(Sets::of(deployment, vec![set.clone()]).new.is_some(), is_new);
+        }
+    }
+
+    #[test]
+    fn sums_count_every_set_and_what_is_not_said_is_a_default() {
+        let one = deployment(3, "one", json!(null));
+        let silent = Arc::new(ReplicaSet::default());
+        let sets = Sets { new: Some(set(&one, 2, 1, 2)), old: vec![set(&one, 3, 2, 1), silent, set(&one, 0, 0, 3)] };
+        // A set that does not say how many wants one, and has none yet.
+        assert_eq!((sets.wanted(), sets.available(), sets.active().len(), sets.all().count()), (6, 3, 3, 4));
+        assert_eq!(wanted(&Deployment::default()), 1);
+    }
+
+    #[test]
+    fn annotations_are_inherited_but_for_those_that_are_somebodys_own() {
+        let mut web = deployment(4, "one", json!({"maxSurge": "50%"}));
+        let own = json!({"team": "a", REVISION: "9", DESIRED: "9", MAX: "9", REVISION_HISTORY: "1,2",
+            "kubectl.kubernetes.io/last-applied-configuration": "{}", "deprecated.deployment.rollback.to": "1"});
+        web.metadata.annotations = serde_json::from_value(own).unwrap();
+        let wanted = annotations(&web, None, 2);
+        let told: Vec<(&str, &str)> = wanted.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        assert_eq!(told, [(DESIRED, "4"), (MAX, "6"), (REVISION, "2"), ("team", "a")]);
+    }
+
+    #[test]
+    fn a_set_that_comes_back_more_than_once_remembers_all_its_numbers() {
+        let one = deployment(3, "one", json!(null));
+        let mut back = (*set(&one, 3, 3, 3)).clone();
+        back.metadata.annotations.as_mut().unwrap().insert(REVISION_HISTORY.into(), "1".into());
+        let again = annotations(&one, Some(&back), 5);
+        assert_eq!((again[REVISION].as_str(), again[REVISION_HISTORY].as_str()), ("5", "1,3"));
+        // What is no number counts as none.
+        back.metadata.annotations.as_mut().unwrap().insert(REVISION.into(), "third".into());
+        let odd = annotations(&one, Some(&back), 5);
+        assert_eq!((odd[REVISION].as_str(), odd.get(REVISION_HISTORY)), ("5", None));
+        assert_eq!(next_revision(&[Arc::new(back), set(&one, 1, 1, 7)]), 8);
+        assert_eq!(next_revision(&[]), 1);
+    }
+
+    #[test]
+    fn a_set_is_built_to_find_its_own_pods_only() {
+        let mut web = deployment(4, "one", json!(null));
+        web.spec.min_ready_seconds = Some(5);
+        web.status = serde_json::from_value(json!({"collisionCount": 1})).unwrap();
+        let set = build(&web, 2, 3);
+        let hash = template_hash(&web.spec.template, Some(1));
+        assert_eq!(set.metadata.name.as_deref(), Some(format!("web-{hash}").as_str()));
+        let labels = BTreeMap::from([("app".to_string(), "web".to_string()), (HASH_LABEL.to_string(), hash)]);
+        let of_template = set.spec.template.as_ref().unwrap().metadata.as_ref().unwrap().labels.as_ref();
+        for found in [set.metadata.labels.as_ref(), of_template, set.spec.selector.match_labels.as_ref()] {
+            assert_eq!(found, Some(&labels));
+        }
+        assert_eq!((set.spec.replicas, set.spec.min_ready_seconds), (Some(2), Some(5)));
+        let owner = &set.metadata.owner_references.as_ref().unwrap()[0];
+        assert_eq!((owner.uid.as_str(), owner.controller, owner.block_owner_deletion), ("d", Some(true), Some(true)));
+        assert!(Sets::of(&web, vec![Arc::new(set)]).new.is_some(), "it is found again as the new one");
+    }
+
+    #[test]
+    fn a_strategy_that_is_not_said_is_a_rolling_update_by_quarters() {
+        let mut web = deployment(8, "one", json!(null));
+        web.spec.strategy = None;
+        assert_eq!((is_rolling(&web), slack(&web)), (true, (2, 2)));
+        web.spec.strategy = serde_json::from_value(json!({"type": "Recreate"})).unwrap();
+        assert_eq!((is_rolling(&web), slack(&web)), (false, (0, 0)));
+    }
 }

@@ -18,7 +18,7 @@ use k8s_openapi::api::policy::v1::{PodDisruptionBudget, PodDisruptionBudgetStatu
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::OwnerReference;
 use serde_json::{Value, json};
 
-use crate::{Setup, pods, resources};
+use crate::{Setup, claims, pods, resources, writes};
 
 pub(crate) fn start(setup: &Setup) -> anyhow::Result<()> {
     let controller = Disruption {
@@ -53,13 +53,7 @@ impl Reconciler for Disruption {
         let budgets = self.budgets.clone();
         vec![
             Trigger::each(&self.budgets),
-            Trigger::of(&self.pods, move |old, new| {
-                let mut keys: Vec<Key> =
-                    [old, new].into_iter().flatten().flat_map(|pod| covering(&budgets, pod)).collect();
-                keys.sort();
-                keys.dedup();
-                keys
-            }),
+            Trigger::of(&self.pods, move |old, new| claims::selecting_either(&budgets, old, new, selector)),
             scaled(&self.sets, &self.budgets, |set| set.spec.replicas),
             scaled(&self.deployments, &self.budgets, |deployment| deployment.spec.replicas),
         ]
@@ -166,12 +160,8 @@ impl Disruption {
         let patch = json!({"metadata": {"uid": meta.uid, "resourceVersion": meta.resource_version}, "status": body});
         let key = budget.key();
         let patch = Patch::Merge(patch);
-        match self.client.patch_status::<PodDisruptionBudget>(&key.namespace, &key.name, &patch).await {
-            Ok(written) => pass.wrote(&self.budgets, &written),
-            Err(error) if error.is_not_found() => {}
-            Err(error) => return Err(error),
-        }
-        Ok(())
+        let written = self.client.patch_status::<PodDisruptionBudget>(&key.namespace, &key.name, &patch).await;
+        writes::note(written, &self.budgets, pass)
     }
 }
 
@@ -188,15 +178,6 @@ fn scaled<K: Object>(
         }
         _ => Vec::new(),
     })
-}
-
-/// The budgets that a pod falls under.
-fn covering(budgets: &Cache<PodDisruptionBudget>, pod: &Pod) -> Vec<Key> {
-    let budgets = budgets.namespace(pod.metadata.namespace.as_deref().unwrap_or_default());
-    let covering = budgets.iter().filter(|budget| {
-        selector(budget).is_some_and(|selector| selector.matches_labels(pod.metadata.labels.as_ref()))
-    });
-    covering.map(|budget| budget.key()).collect()
 }
 
 fn selector(budget: &PodDisruptionBudget) -> Option<LabelSelector> {

@@ -268,4 +268,64 @@ mod tests {
             assert_eq!(needs_scale(&from_value(spec.clone()).unwrap()), needs, "{spec}");
         }
     }
+
+    #[test]
+    fn each_way_to_say_a_budget_is_reckoned_as_upstream_does() {
+        // spec, scale → expected and desired of seven pods
+        let table = [
+            (json!({"minAvailable": 3}), 9, (7, 3)),
+            (json!({"minAvailable": 0}), 9, (7, 0)),
+            (json!({"minAvailable": "50%"}), 9, (9, 5)),
+            (json!({"minAvailable": "100%"}), 9, (9, 9)),
+            (json!({"minAvailable": "0%"}), 9, (9, 0)),
+            (json!({"maxUnavailable": 2}), 9, (9, 7)),
+            (json!({"maxUnavailable": 20}), 9, (9, 0)),
+            (json!({"maxUnavailable": "30%"}), 9, (9, 6)),
+            (json!({"maxUnavailable": "0%"}), 9, (9, 9)),
+            (json!({}), 9, (0, 0)),
+        ];
+        let seven = pods(&["ready"; 7]);
+        for (spec, scale, (expected, desired)) in table {
+            let found = numbers(&status(&budget(spec.clone(), json!({})), &seven, scale, at(0)).0);
+            assert_eq!((found.0, found.1), (expected, desired), "{spec}");
+            let allowed = if expected > 0 { (7 - desired).max(0) } else { 0 };
+            assert_eq!(found.3, allowed, "{spec}");
+        }
+        let none = PodDisruptionBudget::default();
+        assert_eq!(numbers(&status(&none, &seven, 0, at(0)).0), (0, 0, 7, 0));
+    }
+
+    #[test]
+    fn a_budget_that_expects_nobody_allows_nothing() {
+        for spec in [json!({"minAvailable": 0}), json!({"maxUnavailable": 1}), json!({"minAvailable": "10%"})] {
+            let (status, again) = status(&budget(spec.clone(), json!({})), &[], 0, at(0));
+            assert_eq!((status.disruptions_allowed, again), (Some(0), None), "{spec}");
+            assert_eq!(status.conditions.unwrap()[0].reason, "InsufficientPods");
+        }
+    }
+
+    #[test]
+    fn a_pod_that_was_evicted_and_came_again_is_not_the_one_that_was() {
+        // Its name stands among the disrupted ones, its successor is ready: until the time is over it does not count.
+        let before = json!({"disruptedPods": {"p0": Time(at(0)), "gone": Time(at(0))}});
+        let (status, again) = status(&budget(json!({"minAvailable": 1}), before), &pods(&["ready", "ready"]), 0, at(1));
+        assert_eq!(numbers(&status), (2, 1, 1, 0));
+        assert_eq!(status.disrupted_pods.unwrap().keys().collect::<Vec<_>>(), ["p0"]);
+        assert_eq!(again, Some(Duration::from_secs(120)));
+    }
+
+    #[test]
+    fn conditions_of_others_stay_and_ours_is_there_once() {
+        let other =
+            json!({"type": "Other", "status": "True", "reason": "R", "message": "", "lastTransitionTime": Time(at(0))});
+        let budget = budget(json!({"minAvailable": 1}), json!({"conditions": [other]}));
+        let first = failed(&budget, "no", at(0));
+        let mut again = budget.clone();
+        again.status = Some(first);
+        let (status, _) = status(&again, &pods(&["ready", "ready"]), 0, at(5));
+        let told: Vec<(String, String)> =
+            status.conditions.unwrap().into_iter().map(|condition| (condition.type_, condition.reason)).collect();
+        let told: Vec<(&str, &str)> = told.iter().map(|(kind, reason)| (kind.as_str(), reason.as_str())).collect();
+        assert_eq!(told, [("Other", "R"), ("DisruptionAllowed", "SufficientPods")]);
+    }
 }

@@ -7,14 +7,14 @@ mod slices;
 use std::sync::Arc;
 
 use client::controller::{self, Action, Pass, Reconciler, Trigger};
-use client::{Cache, Caches, Client, DeleteOptions, Error, Key, ListOptions, Object, Patch};
+use client::{Cache, Caches, Client, Error, Key, ListOptions, Object, Patch};
 use k8s_openapi::api::core::v1::{Endpoints, Pod, Service};
 use k8s_openapi::api::discovery::v1::EndpointSlice;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use serde_json::{Value, json};
 
-use crate::Setup;
 use crate::replicaset::namespace_terminating;
+use crate::{Setup, claims, writes};
 use facts::Groups;
 use slices::{Change, MANAGED_BY, SERVICE_LABEL};
 
@@ -53,13 +53,7 @@ impl Reconciler for EndpointsOfServices {
             Trigger::each(&self.services),
             Trigger::each(&self.endpoints),
             Trigger::of(&self.slices, |old, new| new.or(old).and_then(service_of).into_iter().collect()),
-            Trigger::of(&self.pods, move |old, new| {
-                let mut keys: Vec<Key> =
-                    [old, new].into_iter().flatten().flat_map(|pod| selecting(&services, pod)).collect();
-                keys.sort();
-                keys.dedup();
-                keys
-            }),
+            Trigger::of(&self.pods, move |old, new| claims::selecting_either(&services, old, new, facts::selector)),
         ]
     }
 
@@ -103,7 +97,7 @@ impl EndpointsOfServices {
                     let written = self.client.patch(&key.namespace, &name, &Patch::Merge(patch)).await?;
                     pass.wrote::<EndpointSlice>(&self.slices, &written);
                 }
-                Change::Delete(slice) => self.delete(&self.slices, &slice, pass).await?,
+                Change::Delete(slice) => writes::delete(&self.client, &*slice, None, &self.slices, pass).await?,
             }
         }
         Ok(())
@@ -148,26 +142,16 @@ impl EndpointsOfServices {
     /// The Service is gone.
     async fn remove(&self, key: &Key, pass: &Pass) -> Result<Action, Error> {
         for slice in self.slices.by("service", &key.to_string()) {
-            self.delete(&self.slices, &slice, pass).await?;
+            writes::delete(&self.client, &*slice, None, &self.slices, pass).await?;
         }
         let ours = |endpoints: &Arc<Endpoints>| {
             let labels = endpoints.metadata.labels.as_ref();
             labels.is_some_and(|labels| labels.contains_key("endpoints.kubernetes.io/managed-by"))
         };
         if let Some(endpoints) = self.endpoints.get(key).filter(ours) {
-            self.delete(&self.endpoints, &endpoints, pass).await?;
+            writes::delete(&self.client, &*endpoints, None, &self.endpoints, pass).await?;
         }
         Ok(Action::Done)
-    }
-
-    async fn delete<K: Object>(&self, cache: &Cache<K>, object: &K, pass: &Pass) -> Result<(), Error> {
-        let key = object.key();
-        match self.client.delete::<K>(&key.namespace, &key.name, &DeleteOptions::uid(object.uid())).await {
-            Ok(_) => pass.deleted(cache, object),
-            Err(error) if error.is_not_found() => {}
-            Err(error) => return Err(error),
-        }
-        Ok(())
     }
 }
 
@@ -186,13 +170,4 @@ fn labels_patch(
 fn service_of(slice: &EndpointSlice) -> Option<Key> {
     let name = slice.metadata.labels.as_ref()?.get(SERVICE_LABEL)?;
     Some(Key::new(slice.metadata.namespace.clone().unwrap_or_default(), name))
-}
-
-/// The Services that select a pod.
-fn selecting(services: &Cache<Service>, pod: &Pod) -> Vec<Key> {
-    let services = services.namespace(pod.metadata.namespace.as_deref().unwrap_or_default());
-    let matching = services.iter().filter(|service| {
-        facts::selector(service).is_some_and(|selector| selector.matches_labels(pod.metadata.labels.as_ref()))
-    });
-    matching.map(|service| service.key()).collect()
 }

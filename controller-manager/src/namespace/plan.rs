@@ -87,27 +87,25 @@ pub(crate) fn conditions(
             Some((reason, message)) => ("True", reason, message),
             None => ("False", reason, message.to_string()),
         };
+        let place = after.iter().position(|present| present.type_ == kind);
+        let before = place.map(|place| &after[place]);
+        // It is in transition only when its status changes.
+        let since =
+            before.filter(|before| before.status == status).and_then(|before| before.last_transition_time.clone());
         let condition = NamespaceCondition {
             type_: kind.into(),
             status: status.into(),
             reason: Some(reason.into()),
             message: Some(message),
-            last_transition_time: Some(Time(now)),
+            last_transition_time: Some(since.unwrap_or(Time(now))),
         };
-        match after.iter_mut().find(|present| present.type_ == kind) {
-            Some(present) => {
-                let same = present.status == condition.status
-                    && present.reason == condition.reason
-                    && present.message == condition.message;
-                if !same {
-                    *present = condition;
-                    changed = true;
-                }
-            }
-            None => {
-                after.push(condition);
-                changed = true;
-            }
+        if before == Some(&condition) {
+            continue;
+        }
+        changed = true;
+        match place {
+            Some(place) => after[place] = condition,
+            None => after.push(condition),
         }
     }
     changed.then_some(after)
@@ -215,6 +213,54 @@ mod tests {
         let second = conditions(&first, &found, at(9)).unwrap();
         assert_eq!((second[2].status.as_str(), second[2].last_transition_time.as_ref().unwrap().0), ("False", at(9)));
         assert_eq!(second[3], first[3]);
+    }
+
+    #[test]
+    fn a_condition_that_goes_on_keeps_its_time_whatever_else_it_says() {
+        let left = |count: usize| {
+            let mut found = Findings::default();
+            found.count("pods.", &vec![vec![]; count], 30, String::new);
+            found
+        };
+        let time = |conditions: &[NamespaceCondition]| {
+            let condition = conditions.iter().find(|c| c.type_ == "NamespaceContentRemaining").unwrap();
+            (condition.message.clone().unwrap(), condition.last_transition_time.clone().unwrap().0)
+        };
+        let first = conditions(&[], &left(2), at(0)).unwrap();
+        let second = conditions(&first, &left(1), at(9)).unwrap();
+        assert_eq!(time(&second), ("Some resources are remaining: pods. has 1 resource instances".into(), at(0)));
+        let third = conditions(&second, &left(0), at(20)).unwrap();
+        assert_eq!(time(&third), ("All content successfully removed".into(), at(20)));
+        // What somebody else says of the namespace stays.
+        let other = NamespaceCondition { type_: "Other".into(), status: "True".into(), ..third[0].clone() };
+        let beside = conditions(std::slice::from_ref(&other), &left(0), at(0)).unwrap();
+        assert_eq!((beside.len(), &beside[0]), (6, &other));
+    }
+
+    #[test]
+    fn the_largest_estimate_counts_and_all_finalizers_are_counted() {
+        let held = |names: &[&str]| names.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let mut found = Findings::default();
+        found.count("pods.", &[held(&[])], 7, String::new);
+        found.count("configmaps.", &[held(&["a", "b"]), held(&["a"])], 0, String::new);
+        found.count("secrets.", &[], 900, || panic!("there is none"));
+        assert_eq!(found.estimate, FINALIZER_ESTIMATE);
+        found.count("jobs.batch", &[held(&["b"])], 60, String::new);
+        assert_eq!((found.estimate, found.failures.len()), (60, 0));
+        assert_eq!(found.finalizers, BTreeMap::from([("a".into(), 2), ("b".into(), 2)]));
+        assert_eq!(found.remaining.keys().collect::<Vec<_>>(), ["configmaps.", "jobs.batch", "pods."]);
+    }
+
+    #[test]
+    fn patience_of_any_size_is_reckoned_with() {
+        let pod = |grace: Option<i64>| -> Pod {
+            from_value(json!({"spec": {"terminationGracePeriodSeconds": grace, "containers": []}})).unwrap()
+        };
+        let table =
+            [(None, 0, 0), (Some(0), 0, 0), (Some(-5), 0, 0), (Some(i64::MAX), 100, i64::MAX), (Some(30), -10, 30)];
+        for (grace, passed, left) in table {
+            assert_eq!(grace_left(&[pod(grace)], at(0), at(passed)), left, "{grace:?} after {passed}");
+        }
     }
 
     #[test]

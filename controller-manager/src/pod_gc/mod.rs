@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use base::Clock;
 use client::controller::{self, Action, Pass, Reconciler, Trigger};
-use client::{Cache, Caches, Client, DeleteOptions, Error, Key, Object};
+use client::{Cache, Caches, Client, Error, Key, Object};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::{Setup, pods};
+use crate::{Setup, pods, writes};
 use plan::Case;
 
 /// How long a node must have been missing before its pods are removed (upstream's quarantineTime).
@@ -130,12 +130,6 @@ impl PodGc {
     }
 
     async fn remove(&self, pod: &Pod, pass: &Pass) -> Result<(), Error> {
-        let key = pod.key();
-        let now = DeleteOptions::uid(pod.uid()).grace(0);
-        match self.client.delete::<Pod>(&key.namespace, &key.name, &now).await {
-            Err(error) if !error.is_not_found() && !error.is_conflict() => return Err(error),
-            _ => pass.deleted(&self.pods, pod),
-        }
-        Ok(())
+        writes::delete(&self.client, pod, Some(0), &self.pods, pass).await
     }
 }

@@ -16,7 +16,7 @@ use k8s_openapi::api::core::v1::Pod;
 use serde_json::json;
 
 use crate::claims::{self, Claim};
-use crate::{Setup, pods};
+use crate::{Setup, pods, writes};
 use plan::Scale;
 
 pub(crate) fn start(setup: &Setup) -> anyhow::Result<()> {
@@ -180,11 +180,8 @@ impl ReplicaSets {
             body["conditions"] = json!(null);
         }
         let patch = json!({"metadata": {"uid": set.uid()}, "status": body});
-        match self.client.patch_status::<ReplicaSet>(&key.namespace, &key.name, &Patch::Merge(patch)).await {
-            Ok(written) => pass.wrote(&self.sets, &written),
-            Err(error) if error.is_not_found() => {}
-            Err(error) => return Err(error),
-        }
+        let written = self.client.patch_status::<ReplicaSet>(&key.namespace, &key.name, &Patch::Merge(patch)).await;
+        writes::note(written, &self.sets, pass)?;
         Ok(again)
     }
 }
@@ -206,11 +203,7 @@ fn wanting(sets: &Cache<ReplicaSet>, pod: &Pod) -> Vec<Key> {
     if pods::controller_of(&pod.metadata).is_some() {
         return Vec::new();
     }
-    let sets = sets.namespace(pod.metadata.namespace.as_deref().unwrap_or_default());
-    let matching = sets
-        .iter()
-        .filter(|set| selector(set).is_some_and(|selector| selector.matches_labels(pod.metadata.labels.as_ref())));
-    matching.map(|set| set.key()).collect()
+    claims::selecting(sets, &pod.metadata, selector)
 }
 
 fn selector(set: &ReplicaSet) -> Option<LabelSelector> {

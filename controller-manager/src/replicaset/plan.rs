@@ -301,4 +301,91 @@ mod tests {
         let set = ReplicaSet { status: Some(failed), ..set };
         assert_eq!(status(&set, &[], None, now()).0.conditions, None);
     }
+
+    #[test]
+    fn no_more_than_a_burst_goes_at_once_and_the_least_useful_of_all_go_first() {
+        let since = "2026-01-01T00:00:00Z";
+        let mut all: Vec<Arc<Pod>> = (0..520).map(|number| ready(&format!("p{number:03}"), "n", since)).collect();
+        all.push(pod("unassigned", json!({"spec": {"containers": []}})));
+        let gone = deleted(&all, 0);
+        assert_eq!((gone.len(), gone[0].as_str()), (BURST, "unassigned"));
+        assert_eq!(deleted(&all, 520), ["unassigned"]);
+    }
+
+    #[test]
+    fn what_is_earlier_in_the_order_outweighs_all_that_comes_later() {
+        let hour = "2026-01-01T00:00:00Z";
+        let costly = |name: &str, cost: &str, object: Value| {
+            let mut pod = (*pod(name, object)).clone();
+            let cost = ("controller.kubernetes.io/pod-deletion-cost".to_string(), cost.to_string());
+            pod.metadata.annotations = Some([cost].into());
+            Arc::new(pod)
+        };
+        let serving = |node: &str| {
+            json!({"metadata": {"creationTimestamp": hour}, "spec": {"containers": [], "nodeName": node}, "status": {"phase": "Running",
+                "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": hour}]}})
+        };
+        let idle = json!({"spec": {"containers": [], "nodeName": "n"}, "status": {"phase": "Running"}});
+        // (what stays, what goes)
+        let table = [
+            // However dear: who does not serve goes before who does.
+            (costly("stays", "-100", serving("n")), costly("goes", "100", idle)),
+            (costly("stays", "2147483647", serving("n")), costly("goes", "-2147483648", serving("m"))),
+            // A cost that is no number is none.
+            (costly("stays", "1", serving("n")), costly("goes", "cheap", serving("n"))),
+            (costly("stays", "0", serving("n")), costly("goes", "-1", serving("n"))),
+        ];
+        for (stays, goes) in table {
+            for both in [[stays.clone(), goes.clone()], [goes.clone(), stays.clone()]] {
+                assert_eq!(deleted(&both, 1), ["goes"], "{goes:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_failure_stands_as_it_began_and_other_conditions_stay() {
+        let other = json!({"type": "Other", "status": "True"});
+        let mut set: ReplicaSet =
+            from_value(json!({"spec": {"selector": {}}, "status": {"replicas": 0, "conditions": [other]}})).unwrap();
+        let (failed, _) = status(&set, &[], Some(("FailedCreate", "one".into())), now());
+        let kinds = |status: &ReplicaSetStatus| {
+            status
+                .conditions
+                .iter()
+                .flatten()
+                .map(|c| (c.type_.clone().unwrap(), c.message.clone()))
+                .collect::<Vec<_>>()
+        };
+        let expected = [("Other".to_string(), None), ("ReplicaFailure".to_string(), Some("one".to_string()))];
+        assert_eq!(kinds(&failed), expected);
+        // The next try fails otherwise: as upstream, the first word stands.
+        set.status = Some(failed);
+        let later = now().checked_add(jiff::SignedDuration::from_secs(60)).unwrap();
+        let (still, _) = status(&set, &[], Some(("FailedDelete", "two".into())), later);
+        assert_eq!(kinds(&still), expected);
+        assert_eq!(still.conditions.as_ref().unwrap()[1].last_transition_time.as_ref().unwrap().0, now());
+        set.status = Some(still);
+        assert_eq!(kinds(&status(&set, &[], None, later).0), expected[..1]);
+    }
+
+    #[test]
+    fn only_ready_pods_that_are_not_yet_available_are_waited_for() {
+        let set = |min_ready: i32| -> ReplicaSet {
+            from_value(json!({"spec": {"minReadySeconds": min_ready, "selector": {}}})).unwrap()
+        };
+        let old = ready("old", "n", "2026-01-01T00:00:00Z");
+        let young = ready("young", "n", "2026-01-01T00:59:30Z");
+        let younger = ready("younger", "n", "2026-01-01T00:59:50Z");
+        let unready = pod("unready", json!({"status": {"phase": "Running"}}));
+        let table = [
+            (0, vec![old.clone(), young.clone(), unready.clone()], None),
+            (60, vec![old.clone(), unready.clone()], None),
+            (60, vec![old, younger.clone(), young, unready], Some(30)),
+            (60, vec![younger], Some(50)),
+            (i32::MAX, vec![ready("p", "n", "2026-01-01T01:00:00Z")], Some(i64::from(i32::MAX))),
+        ];
+        for (min_ready, own, again) in table {
+            assert_eq!(status(&set(min_ready), &own, None, now()).1, again, "{min_ready}");
+        }
+    }
 }

@@ -14,7 +14,7 @@ use k8s_openapi::api::networking::v1::{IPAddress, ServiceCIDR};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use serde_json::json;
 
-use crate::Setup;
+use crate::{Setup, writes};
 use plan::{Range, may_go};
 
 /// Keeps a ServiceCIDR until no address of it is in use.
@@ -133,12 +133,8 @@ impl ServiceCidrs {
         let patch = json!({"metadata": {
             "uid": cidr.uid(), "resourceVersion": cidr.metadata.resource_version, "finalizers": finalizers,
         }});
-        match self.client.patch::<ServiceCIDR>("", &cidr.key().name, &Patch::Merge(patch)).await {
-            Ok(written) => pass.wrote(&self.cidrs, &written),
-            Err(error) if error.is_not_found() => {}
-            Err(error) => return Err(error),
-        }
-        Ok(())
+        let written = self.client.patch::<ServiceCIDR>("", &cidr.key().name, &Patch::Merge(patch)).await;
+        writes::note(written, &self.cidrs, pass)
     }
 
     async fn say(&self, cidr: &ServiceCIDR, ready: &Ready, pass: &Pass) -> Result<(), Error> {
@@ -157,11 +153,7 @@ impl ServiceCidrs {
                 "lastTransitionTime": Time(self.clock.now()),
             }]},
         });
-        match self.client.patch_status::<ServiceCIDR>("", &cidr.key().name, &Patch::Merge(patch)).await {
-            Ok(written) => pass.wrote(&self.cidrs, &written),
-            Err(error) if error.is_not_found() => {}
-            Err(error) => return Err(error),
-        }
-        Ok(())
+        let written = self.client.patch_status::<ServiceCIDR>("", &cidr.key().name, &Patch::Merge(patch)).await;
+        writes::note(written, &self.cidrs, pass)
     }
 }

@@ -10,12 +10,12 @@ use std::sync::Arc;
 use base::Clock;
 use client::controller::{self, Action, Pass, Reconciler, Trigger};
 use client::events::{Recorder, Type};
-use client::{Cache, Caches, Client, DeleteOptions, Error, Key, Object};
+use client::{Cache, Caches, Client, Error, Key, Object};
 use k8s_openapi::api::core::v1::{Node, Pod};
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-use crate::{Setup, pods};
+use crate::{Setup, pods, writes};
 
 pub(crate) fn start(setup: &Setup) -> anyhow::Result<()> {
     let controller = TaintEviction {
@@ -103,11 +103,6 @@ impl TaintEviction {
     async fn evict(&self, pod: &Pod, pass: &Pass) -> Result<(), Error> {
         let why = ("DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint");
         pods::mark_disrupted(&self.client, pod, why, false, self.clock.now()).await?;
-        let key = pod.key();
-        match self.client.delete::<Pod>(&key.namespace, &key.name, &DeleteOptions::uid(pod.uid())).await {
-            Err(error) if !error.is_not_found() && !error.is_conflict() => return Err(error),
-            _ => pass.deleted(&self.pods, pod),
-        }
-        Ok(())
+        writes::delete(&self.client, pod, None, &self.pods, pass).await
     }
 }

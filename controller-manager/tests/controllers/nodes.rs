@@ -297,6 +297,7 @@ async fn tolerations_that_change_change_the_time_left() {
     rig.node("n").await;
     tolerant(&rig, "p", "n", Some(3600)).await;
     rig.patch::<Node>("n", bad(true)).await;
+    rig.settle().await;
     rig.pass(60).await;
     assert_eq!(left(&rig).await, ["p"]);
     let mut tolerations = rig.get::<Pod>("p").await.unwrap().spec.unwrap().tolerations.unwrap();
@@ -305,9 +306,10 @@ async fn tolerations_that_change_change_the_time_left() {
     }
     rig.patch::<Pod>("p", json!({"spec": {"tolerations": tolerations}})).await;
     // It counts from when the taint was noticed, a minute ago.
-    rig.pass(30).await;
+    rig.settle().await;
+    rig.pass(20).await;
     assert_eq!(left(&rig).await, ["p"]);
-    rig.pass(15).await;
+    rig.pass(40).await;
     rig.eventually("it goes", async || left(&rig).await.is_empty().then_some(())).await;
 }
 
