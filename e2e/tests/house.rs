@@ -36,6 +36,8 @@ const ARROWS: &[(&str, &[&str])] = &[
         ],
     ),
 ];
+/// Crates that decide things: at least half of their lines are tests.
+const HALF_TESTS: &[&str] = &["scheduler", "controller-manager"];
 /// Nobody may open a longer file; aim at half of it.
 const MOST_LINES: usize = 800;
 
@@ -100,6 +102,36 @@ fn files_keep_their_shape_and_say_what_they_are_for() {
             if !text.starts_with("//!") {
                 wrong.push(format!("{}: does not open by saying what it is for", shown(&file)));
             }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Lines of a file that are tests: all of them below `tests/` and in files named for it, else those from the first module that
+/// is only compiled for tests on.
+fn test_lines(file: &Path, text: &str) -> usize {
+    let in_tests = file.components().any(|part| part.as_os_str() == "tests");
+    if in_tests || file.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("tests")) {
+        return text.lines().count();
+    }
+    let lines: Vec<&str> = text.lines().collect();
+    let opens = |pair: &[&str]| pair[0] == "#[cfg(test)]" && pair[1].contains("mod ") && pair[1].ends_with('{');
+    lines.windows(2).position(opens).map_or(0, |place| lines.len() - place)
+}
+
+#[test]
+fn crates_that_decide_things_are_tests_by_half() {
+    let mut wrong = Vec::new();
+    for name in HALF_TESTS {
+        let (mut all, mut tests) = (0, 0);
+        let home = root().join(name);
+        for file in rust_files(&home) {
+            let text = fs::read_to_string(&file).unwrap();
+            all += text.lines().count();
+            tests += test_lines(file.strip_prefix(&home).unwrap(), &text);
+        }
+        if tests < all - tests {
+            wrong.push(format!("{name}: {tests} lines of tests, {} others", all - tests));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
