@@ -21,7 +21,8 @@
 //! | `quota` | how much a store may hold |
 //! | `log` | entries in checksummed files; recovery; tears told from damage |
 //! | `state` | keys with history: a deterministic function of the log |
-//! | `snapshot` | the state as a file, so that old log files can go |
+//! | `snapshot` | the state as one stream: for a checkpoint, another member, a backup |
+//! | `checkpoint` | that stream in sled, two generations, so that old log files can go |
 //! | `marks` | what the writer tells the watches |
 //! | `shared` | what the writer, the readers and the watches share |
 //! | `watch` | watches as places in the history |
@@ -39,6 +40,7 @@
 
 pub mod bench;
 mod check;
+mod checkpoint;
 mod cluster;
 mod compactor;
 pub mod disk;

@@ -26,7 +26,7 @@ pub struct Options {
     pub quota_bytes: u64,
     /// A log file is closed, and the next one begun, at this size.
     pub segment_bytes: u64,
-    /// Compaction trims the log once it is longer than this and than four times the live state.
+    /// A checkpoint is written once the log behind the last one is longer than this, and than the state.
     pub trim_bytes: u64,
     /// How often an idle watch that asked for progress is told.
     pub progress_interval: Duration,
@@ -48,7 +48,7 @@ impl Options {
             cluster: None,
             quota_bytes: 0,
             segment_bytes: 64 << 20,
-            trim_bytes: 64 << 20,
+            trim_bytes: 256 << 20,
             progress_interval: Duration::from_secs(5),
             prompt: true,
             fatal: Arc::new(|_| std::process::abort()),
@@ -94,6 +94,14 @@ pub enum OpenError {
         last: Option<u64>,
         /// What is wrong.
         what: String,
+    },
+    /// A later version of this program wrote the data.
+    #[error("store file {} has format version {version}, which this program does not read: use the later program", path.display())]
+    Newer {
+        /// Which file.
+        path: PathBuf,
+        /// Its format version.
+        version: u32,
     },
     /// The member cannot be what it is told to be.
     #[error("cannot take part in the cluster: {0}")]

@@ -37,6 +37,8 @@ pub(crate) struct Core {
     pub(crate) solitary: AtomicBool,
     /// Who takes part has changed.
     pub(crate) membership_changed: Notify,
+    /// Why the last checkpoint could not be written, until one can.
+    pub(crate) checkpoint_failure: Mutex<Option<String>>,
     started: Instant,
     closed: AtomicBool,
 }
@@ -57,6 +59,7 @@ impl Core {
             alone: AtomicBool::new(false),
             solitary: AtomicBool::new(false),
             membership_changed: Notify::new(),
+            checkpoint_failure: Mutex::default(),
             started: Instant::now(),
             closed: AtomicBool::new(false),
         }

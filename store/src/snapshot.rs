@@ -1,56 +1,32 @@
-//! Keeps the log from growing for ever: a file with the whole state as of one entry, after which the log files before that
-//! entry can go.
+//! The state as one stream of bytes: what a checkpoint holds, what is sent to a member that is far behind, what a backup is.
 //!
-//! A snapshot is the state right after its entry, history above the compact revision included. Worked example, entries
-//! 1-900, the state at entry 850 saved when the log had grown long enough:
-//! ```text
-//! snapshot-…850   the state right after entry 850: its leases, every key at the compact revision, every change since
-//! log-…800        entries 800-900: kept, for 851-900
-//! ```
-//! A start loads the snapshot and applies 851-900 again: it arrives at the same state as one that never stopped.
-//!
-//! It is written by a thread of its own, in portions, while the store works on; [`State::begin_save`] keeps what it reads from
-//! being swept. It counts only from the moment when it is complete, durable and renamed into place; only then log files
-//! go. Its file has the log's frames: the first holds the head, each further one some items, the last one nothing.
+//! A snapshot is the state right after its entry, history above the compact revision included: its leases, every key at the
+//! compact revision, every change since. The entries behind it, applied again, give the same state as to one that never
+//! stopped. It is read out in portions, while the store works on; [`State::begin_save`] keeps what is still to be read from
+//! being swept. Its bytes are the log's frames: the first holds the head, each further one some items, the last one nothing.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use bytes::Bytes;
 use prost::Message;
 use proto::log::{Item, SnapshotHead};
 
-use crate::disk::Disk;
+use crate::disk::{Disk, DiskFile};
 use crate::log::frame::{FileHeader, FileKind, FrameBuilder, file_header};
 use crate::log::reader::{Found, Reader};
 use crate::options::OpenError;
 use crate::shared::Core;
-use crate::state::{SavePoint, State};
+use crate::state::{Budget, SavePoint, State};
 
 /// Keys read while the state is locked.
 const PORTION: usize = 512;
-const PREFIX: &str = "snapshot-";
-
-fn path_of(dir: &Path, index: u64) -> PathBuf {
-    dir.join(format!("{PREFIX}{index:020}"))
-}
+/// And about so many bytes of them.
+const PORTION_BYTES: usize = 256 << 10;
 
 struct Loading {
     state: State,
     head: SnapshotHead,
-}
-
-/// Loads the newest snapshot: the state, and the entry and term that it stands for. Without one, an empty state and zeros.
-pub(crate) fn load(disk: &dyn Disk, dir: &Path) -> Result<(State, SnapshotHead), OpenError> {
-    let mut indices = list(disk, dir).map_err(|error| OpenError::io(dir, "list", error))?;
-    let Some(index) = indices.pop() else { return Ok((State::default(), SnapshotHead::default())) };
-    let loaded = load_file(disk, &path_of(dir, index), index)?;
-    // Left over from a run that was stopped between renaming the new one and removing the old one.
-    for older in indices {
-        let path = path_of(dir, older);
-        disk.remove(&path).map_err(|error| OpenError::io(&path, "remove", error))?;
-    }
-    Ok(loaded)
 }
 
 /// Loads the snapshot at entry `index` from a file.
@@ -66,7 +42,12 @@ pub(crate) fn load_file(disk: &dyn Disk, path: &Path, index: u64) -> Result<(Sta
 /// Loads whichever snapshot is in a file; what follows its end does not count.
 pub(crate) fn read_file(disk: &dyn Disk, path: &Path) -> Result<(State, SnapshotHead), OpenError> {
     let file = disk.open(path).map_err(|error| OpenError::io(path, "open", error))?;
-    let mut reader = Reader::open(FileKind::Snapshot, path, &*file)?;
+    read(path, &*file)
+}
+
+/// The same out of an open file, or what passes for one.
+pub(crate) fn read(path: &Path, file: &dyn DiskFile) -> Result<(State, SnapshotHead), OpenError> {
+    let mut reader = Reader::open(FileKind::Snapshot, path, file)?;
     let mut loading = None;
     loop {
         match reader.next()? {
@@ -105,36 +86,16 @@ fn take_frame(loading: &mut Option<Loading>, count: u32, payload: &mut Bytes) ->
     Ok(())
 }
 
-fn list(disk: &dyn Disk, dir: &Path) -> io::Result<Vec<u64>> {
-    let names = disk.list(dir)?;
-    let numbers = names.iter().filter_map(|name| name.strip_prefix(PREFIX));
-    let mut indices: Vec<u64> = numbers.filter_map(|number| number.parse().ok()).collect();
-    indices.sort_unstable();
-    Ok(indices)
-}
-
-/// Writes the state that `head` (of [`State::begin_save`]) describes, and makes it the store's snapshot.
-pub(crate) fn write(core: &Core, disk: &dyn Disk, dir: &Path, head: &SnapshotHead) -> io::Result<()> {
-    let path = path_of(dir, head.index).with_extension("tmp");
-    let mut file = disk.create(&path)?;
+/// Writes the state that `head` (of [`State::begin_save`]) describes to a file, durably but for its name.
+pub(crate) fn write(core: &Core, disk: &dyn Disk, path: &Path, head: &SnapshotHead) -> io::Result<()> {
+    let mut file = disk.create(path)?;
     let mut at = 0;
     encode(core, head, &mut |bytes| {
         file.write_at(at, bytes)?;
         at += bytes.len() as u64;
         Ok(())
     })?;
-    file.sync()?;
-    adopt(disk, dir, &path, head.index)
-}
-
-/// Makes a complete and durable file the store's snapshot at entry `index`, in place of an older one.
-pub(crate) fn adopt(disk: &dyn Disk, dir: &Path, path: &Path, index: u64) -> io::Result<()> {
-    disk.rename(path, &path_of(dir, index))?;
-    disk.sync_dir(dir)?;
-    for older in list(disk, dir)?.into_iter().filter(|older| *older < index) {
-        disk.remove(&path_of(dir, older))?;
-    }
-    Ok(())
+    file.sync()
 }
 
 /// The bytes of a snapshot's file, in order, in pieces. Fails when the store is closed meanwhile.
@@ -155,7 +116,7 @@ pub(crate) fn encode(
             if !state.is_saving(head) {
                 return Err(io::Error::other("the state was replaced by another member's"));
             }
-            (items, from) = state.save(head, from, PORTION);
+            (items, from) = state.save(head, from, Budget { keys: PORTION, bytes: PORTION_BYTES });
         }
         // A portion may hold nothing but deleted keys; a frame of nothing is the end.
         if !items.is_empty() {

@@ -12,6 +12,7 @@ use proto::log::SnapshotHead;
 use proto::peer::Parcel;
 use tokio::sync::mpsc;
 
+use crate::checkpoint;
 use crate::disk::Disk;
 use crate::inbox::{Message, Ticket};
 use crate::kv::Error;
@@ -19,7 +20,6 @@ use crate::member::{Done, Fatal, Input, Member, Port};
 use crate::peer::Peers;
 use crate::raft::Standing;
 use crate::shared::Core;
-use crate::snapshot;
 use crate::state::Members;
 
 /// Most messages taken at a time.
@@ -45,7 +45,7 @@ pub(crate) struct Outside {
     pub(crate) reports: mpsc::WeakUnboundedSender<Message>,
     /// The other members; `None`: there is no way to any.
     pub(crate) peers: Option<Peers>,
-    /// The snapshot that is being written.
+    /// The checkpoint that is being written.
     pub(crate) saving: Option<JoinHandle<()>>,
 }
 
@@ -141,15 +141,19 @@ impl Port for Outside {
     fn save(&mut self, head: SnapshotHead) {
         let Some(report) = self.reports.upgrade() else { return };
         let (core, disk, dir) = (Arc::clone(&self.core), Arc::clone(&self.disk), self.dir.clone());
+        let (failed, at) = (report.clone(), head.clone());
         let work = move || {
-            let result = snapshot::write(&core, &*disk, &dir, &head);
+            let result = checkpoint::write(&core, &*disk, &dir, &head);
             core.state.write().end_save(&head);
             // Fails if the store has closed: then nobody trims.
             let _ = report.send(Message::Input(Input::Saved(head.index, result)));
         };
-        match std::thread::Builder::new().name("store-snapshot".into()).spawn(work) {
+        match std::thread::Builder::new().name("store-checkpoint".into()).spawn(work) {
             Ok(thread) => self.saving = Some(thread),
-            Err(error) => tracing::warn!(%error, "cannot start a thread to write a snapshot of the store"),
+            Err(error) => {
+                self.core.state.write().end_save(&at);
+                let _ = failed.send(Message::Input(Input::Saved(at.index, Err(error))));
+            }
         }
     }
 

@@ -32,7 +32,7 @@ async fn fill(store: &Store, disk: &MemoryDisk, rounds: u64) {
         store.compact(revision - 5).await.unwrap();
     }
     let deadline = Instant::now() + Duration::from_secs(20);
-    while names(disk, "log-").len() > 8 || names(disk, "snapshot-").is_empty() {
+    while names(disk, "log-").len() > 8 || names(disk, "snapshot-").len() < 2 {
         assert!(Instant::now() < deadline, "the log was not trimmed: {:?}", disk.list(Path::new("/store")));
         tokio::task::yield_now().await;
         // Each compaction looks anew.
@@ -76,7 +76,7 @@ async fn a_trimmed_store_opens_as_it_was() {
     let before = all_of(&store, compacted + 2).await;
     let hash = store.hash_kv(0).await.unwrap();
     store.close().await;
-    assert_eq!(names(&disk, "snapshot-").len(), 1);
+    assert_eq!(names(&disk, "snapshot-").len(), 2);
     assert_eq!(names(&disk, "log-").iter().filter(|name| name.ends_with("0001")).count(), 0, "the first file is gone");
     for _ in 0..2 {
         let store = Store::open(options(&disk), &base::Context::new()).unwrap();
@@ -89,33 +89,43 @@ async fn a_trimmed_store_opens_as_it_was() {
 }
 
 #[tokio::test]
-async fn a_damaged_snapshot_is_refused() {
+async fn of_a_damaged_checkpoint_the_older_one_and_the_log_make_up_and_of_two_nothing() {
     let disk = MemoryDisk::new();
     let store = Store::open(options(&disk), &base::Context::new()).unwrap();
     fill(&store, &disk, 10).await;
+    let (revision, hash) = (store.revision().await.unwrap(), store.hash_kv(0).await.unwrap());
     store.close().await;
-    let path = Path::new("/store").join(&names(&disk, "snapshot-")[0]);
-    let whole = disk.content(&path).unwrap();
-    let open = |content: Vec<u8>| {
+    let mut paths: Vec<_> = names(&disk, "snapshot-").iter().map(|name| Path::new("/store").join(name)).collect();
+    paths.sort();
+    let [older, newer] = [0, 1].map(|at| disk.content(&paths[at]).unwrap());
+    let open = async |contents: [Vec<u8>; 2]| {
         let copy = disk.copy();
-        copy.plant(&path, content);
-        Store::open(options(&copy), &base::Context::new()).map(|store| store.local_revision())
+        paths.iter().zip(contents).for_each(|(path, content)| copy.plant(path, content));
+        let store = Store::open(options(&copy), &base::Context::new())?;
+        let found = (store.revision().await.unwrap(), store.hash_kv(0).await.unwrap());
+        store.close().await;
+        Ok::<_, OpenError>(found)
     };
-    assert!(open(whole.clone()).is_ok());
-    for at in 0..whole.len() {
-        let mut content = whole.clone();
+    let flipped = |whole: &[u8], at: usize| {
+        let mut content = whole.to_vec();
         content[at] ^= 16;
-        match open(content) {
+        content
+    };
+    for at in (0..newer.len()).step_by(7) {
+        assert_eq!(open([older.clone(), flipped(&newer, at)]).await.unwrap(), (revision, hash), "byte {at}");
+    }
+    for length in (0..newer.len()).step_by(101) {
+        assert_eq!(open([older.clone(), newer[..length].to_vec()]).await.unwrap(), (revision, hash), "cut at {length}");
+    }
+    for at in 0..newer.len().min(older.len()) {
+        match open([flipped(&older, at), flipped(&newer, at)]).await {
             Err(OpenError::Damaged { .. }) => {}
-            Ok(_) => assert_eq!(whole[at], 0, "byte {at} was not noticed (padding may be)"),
+            Ok(_) => assert!(newer[at] == 0 || older[at] == 0, "byte {at} was not noticed (padding may be)"),
             Err(error) => panic!("{error}"),
         }
     }
-    for length in (0..whole.len()).step_by(13) {
-        assert!(matches!(open(whole[..length].to_vec()), Err(OpenError::Damaged { .. })), "cut at {length}");
-    }
     let copy = disk.copy();
-    copy.remove(&path).unwrap();
+    paths.iter().for_each(|path| copy.remove(path).unwrap());
     let missing = Store::open(options(&copy), &base::Context::new()).err().unwrap();
     assert!(matches!(missing, OpenError::Damaged { first: 1, .. }), "{missing}");
 }

@@ -50,7 +50,7 @@ pub trait Disk: Send + Sync + 'static {
     /// Any I/O error.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Removes a file.
+    /// Removes a file, or a directory with everything in it.
     ///
     /// # Errors
     /// Any I/O error.
@@ -61,6 +61,13 @@ pub trait Disk: Send + Sync + 'static {
     /// # Errors
     /// Any I/O error.
     fn sync_dir(&self, dir: &Path) -> io::Result<()>;
+
+    /// The path at which the operating system has this file or directory; `None`: it does not have it. Other programs' code
+    /// (sled) can keep files only where there is one.
+    fn native<'a>(&self, path: &'a Path) -> Option<&'a Path> {
+        let _ = path;
+        None
+    }
 
     /// Takes the lock of a path for as long as the value lives; `None` if another holds it.
     ///

@@ -46,7 +46,11 @@ impl Disk for RealDisk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        fs::remove_file(path)
+        if fs::symlink_metadata(path)?.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+    }
+
+    fn native<'a>(&self, path: &'a Path) -> Option<&'a Path> {
+        Some(path)
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {

@@ -137,6 +137,7 @@ async fn metrics(State(service): State<Service>) -> Response {
         ("etcd_debugging_mvcc_compact_revision", "gauge", figures.compacted),
         ("etcd_debugging_mvcc_watcher_total", "gauge", figures.watches),
         ("mkube_store_leases", "gauge", figures.leases),
+        ("mkube_store_checkpoint_failed", "gauge", u64::from(service.store.checkpoint_failure().is_some())),
     ];
     let mut text = String::new();
     for (name, kind, value) in rows {

@@ -77,6 +77,8 @@ impl Maintenance for Service {
             let alarm = alarm_to(alarm);
             format!("memberID:{} alarm:{} ", alarm.member_id, alarm.alarm().as_str_name())
         }));
+        let failure = self.store.checkpoint_failure();
+        errors.extend(failure.map(|failure| format!("memberID:{} checkpoint: {failure} ", self.store.member_id())));
         Ok(Response::new(pb::StatusResponse {
             header: self.header_now(),
             version: VERSION.into(),

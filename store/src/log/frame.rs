@@ -37,6 +37,7 @@ const FRESH: u32 = 1 << 31;
 pub(crate) enum FileKind {
     Log,
     Snapshot,
+    Manifest,
 }
 
 impl FileKind {
@@ -45,6 +46,7 @@ impl FileKind {
         match self {
             Self::Log => b"MKUBELOG",
             Self::Snapshot => b"MKUBESNP",
+            Self::Manifest => b"MKUBEMAN",
         }
     }
 
@@ -54,6 +56,7 @@ impl FileKind {
             Self::Log => 2,
             // 1 held the keys of the compact revision and nothing since.
             Self::Snapshot => 2,
+            Self::Manifest => 1,
         }
     }
 }
@@ -128,6 +131,14 @@ pub(crate) fn read_file_header(kind: FileKind, header: &[u8]) -> Result<FileHead
         first: long(header, 16),
         chain: word(header, 12),
     })
+}
+
+/// The version of a file of this kind, if a later program wrote it. Every version keeps the header's form, so that a flipped bit
+/// is not taken for one.
+pub(crate) fn newer_version(kind: FileKind, header: &[u8]) -> Option<u32> {
+    let whole = header.len() >= HEADER && header.starts_with(kind.magic());
+    let good = whole && word(header, 28) == crc32c::crc32c(&header[..28]);
+    good.then(|| word(header, 8)).filter(|version| *version > kind.version())
 }
 
 /// Builds frames in a buffer that is used again.

@@ -5,7 +5,9 @@ use std::path::Path;
 
 use bytes::Bytes;
 
-use super::frame::{FileHeader, FileKind, FrameHeader, HEADER, Verdict, judge, read_file_header, read_frame_header};
+use super::frame::{
+    FileHeader, FileKind, FrameHeader, HEADER, Verdict, judge, newer_version, read_file_header, read_frame_header,
+};
 use crate::disk::DiskFile;
 use crate::options::OpenError;
 
@@ -52,6 +54,9 @@ impl<'a> Reader<'a> {
     ) -> Result<(Self, FileHeader), OpenError> {
         let mut reader = Self::new(kind, path, file)?;
         let bytes = reader.bytes(HEADER)?.to_vec();
+        if let Some(version) = newer_version(kind, &bytes) {
+            return Err(OpenError::Newer { path: path.to_owned(), version });
+        }
         let header = read_file_header(kind, &bytes).map_err(|what| reader.damaged(what, None))?;
         (reader.expected, reader.chain, reader.at) = (header.first, header.chain, HEADER as u64);
         Ok((reader, header))
@@ -80,7 +85,7 @@ impl<'a> Reader<'a> {
         let payload = Bytes::copy_from_slice(payload);
         let follows = match self.kind {
             FileKind::Log => header.first <= self.expected,
-            FileKind::Snapshot => header.first == self.expected,
+            FileKind::Snapshot | FileKind::Manifest => header.first == self.expected,
         };
         if !self.resumed && (!follows || header.chain != self.chain) {
             let next = (header.first > self.expected).then_some(header.first);

@@ -96,8 +96,8 @@ pub(crate) enum Input<T> {
     Arrived(Box<Arrived>),
     /// A snapshot up to this entry has been sent, or not.
     Sent { to: u64, index: u64, ok: bool },
-    /// The state as of this entry is durable in the directory, or not.
-    Saved(u64, std::io::Result<()>),
+    /// The state as of this entry is durable in the directory, and up to which entry the log can go; or not.
+    Saved(u64, std::io::Result<u64>),
     /// The connection to a member broke.
     Unreachable(u64),
     /// A tick of the clock: 100 ms unless configured otherwise.
@@ -127,6 +127,8 @@ pub(crate) struct Setup {
     pub(crate) raft: Config,
     /// See [`crate::Options::trim_bytes`].
     pub(crate) trim_bytes: u64,
+    /// The entry of the newest checkpoint; 0: none.
+    pub(crate) saved: u64,
 }
 
 /// See the module's header.
@@ -145,7 +147,11 @@ pub(crate) struct Member<T> {
     arrived: Option<Box<Arrived>>,
     /// A snapshot is being written to the directory.
     saving: bool,
+    /// The entry of the newest checkpoint.
+    saved: u64,
     trim_bytes: u64,
+    /// After a checkpoint that failed: how much more there must be of the log for another attempt.
+    retry_bytes: u64,
     /// Who wants the leadership to be with whom, and since when.
     transfer: Option<(T, u64, u64)>,
     ticks: u64,
@@ -175,7 +181,9 @@ impl<T> Member<T> {
             unwritten: None,
             arrived: None,
             saving: false,
+            saved: setup.saved,
             trim_bytes: setup.trim_bytes,
+            retry_bytes: 0,
             transfer: None,
             ticks: 0,
             standing: Standing::default(),

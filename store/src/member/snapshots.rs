@@ -1,4 +1,4 @@
-//! Snapshots: when the own log is trimmed behind one, how one is sent to a member that is too far behind, and how one
+//! Snapshots: when a checkpoint is written and the own log trimmed, how one is sent to a member that is too far behind, and how one
 //! that another member sent is put in place of log and state.
 
 use std::path::PathBuf;
@@ -7,9 +7,9 @@ use std::sync::atomic::Ordering;
 use proto::log::{HardState, SnapshotHead};
 
 use super::{Fatal, Member, Port};
+use crate::checkpoint;
 use crate::kv::Error;
 use crate::raft::{Body, Message, Role, Snapshot};
-use crate::snapshot;
 use crate::state::State;
 
 /// A snapshot of another member, received as a whole and loaded.
@@ -23,32 +23,46 @@ pub(crate) struct Arrived {
 }
 
 impl<T> Member<T> {
-    /// Begins to write the state to the directory if that makes enough of the log superfluous.
+    /// Begins to write a checkpoint once the log behind the newest one is longer than the state.
     pub(super) fn consider_saving(&mut self, port: &mut impl Port<Ticket = T>) {
-        let superfluous = self.log.superfluous(self.applied);
-        if self.saving || superfluous < self.trim_bytes {
+        if self.saving {
             return;
         }
-        let state = self.core.state.read();
-        // What is written must be in proportion to what goes.
-        let enough = superfluous >= (4 * state.live_bytes()).max(state.resident());
-        drop(state);
-        if enough {
-            self.saving = true;
-            let head = self.core.state.write().begin_save();
-            port.save(head);
+        let grown = self.grown();
+        if grown < self.trim_bytes.max(self.retry_bytes) || grown < self.core.state.read().resident() {
+            return;
         }
+        self.saving = true;
+        let head = self.core.state.write().begin_save();
+        port.save(head);
     }
 
-    /// The state as of `index` is durable, or not: the log before it can go. A failure costs space, nothing else.
-    pub(super) fn saved(&mut self, index: u64, result: std::io::Result<()>) {
+    /// Bytes of the log that a checkpoint of now would make superfluous, beyond the newest one.
+    fn grown(&self) -> u64 {
+        self.log.superfluous(self.applied).saturating_sub(self.log.superfluous(self.saved))
+    }
+
+    /// A checkpoint of entry `index` is durable, and the log up to the entry in `result` can go; or it has failed: the log is
+    /// kept, and the next attempt is made when it has grown by another quarter.
+    pub(super) fn saved(&mut self, index: u64, result: std::io::Result<u64>) {
         self.saving = false;
+        let upto = match result {
+            Ok(upto) => upto,
+            Err(error) => {
+                tracing::error!(%error, index, "cannot write a checkpoint of the store: its log is kept");
+                self.retry_bytes = self.grown() + self.trim_bytes / 4;
+                *self.core.checkpoint_failure.lock() = Some(error.to_string());
+                return;
+            }
+        };
+        (self.saved, self.retry_bytes) = (self.saved.max(index), 0);
+        *self.core.checkpoint_failure.lock() = None;
         // Members that are a little behind shall not need a snapshot.
         let status = self.raft.status();
         let behind = status.peers.iter().filter(|peer| peer.active && peer.matched > 0).map(|peer| peer.matched).min();
-        let upto = if status.role == Role::Leader { behind.map_or(index, |matched| matched.min(index)) } else { index };
-        match result.and_then(|()| self.log.trim(upto)) {
-            Ok(()) => tracing::info!(index, "trimmed the store's log behind a snapshot"),
+        let upto = if status.role == Role::Leader { behind.map_or(upto, |matched| matched.min(upto)) } else { upto };
+        match self.log.trim(upto) {
+            Ok(()) => tracing::info!(index, log_from = upto + 1, "wrote a checkpoint of the store"),
             Err(error) => tracing::warn!(%error, index, "cannot trim the store's log"),
         }
     }
@@ -102,7 +116,7 @@ impl<T> Member<T> {
         let Arrived { path, head, state, .. } = *arrived;
         let made = self.log.prepare_restart(snapshot.index, snapshot.term, hard).map_err(Fatal::Log)?;
         let (disk, dir) = self.log.place();
-        snapshot::adopt(&*disk, &dir, &path, head.index).map_err(Fatal::Install)?;
+        checkpoint::adopt(&*disk, &dir, &path, head.index).map_err(Fatal::Install)?;
         self.log.restart(made).map_err(Fatal::Install)?;
         let (before, revision) = (self.core.state.read().revision(), state.revision());
         let old = std::mem::replace(&mut *self.core.state.write(), state);
@@ -110,7 +124,7 @@ impl<T> Member<T> {
         self.core.hub.mark_all(before + 1);
         self.core.published.store(revision, Ordering::Release);
         drop(old);
-        self.applied = snapshot.index;
+        (self.applied, self.saved) = (snapshot.index, snapshot.index);
         self.raft.applied(snapshot.index);
         for ticket in self.waiting.passed(snapshot.index) {
             port.answer(ticket, Err(Error::TimedOut));

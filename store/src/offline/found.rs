@@ -13,11 +13,11 @@ use proto::log::{Identity, Members};
 
 use super::ToolError;
 use super::backup::hex;
+use crate::checkpoint;
 use crate::cluster::{Cluster, random};
 use crate::disk::RealDisk;
 use crate::log;
 use crate::shared::Core;
-use crate::snapshot;
 use crate::state::{At, State};
 
 /// The entry that the state stands for: the log begins behind it.
@@ -83,7 +83,7 @@ impl Target {
         log::found(Arc::new(RealDisk), &self.dir, identity, (FIRST.index, FIRST.term))
             .map_err(|error| failed(error.into()))?;
         // Last: without it the directory is refused.
-        snapshot::write(&core, &RealDisk, &self.dir, &head).map_err(|error| failed(error.into()))?;
+        checkpoint::write(&core, &RealDisk, &self.dir, &head).map_err(|error| failed(error.into()))?;
         self.done = true;
         Ok(Made { dir: self.dir.clone(), identity })
     }

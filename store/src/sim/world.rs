@@ -9,6 +9,7 @@ use proto::peer::parcel::Body;
 use super::clients::{Watcher, everything};
 use super::host::{Host, Outbox, Started, receive};
 use super::{Planted, nemesis::Network};
+use crate::checkpoint;
 use crate::kv::{Error, Revision};
 use crate::member::{Arrived, Done, Fatal, Input};
 use crate::options::Options as StoreOptions;
@@ -412,7 +413,7 @@ impl World {
     fn save(&mut self, id: u64, life: u64, head: &SnapshotHead) -> Result<(), String> {
         let Some(host) = self.hosts.get(&id).filter(|host| host.lives == life) else { return Ok(()) };
         let Some(alive) = host.life.as_ref() else { return Ok(()) };
-        let result = snapshot::write(&alive.core, &host.disk, &StoreOptions::in_memory().dir, head);
+        let result = checkpoint::write(&alive.core, &host.disk, &StoreOptions::in_memory().dir, head);
         alive.core.state.write().end_save(head);
         if result.is_ok() {
             *self.seen.entry("snapshot saved").or_default() += 1;

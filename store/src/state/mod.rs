@@ -38,7 +38,7 @@ pub(crate) use apply::{Outcome, puts};
 pub use hash::HashKv;
 pub(crate) use lease::Leases;
 pub(crate) use members::Members;
-pub(crate) use save::SavePoint;
+pub(crate) use save::{Budget, SavePoint};
 
 /// What one version of a key takes beyond its bytes: its place in the index and in the history (an
 /// estimate: a steady figure matters more than an exact one, because operators set quotas by it).

@@ -23,6 +23,15 @@ pub(crate) enum SavePoint {
     End,
 }
 
+/// How much of the state is saved at a time: the portions are what a snapshot takes of the memory.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Budget {
+    /// Keys that are looked at.
+    pub(crate) keys: usize,
+    /// Bytes of keys and values; the last item, or the last revision's items, may go beyond.
+    pub(crate) bytes: usize,
+}
+
 impl State {
     /// What a snapshot of this moment is of. Until [`State::end_save`], what it needs is kept from being swept.
     pub(crate) fn begin_save(&mut self) -> SnapshotHead {
@@ -50,8 +59,8 @@ impl State {
         self.pins.contains(&(head.compacted, head.index))
     }
 
-    /// The next items of the snapshot that `head` began, about `budget` of them (perhaps none), and where to go on.
-    pub(crate) fn save(&self, head: &SnapshotHead, from: SavePoint, budget: usize) -> (Vec<Item>, SavePoint) {
+    /// The next items of the snapshot that `head` began, about as many as the budget says (perhaps none), and where to go on.
+    pub(crate) fn save(&self, head: &SnapshotHead, from: SavePoint, budget: Budget) -> (Vec<Item>, SavePoint) {
         match from {
             SavePoint::Begin => self.save_base(head, Bound::Unbounded, budget),
             SavePoint::Key(key) => self.save_base(head, Bound::Excluded(&*key), budget),
@@ -62,29 +71,36 @@ impl State {
 
     /// Every key as a read at the compact revision sees it. A watch may begin there, so what that revision itself deleted
     /// belongs to it.
-    fn save_base(&self, head: &SnapshotHead, low: Bound<&[u8]>, budget: usize) -> (Vec<Item>, SavePoint) {
+    fn save_base(&self, head: &SnapshotHead, low: Bound<&[u8]>, budget: Budget) -> (Vec<Item>, SavePoint) {
         let mut items = Vec::new();
-        let mut last = None;
-        for (key, versions) in self.index.range::<[u8], _>((low, Bound::Unbounded)).take(budget) {
+        let (mut last, mut bytes) = (None, 0);
+        for (key, versions) in self.index.range::<[u8], _>((low, Bound::Unbounded)).take(budget.keys) {
+            if bytes >= budget.bytes {
+                break;
+            }
             last = Some(key);
             let newest = versions.all().iter().rev().find(|item| item.mod_revision <= head.compacted);
             let belongs = newest.filter(|item| item.version > 0 || item.mod_revision == head.compacted);
+            bytes += belongs.map_or(0, |item| item.key.len() + item.value.len());
             items.extend(belongs.map(|item| self.item(item)));
         }
         (items, last.map_or(SavePoint::Change(head.compacted + 1), |key| SavePoint::Key(key.clone())))
     }
 
-    fn save_changes(&self, head: &SnapshotHead, from: Revision, budget: usize) -> (Vec<Item>, SavePoint) {
+    fn save_changes(&self, head: &SnapshotHead, from: Revision, budget: Budget) -> (Vec<Item>, SavePoint) {
         let mut items: Vec<Item> = Vec::new();
+        let mut bytes = 0;
         for change in self.changes(from) {
             let revision = change.item.mod_revision;
             if revision > head.revision {
                 break;
             }
             // Only between revisions: the place to go on is one.
-            if items.len() >= budget && items.last().is_some_and(|item| item.mod_revision != revision) {
+            let enough = items.len() >= budget.keys || bytes >= budget.bytes;
+            if enough && items.last().is_some_and(|item| item.mod_revision != revision) {
                 return (items, SavePoint::Change(revision));
             }
+            bytes += change.item.key.len() + change.item.value.len();
             items.push(self.item(&change.item));
         }
         (items, SavePoint::End)

@@ -30,6 +30,11 @@ impl Store {
         }
     }
 
+    /// Why the last checkpoint could not be written; `None` once one has been. Meanwhile the log is kept, and grows.
+    pub fn checkpoint_failure(&self) -> Option<String> {
+        self.core().checkpoint_failure.lock().clone()
+    }
+
     /// raft's term.
     pub(crate) fn term(&self) -> u64 {
         self.core().standing.borrow().term

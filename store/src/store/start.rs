@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use proto::log::{Entry, Identity, Member as Info};
 use tokio::sync::mpsc;
 
+use crate::checkpoint::{self, Loaded};
 use crate::cluster::{Cluster, contexts, random};
 use crate::inbox::{Message, Ticket};
 use crate::log::{self, Log, Recovered};
@@ -17,7 +18,6 @@ use crate::options::{OpenError, Options};
 use crate::peer::{Around, Door, Peers, ask_cluster};
 use crate::raft::{Config, foundation};
 use crate::shared::Core;
-use crate::snapshot;
 use crate::state::State;
 use crate::writer::{Outside, Writer};
 
@@ -106,7 +106,7 @@ pub(super) fn prepare(
         Some(cluster) => Some(Door::open(&cluster.listen_peer_urls, &cluster.tls)?),
         None => None,
     };
-    let (lock, state, log, applied) = recover(options, founding)?;
+    let Found { lock, state, log, applied, saved } = recover(options, founding)?;
     let identity = log.identity();
     tracing::info!(
         dir = %options.dir.display(), member = format!("{:x}", identity.member), revision = state.revision(),
@@ -127,7 +127,7 @@ pub(super) fn prepare(
         };
         Peers::new(around, door)
     });
-    let member = Member::new(Arc::clone(&core), log, applied, setup(options, identity));
+    let member = Member::new(Arc::clone(&core), log, applied, setup(options, identity, saved));
     let outside = Outside {
         core: Arc::clone(&core),
         disk: Arc::clone(&options.disk),
@@ -155,13 +155,13 @@ fn introduce(peers: &Peers, core: &Core, founding: &Founding) {
     }
 }
 
-fn setup(options: &Options, identity: Identity) -> Setup {
+fn setup(options: &Options, identity: Identity, saved: u64) -> Setup {
     let mut raft = Config::new(identity.member, random());
     if let Some(cluster) = &options.cluster {
         raft.heartbeat_ticks = 1;
         raft.election_ticks = ticks(cluster);
     }
-    Setup { raft, trim_bytes: options.trim_bytes }
+    Setup { raft, trim_bytes: options.trim_bytes, saved }
 }
 
 fn ticks(cluster: &Cluster) -> u32 {
@@ -169,8 +169,19 @@ fn ticks(cluster: &Cluster) -> u32 {
     u32::try_from(cluster.election.as_millis() / heartbeat).unwrap_or(u32::MAX).max(2)
 }
 
+/// What a directory holds.
+struct Found {
+    lock: Box<dyn Any + Send>,
+    state: State,
+    log: Log,
+    /// The last entry that the state contains.
+    applied: u64,
+    /// The entry of the checkpoint that the start began with.
+    saved: u64,
+}
+
 /// Locks the directory and brings the state up to what is known to be committed.
-fn recover(options: &Options, founding: &Founding) -> Result<(Box<dyn Any + Send>, State, Log, u64), OpenError> {
+fn recover(options: &Options, founding: &Founding) -> Result<Found, OpenError> {
     let (disk, dir) = (&*options.disk, options.dir.as_path());
     disk.create_dir(dir).map_err(|error| OpenError::io(dir, "create", error))?;
     let lock = disk.lock(&dir.join("LOCK")).map_err(|error| OpenError::io(dir.join("LOCK"), "lock", error))?;
@@ -181,10 +192,19 @@ fn recover(options: &Options, founding: &Founding) -> Result<(Box<dyn Any + Send
             disk.remove(&path).map_err(|error| OpenError::io(&path, "remove", error))?;
         }
     }
-    let (mut state, head) = snapshot::load(disk, dir)?;
+    let Loaded { mut state, head, mut damage } = checkpoint::load(disk, dir)?;
     let (identity, founders) = identify(options, founding)?;
     let apply = &mut |entry: Entry| replay(&mut state, &entry);
-    let Recovered { mut log, mut applied, .. } = log::open(options, (head.index, head.term), identity, apply)?;
+    let opened = log::open(options, (head.index, head.term), identity, apply);
+    let Recovered { mut log, mut applied, .. } = match opened {
+        // The log does not make up for it: what is wrong is the checkpoint.
+        Err(error) if !damage.is_empty() => {
+            tracing::error!(%error, "the log does not reach back to an older checkpoint of the store");
+            return Err(damage.swap_remove(0));
+        }
+        opened => opened?,
+    };
+    checkpoint::settle(disk, dir, head.index)?;
     if log.next_index() == 1 && !founders.is_empty() {
         let mut founders = founders;
         // As it was made: a start may have been cut short between the log's first file and its first entry.
@@ -201,7 +221,7 @@ fn recover(options: &Options, founding: &Founding) -> Result<(Box<dyn Any + Send
         }
     }
     while state.sweep(usize::MAX) {}
-    Ok((lock, state, log, applied))
+    Ok(Found { lock, state, log, applied, saved: head.index })
 }
 
 /// Who a member with an empty directory is, and who founds the cluster (nobody: it exists).
@@ -258,9 +278,9 @@ pub(crate) fn bare<T>(options: &Options, joins: Option<(u64, u64)>, seed: u64) -
         None => Founding::Founder,
         Some((cluster, member)) => Founding::Joiner { cluster, member, others: Vec::new() },
     };
-    let (lock, state, log, applied) = recover(options, &founding)?;
+    let Found { lock, state, log, applied, saved } = recover(options, &founding)?;
     let core = Arc::new(Core::new(state, options.progress_interval));
-    let setup = setup(options, log.identity());
+    let setup = setup(options, log.identity(), saved);
     let raft = Config { seed, max_append_bytes: 2 << 10, max_inflight_bytes: 8 << 10, ..setup.raft };
     let member = Member::new(Arc::clone(&core), log, applied, Setup { raft, ..setup });
     Ok(Bare { core, member, _lock: lock })

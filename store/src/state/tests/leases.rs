@@ -180,7 +180,7 @@ fn saved(state: &mut State) -> State {
     let mut from = SavePoint::Begin;
     while !matches!(from, SavePoint::End) {
         let items;
-        (items, from) = state.save(&head, from, 1);
+        (items, from) = state.save(&head, from, crate::state::Budget { keys: 1, bytes: 1 });
         items.into_iter().for_each(|item| loaded.load(item));
     }
     loaded.end_load();

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::peers::{Post, work};
 use super::requests::{samples, use_state};
 use super::{Input, Target};
+use crate::checkpoint;
 use crate::cluster::Cluster;
 use crate::disk::{Disk, MemoryDisk};
 use crate::kv::{Op, Txn};
@@ -68,7 +69,7 @@ fn directories() -> Vec<Input> {
                 work(&mut store, Some(Told::Propose(request, 0)), &mut post);
             }
             for head in std::mem::take(&mut post.saves) {
-                let saved = snapshot::write(&store.core, &disk, Path::new(DIR), &head);
+                let saved = checkpoint::write(&store.core, &disk, Path::new(DIR), &head);
                 store.core.state.write().end_save(&head);
                 work(&mut store, Some(Told::Saved(head.index, saved)), &mut post);
             }

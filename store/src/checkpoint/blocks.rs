@@ -1,0 +1,181 @@
+//! A stream of bytes in a sled database: cut into blocks, numbered, each a value under its number. Only this file knows sled.
+//!
+//! sled 0.34 and what is done about it: a flush is no durability (#1452), so the files are synced here once the database is
+//! closed; killed, it may be damaged (#1533, #1166), so what was not finished is thrown away; opened, it changes its files, so
+//! only copies are; large values go to files of their own and stay in memory beyond the cache, so blocks are small.
+
+use std::fs::{self, DirBuilder, File};
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use proto::log::SnapshotHead;
+use rustix::fs::{FlockOperation, flock};
+
+use super::{damaged, manifest};
+use crate::disk::DiskFile;
+use crate::options::OpenError;
+use crate::snapshot;
+use crate::state::State;
+
+/// Bytes of a block: measured over 256 MiB, larger ones took up to four times the memory and space, smaller ones twice the CPU.
+const BLOCK: usize = 4096;
+/// sled's cache. No page is read twice, so most of the 64 MiB that it may have would be of no use.
+const CACHE: u64 = 16 << 20;
+/// How long sled may take to let go of its files.
+const CLOSING: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Takes the next bytes of a stream.
+pub(super) type Sink<'a> = dyn FnMut(&[u8]) -> io::Result<()> + 'a;
+
+fn open(path: &Path) -> sled::Result<sled::Db> {
+    let config = sled::Config::new().path(path).cache_capacity(CACHE).flush_every_ms(None);
+    config.mode(sled::Mode::HighThroughput).open()
+}
+
+/// Makes the directory `dir` of what `produce` gives: complete and durable when this returns, but for its name.
+pub(super) fn write(
+    dir: &Path,
+    index: u64,
+    produce: &mut dyn FnMut(&mut Sink<'_>) -> io::Result<()>,
+) -> io::Result<()> {
+    // Left over from an attempt of which not even the traces could be removed.
+    if dir.exists() {
+        fs::remove_dir_all(dir)?;
+    }
+    DirBuilder::new().mode(0o700).create(dir)?;
+    let data = manifest::data(dir);
+    let database = open(&data)?;
+    let mut cutter = Cutter { database: &database, block: Vec::with_capacity(BLOCK), number: 0, bytes: 0 };
+    produce(&mut |bytes| cutter.take(bytes))?;
+    cutter.finish()?;
+    let bytes = cutter.bytes;
+    database.flush()?;
+    drop(database);
+    wait_closed(&data.join("db"))?;
+    manifest::seal(dir, index, bytes)
+}
+
+/// sled's threads may hold its files a little longer than its owner does: until then they may change.
+fn wait_closed(path: &Path) -> io::Result<()> {
+    let file = File::open(path)?;
+    let deadline = Instant::now() + CLOSING;
+    while flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+        if Instant::now() > deadline {
+            return Err(io::Error::new(io::ErrorKind::TimedOut, "the checkpoint's database is not closed"));
+        }
+        std::thread::sleep(PAUSE);
+    }
+    Ok(())
+}
+
+struct Cutter<'a> {
+    database: &'a sled::Db,
+    block: Vec<u8>,
+    number: u64,
+    bytes: u64,
+}
+
+impl Cutter<'_> {
+    fn take(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        self.bytes += bytes.len() as u64;
+        while !bytes.is_empty() {
+            let (part, rest) = bytes.split_at(bytes.len().min(BLOCK - self.block.len()));
+            self.block.extend_from_slice(part);
+            bytes = rest;
+            if self.block.len() == BLOCK {
+                self.finish()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the block.
+    fn finish(&mut self) -> io::Result<()> {
+        if !self.block.is_empty() {
+            self.database.insert(self.number.to_be_bytes(), self.block.as_slice())?;
+            self.number += 1;
+            self.block.clear();
+        }
+        Ok(())
+    }
+}
+
+/// Loads the checkpoint at entry `index` out of a verified copy of its directory.
+pub(super) fn read(dir: &Path, index: u64) -> Result<(State, SnapshotHead), OpenError> {
+    let manifest = manifest::read(dir, index)?;
+    let mut copy = Copy(dir.with_file_name("loading.tmp"));
+    let mut copied = manifest::copy(&manifest, dir, &copy.0);
+    if let Err(OpenError::Io { source, .. }) = &copied
+        && crate::log::is_full(source)
+    {
+        // A full disk must not keep a store from starting: reads, deletions and compactions are what makes room again.
+        let elsewhere = std::env::temp_dir().join(format!("mkube-store-{}-{index}", std::process::id()));
+        tracing::warn!(dir = %elsewhere.display(), "no room beside the store's checkpoint: reading it elsewhere");
+        drop(copy);
+        copy = Copy(elsewhere);
+        copied = manifest::copy(&manifest, dir, &copy.0);
+    }
+    copied?;
+    let database =
+        open(&copy.0).map_err(|error| damaged(dir, index, format!("its database cannot be read: {error}")))?;
+    let loaded = snapshot::read(dir, &Blocks { database, bytes: manifest.bytes })?;
+    if loaded.1.index != index {
+        return Err(damaged(dir, index, format!("it holds the state at entry {}", loaded.1.index)));
+    }
+    Ok(loaded)
+}
+
+/// A directory that goes with its owner.
+struct Copy(PathBuf);
+
+impl Drop for Copy {
+    fn drop(&mut self) {
+        // Otherwise the next start does it, but for one elsewhere.
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The stream, to be read.
+struct Blocks {
+    database: sled::Db,
+    bytes: u64,
+}
+
+impl DiskFile for Blocks {
+    fn size(&self) -> io::Result<u64> {
+        Ok(self.bytes)
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        if offset >= self.bytes {
+            return Ok(0);
+        }
+        let (number, within) = (offset / BLOCK as u64, (offset % BLOCK as u64) as usize);
+        let block = self.database.get(number.to_be_bytes())?;
+        let missing = || io::Error::other(format!("block {number} of the checkpoint is missing"));
+        let block = block.ok_or_else(missing)?;
+        let part = block.get(within..).filter(|part| !part.is_empty()).ok_or_else(missing)?;
+        let length = part.len().min(buffer.len());
+        buffer[..length].copy_from_slice(&part[..length]);
+        Ok(length)
+    }
+
+    fn write_at(&mut self, _: u64, _: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn set_size(&mut self, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn allocate(&mut self, _: u64) -> io::Result<()> {
+        Err(io::ErrorKind::ReadOnlyFilesystem.into())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
