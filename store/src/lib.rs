@@ -15,6 +15,7 @@
 //! | `member` | raft, log and state as one deterministic machine |
 //! | `peer` | how members reach each other |
 //! | `cluster` | what a member of several is told, and what all derive from it |
+//! | `divergence` | which members are corrupt, by their hashes |
 //! | `check` | what makes a transaction acceptable |
 //! | `request` | requests as bytes |
 //! | `lessor` | when leases expire |
@@ -44,6 +45,7 @@ mod checkpoint;
 mod cluster;
 mod compactor;
 pub mod disk;
+mod divergence;
 pub mod etcd;
 mod inbox;
 mod kv;

@@ -10,7 +10,10 @@ use crate::kv::{Error, Revision};
 use crate::lessor::Lessor;
 use crate::marks::Hub;
 use crate::raft::Standing;
-use crate::state::{Outcome, State};
+use crate::state::{HashKv, Outcome, State};
+
+/// Keys that are hashed while the state is locked.
+const HASHED: usize = 1024;
 
 /// See the module's header. Locks are taken in the order state, then hub, and held for microseconds.
 pub(crate) struct Core {
@@ -97,6 +100,28 @@ impl Core {
                 self.lease_ended.notify_waiters();
             }
             _ => {}
+        }
+    }
+
+    /// Whether there is no other member at all.
+    pub(crate) fn solitary(&self) -> bool {
+        self.solitary.load(Ordering::Acquire)
+    }
+
+    /// A checksum of all keys with their history up to a revision (0: the last one here), taken in portions.
+    pub(crate) async fn hash(&self, revision: Revision) -> Result<HashKv, Error> {
+        'again: loop {
+            let mut scan = self.state.read().begin_hash(revision)?;
+            loop {
+                self.open()?;
+                let advanced = self.state.read().advance_hash(&mut scan, HASHED);
+                match advanced {
+                    Ok(true) => return Ok(scan.finish()),
+                    Ok(false) => tokio::task::yield_now().await,
+                    // A compaction came between.
+                    Err(_) => continue 'again,
+                }
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod alarm;
 mod backup;
+mod compare;
 mod figures;
 mod lease;
 mod members;
@@ -30,6 +31,7 @@ use crate::watch;
 use start::Founding;
 
 pub(crate) use backup::Backup;
+pub(crate) use compare::keep_comparing;
 pub use lease::LeaseInfo;
 pub use members::{MemberInfo, StoreStatus};
 pub(crate) use start::{Bare, bare};

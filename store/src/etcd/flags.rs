@@ -104,6 +104,12 @@ pub struct Options {
     /// What history is kept: hours or a duration, or a number of revisions; 0 = all.
     #[arg(long, default_value = "0")]
     pub auto_compaction_retention: String,
+    /// Compare this member with the others before it serves; it does not start if it differs.
+    #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false")]
+    pub experimental_initial_corrupt_check: bool,
+    /// How often the leader compares the members, and raises the alarm CORRUPT for those that differ from a quorum; 0 = never.
+    #[arg(long, alias = "corrupt-check-time", default_value = "0", value_parser = duration)]
+    pub experimental_corrupt_check_time: Duration,
     /// Entries after which a snapshot may be taken. Accepted for the sake of scripts: this store goes by the log's size.
     #[arg(long, default_value_t = 100_000)]
     pub snapshot_count: u64,

@@ -15,7 +15,7 @@ use super::{Options, Service, http, listen};
 use crate::compactor::{Compactor, Retention};
 use crate::kv::{Error, Kv};
 use crate::options::{self, OpenError};
-use crate::store::Store;
+use crate::store::{Store, keep_comparing};
 
 /// How long the tasks of the process may take to end.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,6 +29,9 @@ pub enum ServeError {
     /// The data cannot be opened.
     #[error("cannot open the store")]
     Open(#[from] OpenError),
+    /// What it holds is not what the other members hold.
+    #[error("checking initial corruption failed")]
+    Corrupt(#[from] Error),
     /// The certificates cannot be used.
     #[error("cannot serve TLS")]
     Tls(#[from] TlsError),
@@ -86,6 +89,9 @@ pub async fn serve(options: &Options, context: &Context) -> Result<Server, Serve
         ..options::Options::new(options.directory())
     };
     let store = Store::open_member(settings, context).await?;
+    if options.experimental_initial_corrupt_check {
+        store.check_at_start().await?;
+    }
     let service = Service {
         store: Arc::clone(&store),
         max_request_bytes: options.max_request_bytes,
@@ -107,6 +113,10 @@ pub async fn serve(options: &Options, context: &Context) -> Result<Server, Serve
         tracing::info!(%address, encrypted, "serving clients");
         addresses.push(address);
         listen::serve(context, listener, tls.clone().filter(|_| encrypted), router.clone(), limits);
+    }
+    if !options.experimental_corrupt_check_time.is_zero() {
+        let every = options.experimental_corrupt_check_time;
+        context.spawn("corrupt-check", keep_comparing(Arc::downgrade(&store), every));
     }
     if let Some(retention) = retention {
         context.spawn("compactor", compact(Arc::clone(&store), retention));

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `mod` | the others, and a way to each |
 //! | `link` | the way to one member: a stream that is made again when it breaks |
+//! | `compare` | what the others hold, as hashes |
 //! | `ship` | a snapshot on its way to one member |
 //! | `serve` | what others call here |
 //! | `admit` | whom this member believes to be who it says it is. Pure |
@@ -13,6 +14,7 @@
 //! again. Bounds: a queue per member, beyond which messages are dropped; raft's own limit of what is in flight.
 
 mod admit;
+mod compare;
 mod link;
 mod listen;
 mod serve;

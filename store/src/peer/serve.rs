@@ -7,7 +7,7 @@ use prost::Message as _;
 use proto::log::SnapshotHead;
 use proto::peer::parcel::Body;
 use proto::peer::peer_server::{Peer, PeerServer};
-use proto::peer::{ClusterReply, ClusterRequest, Farewell, Hello, Parcel, SnapshotPart};
+use proto::peer::{ClusterReply, ClusterRequest, Farewell, HashReply, HashRequest, Hello, Parcel, SnapshotPart};
 use tokio::sync::{Semaphore, mpsc};
 use tonic::{Request, Response, Status, Streaming};
 
@@ -17,7 +17,7 @@ use crate::inbox::Message;
 use crate::member::{Arrived, Input};
 use crate::raft;
 use crate::snapshot;
-use crate::state::State;
+use crate::state::{HashKv, State};
 
 /// Kilobytes from one member that may wait for the writer; then its stream is not read.
 const WAITING_KIB: u32 = 32 << 10;
@@ -123,6 +123,15 @@ impl Peer for Service {
             || self.inner.heard.lock().contains_key(&member);
         let members = state.members().iter().cloned().collect();
         Ok(Response::new(ClusterReply { cluster: self.inner.me.cluster, members, known }))
+    }
+
+    async fn hash(&self, request: Request<HashRequest>) -> Result<Response<HashReply>, Status> {
+        let HashRequest { hello, revision } = request.into_inner();
+        self.admit(hello.as_ref())?;
+        let found = self.inner.core.hash(revision).await;
+        let HashKv { hash, compacted, revision } =
+            found.map_err(|error| Status::failed_precondition(error.to_string()))?;
+        Ok(Response::new(HashReply { hash, compacted, revision }))
     }
 }
 

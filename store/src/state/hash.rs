@@ -134,3 +134,16 @@ fn change_value(item: &KeyValue) -> Vec<u8> {
     };
     kv.encode_to_vec()
 }
+
+#[cfg(test)]
+impl State {
+    /// Changes a value behind the log's back, as broken memory would.
+    pub(crate) fn tamper(&mut self, key: &[u8]) {
+        let Some(versions) = self.index.get_mut(key) else { panic!("there is no such key") };
+        let mut items = versions.all().to_vec();
+        if let Some(last) = items.last_mut() {
+            *last = Arc::new(KeyValue { value: Bytes::from_static(b"tampered"), ..(**last).clone() });
+        }
+        *versions = super::Versions::Many(items);
+    }
+}

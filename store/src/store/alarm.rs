@@ -13,9 +13,6 @@ use crate::kv::{Error, Kv};
 use crate::request;
 use crate::state::{HashKv, Outcome};
 
-/// Keys looked at while the state is locked.
-const PORTION: usize = 1024;
-
 impl Store {
     /// Refuses what would take the store beyond its quota, and raises the alarm.
     pub(crate) async fn room(&self, bytes: usize) -> Result<(), Error> {
@@ -74,16 +71,6 @@ impl Store {
         if revision == 0 {
             self.revision().await?;
         }
-        'again: loop {
-            let mut scan = self.core().state.read().begin_hash(revision)?;
-            loop {
-                let advanced = self.core().state.read().advance_hash(&mut scan, PORTION);
-                match advanced {
-                    Ok(true) => return Ok(scan.finish()),
-                    Ok(false) => tokio::task::yield_now().await,
-                    Err(_) => continue 'again,
-                }
-            }
-        }
+        self.core().hash(revision).await
     }
 }
