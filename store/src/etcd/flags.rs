@@ -113,6 +113,12 @@ pub struct Options {
     /// Entries after which a snapshot may be taken. Accepted for the sake of scripts: this store goes by the log's size.
     #[arg(long, default_value_t = 100_000)]
     pub snapshot_count: u64,
+    /// Bytes after which a log file is closed and the next one begun.
+    #[arg(long, default_value_t = 64 << 20, hide = true)]
+    pub log_file_bytes: u64,
+    /// Bytes of log behind which a snapshot is worth writing.
+    #[arg(long, default_value_t = 64 << 20, hide = true)]
+    pub log_trim_bytes: u64,
 }
 
 impl Options {

@@ -84,6 +84,8 @@ pub async fn serve(options: &Options, context: &Context) -> Result<Server, Serve
         max_request_bytes: options.max_request_bytes,
         max_txn_ops: options.max_txn_ops,
         quota_bytes: options.quota_backend_bytes,
+        segment_bytes: options.log_file_bytes,
+        trim_bytes: options.log_trim_bytes,
         progress_interval: options.watch_progress_notify_interval.max(Duration::from_millis(100)),
         cluster: Some(cluster),
         ..options::Options::new(options.directory())

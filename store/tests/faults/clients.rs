@@ -12,11 +12,11 @@ use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 use store::remote::{Options, Remote};
 use store::testing::everything;
-use store::{Compare, Error, Kv, Op, Order, Range, Target, Txn, WatchOptions};
+use store::{Compare, Error, Kv, Op, Order, Range, Signal, Target, Txn, WatchOptions};
 use tokio::task::JoinHandle;
 
 use super::member::Member;
-use super::record::Record;
+use super::record::{Record, Seen};
 
 const KEYS: u64 = 8;
 /// A client that waits longer gives up: what became of it, it will not know.
@@ -38,6 +38,7 @@ impl Load {
         places.extend([all.clone(), all]);
         let mut clients = Vec::new();
         for (place, urls) in places.into_iter().enumerate() {
+            let roams = urls.len() > 1;
             let kv = Remote::connect(Options::new(urls), &context, Duration::from_secs(60)).await.unwrap();
             for number in 0..2 {
                 let random = StdRng::seed_from_u64(seed * 1000 + place as u64 * 10 + number);
@@ -45,7 +46,7 @@ impl Load {
                     Client { kv: Arc::clone(&kv), record: Arc::clone(record), random, seen: [0; KEYS as usize] };
                 clients.push(tokio::spawn(client.run(Arc::clone(&stop))));
             }
-            tokio::spawn(watch(kv, Arc::clone(record)));
+            tokio::spawn(watch(kv, Arc::clone(record), roams));
         }
         Self { stop, clients, _context: context }
     }
@@ -62,13 +63,27 @@ impl Load {
 }
 
 /// Everything that happens, from the beginning.
-async fn watch(kv: Arc<Remote>, record: Arc<Record>) {
-    let watcher = record.watcher();
-    let mut watch = kv.watch(everything(0), WatchOptions { from: 2, progress: false });
-    while let Some(signal) = watch.next().await {
-        match signal {
-            Ok(signal) => record.watched(watcher, signal),
-            Err(error) => return record.violation(format!("watch {watcher} ended with {error}")),
+async fn watch(kv: Arc<Remote>, record: Arc<Record>, roams: bool) {
+    let watcher = record.watcher(roams);
+    let mut from = 2;
+    loop {
+        let mut watch = kv.watch(everything(0), WatchOptions { from, progress: false });
+        loop {
+            match watch.next().await {
+                Some(Ok(signal)) => {
+                    if let Signal::Events(revision, _) = &signal {
+                        from = revision + 1;
+                    }
+                    record.watched(watcher, Seen::Signal(signal));
+                }
+                // It is told so, and knows what it has missed.
+                Some(Err(Error::Compacted(oldest))) if oldest > from && !roams => {
+                    record.watched(watcher, Seen::Gap(oldest));
+                    from = oldest;
+                    break;
+                }
+                other => return record.violation(format!("watch {watcher} ended at {from} with {other:?}")),
+            }
         }
     }
 }
@@ -99,8 +114,9 @@ impl Client {
                     let compare = Compare { key: key(number), end: None, target, order: Order::Equal };
                     self.write(Txn { when: vec![compare], then: vec![put], otherwise: Vec::new() }).await;
                 }
-                13..=17 => self.read(true).await,
-                _ => self.read(false).await,
+                13..=16 => self.read(true).await,
+                17..=18 => self.read(false).await,
+                _ => self.compact().await,
             }
             tokio::time::sleep(Duration::from_millis(self.random.random_range(5..60))).await;
         }
@@ -116,6 +132,14 @@ impl Client {
         let (number, marked) = self.record.begin(txn);
         let result = tokio::time::timeout(PATIENCE, self.kv.txn(marked)).await;
         self.record.wrote(number, result.unwrap_or(Err(Error::TimedOut)));
+    }
+
+    /// What all watches that go on with another member have seen may be forgotten; the others may be told that it is.
+    async fn compact(&mut self) {
+        if let Some(upto) = self.record.begin_compacting() {
+            // An older one than somebody else's is refused, and that is well.
+            let _ = tokio::time::timeout(PATIENCE, self.kv.compact(upto)).await;
+        }
     }
 
     async fn read(&mut self, linearizable: bool) {

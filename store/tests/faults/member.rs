@@ -86,7 +86,8 @@ impl Member {
             .arg(format!("--initial-advertise-peer-urls={peer}"))
             .arg(format!("--initial-cluster={}", self.all))
             .arg(format!("--initial-cluster-state={}", if joins { "existing" } else { "new" }))
-            .env("RUST_LOG", std::env::var("RUST_LOG").unwrap_or_else(|_| "info".into()))
+            // Small, so that files are left behind, snapshots written and sent.
+            .args(["--log-file-bytes=16384", "--log-trim-bytes=32768"])
             // Of a panic, but not of an error that says all there is to say.
             .env("RUST_BACKTRACE", "1")
             .env("RUST_LIB_BACKTRACE", "0")

@@ -199,7 +199,7 @@ impl Nemesis {
     }
 
     fn fill(&mut self) {
-        let left = self.random.random_range(0..(64 << 10));
+        let left = [0, 4 << 10, 60 << 10][self.random.random_range(0..3)];
         if let Some(member) = self.members.last() {
             if self.filled {
                 member.free();

@@ -22,12 +22,38 @@ enum Said {
     Failed(u64, Error),
 }
 
+/// What a watch is sent.
+pub(crate) enum Seen {
+    Signal(Signal),
+    /// It was told that what comes before this revision is gone.
+    Gap(Revision),
+}
+
+impl Seen {
+    fn revision(&self) -> Option<Revision> {
+        match self {
+            Self::Signal(Signal::Events(revision, _)) => Some(*revision),
+            _ => None,
+        }
+    }
+}
+
+/// A watch of everything, from revision 2 on.
+struct Watcher {
+    /// It goes on with another member.
+    roams: bool,
+    seen: Vec<Seen>,
+    /// The last revision that it was sent.
+    at: Revision,
+}
+
 #[derive(Default)]
 struct Inner {
     said: Vec<Said>,
     operations: u64,
-    /// By watcher: what it was sent.
-    watched: Vec<Vec<Signal>>,
+    watchers: Vec<Watcher>,
+    /// Nobody asked for a compaction beyond this.
+    compacted: Revision,
     violations: Vec<String>,
     /// The last revision of which somebody was told.
     known: Revision,
@@ -74,15 +100,25 @@ impl Record {
         });
     }
 
-    /// Another watch of everything, from revision 2 on.
-    pub(crate) fn watcher(&self) -> usize {
+    /// Another watch.
+    pub(crate) fn watcher(&self, roams: bool) -> usize {
         let mut inner = self.0.lock();
-        inner.watched.push(Vec::new());
-        inner.watched.len() - 1
+        inner.watchers.push(Watcher { roams, seen: Vec::new(), at: 1 });
+        inner.watchers.len() - 1
     }
 
-    pub(crate) fn watched(&self, watcher: usize, signal: Signal) {
-        self.0.lock().watched[watcher].push(signal);
+    pub(crate) fn watched(&self, watcher: usize, seen: Seen) {
+        let watcher = &mut self.0.lock().watchers[watcher];
+        watcher.at = seen.revision().unwrap_or(watcher.at);
+        watcher.seen.push(seen);
+    }
+
+    /// A compaction begins, if there is something to forget.
+    pub(crate) fn begin_compacting(&self) -> Option<Revision> {
+        let mut inner = self.0.lock();
+        let upto = inner.watchers.iter().filter(|watcher| watcher.roams).map(|watcher| watcher.at).min()?;
+        inner.compacted = inner.compacted.max(upto);
+        (upto > 1).then_some(upto)
     }
 
     /// Something that must not be.
@@ -111,46 +147,48 @@ impl Record {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         self.check()?;
-        let (said, watched) = self.take();
+        let (said, watchers, compacted) = self.take();
         let mut history = begun(&said);
         let mut truth: BTreeMap<Revision, Vec<KeyValue>> = BTreeMap::new();
-        for signal in watched.iter().flatten() {
-            if let Signal::Events(revision, events) = signal {
+        for seen in watchers.iter().flat_map(|watcher| &watcher.seen) {
+            if let Seen::Signal(Signal::Events(revision, events)) = seen {
                 truth.entry(*revision).or_insert_with(|| changes(events));
             }
         }
         for (revision, done) in truth {
             history.learn("seen by a watch", revision, done)?;
         }
-        for (watcher, signals) in watched.iter().enumerate() {
+        let mut gaps = 0;
+        for (number, watcher) in watchers.iter().enumerate() {
             let mut next = 2;
-            for signal in signals {
-                next = history.watched(next, signal).map_err(|what| format!("watcher {watcher}: {what}"))?;
+            for seen in &watcher.seen {
+                next = match seen {
+                    Seen::Signal(signal) => {
+                        history.watched(next, signal).map_err(|what| format!("watcher {number}: {what}"))?
+                    }
+                    Seen::Gap(oldest) => *oldest,
+                };
+                gaps += u64::from(matches!(seen, Seen::Gap(_)));
             }
         }
         answers(&mut history, &said, counts)?;
         for member in members {
-            same(&mut history, member, last, end).await?;
+            same(&mut history, member, (compacted.max(2), last), end).await?;
         }
         counts.insert("revisions", last);
-        counts.insert("watch signals", watched.iter().map(|signals| signals.len() as u64).sum());
+        counts.insert("compacted up to revision", compacted);
+        counts.insert("watch signals", watchers.iter().map(|watcher| watcher.seen.len() as u64).sum());
+        counts.insert("watches passed by a compaction", gaps);
         hashes(members, last).await
     }
 
-    fn take(&self) -> (Vec<Said>, Vec<Vec<Signal>>) {
+    fn take(&self) -> (Vec<Said>, Vec<Watcher>, Revision) {
         let mut inner = self.0.lock();
-        (std::mem::take(&mut inner.said), std::mem::take(&mut inner.watched))
+        (std::mem::take(&mut inner.said), std::mem::take(&mut inner.watchers), inner.compacted)
     }
 
     fn behind(&self, last: Revision) -> Option<usize> {
-        let inner = self.0.lock();
-        let newest = |signals: &Vec<Signal>| {
-            signals.iter().rev().find_map(|signal| match signal {
-                Signal::Events(revision, _) => Some(*revision),
-                _ => None,
-            })
-        };
-        inner.watched.iter().position(|signals| newest(signals).unwrap_or(1) < last)
+        self.0.lock().watchers.iter().position(|watcher| watcher.at < last)
     }
 
     /// The revision that is the last one, once nobody writes.
@@ -216,11 +254,16 @@ fn changes(events: &[Event]) -> Vec<KeyValue> {
     events.iter().map(|event| event.kv.clone()).collect()
 }
 
-/// Whether a member has all of the history.
-async fn same(history: &mut History, member: &Member, last: Revision, end: Instant) -> Result<(), String> {
+/// Whether a member has the history from one revision to another.
+async fn same(
+    history: &mut History,
+    member: &Member,
+    (first, last): (Revision, Revision),
+    end: Instant,
+) -> Result<(), String> {
     let (context, kv) = member.client().await?;
-    let mut watch = kv.watch(everything(0), WatchOptions { from: 2, progress: false });
-    let mut seen = 1;
+    let mut watch = kv.watch(everything(0), WatchOptions { from: first, progress: false });
+    let mut seen = first - 1;
     while seen < last {
         let signal = tokio::time::timeout_at(end.into(), watch.next()).await;
         match signal.map_err(|_| format!("{} does not say what revision {} did", member.url(), seen + 1))? {

@@ -204,4 +204,13 @@ mod tests {
             assert_eq!(read(input), "read read ");
         }
     }
+
+    /// Branches that point at their own page, in a file that claims to have as many pages as there are numbers.
+    #[test]
+    fn what_a_database_says_of_itself_makes_no_walk_long() {
+        let mut bytes = [meta(0, 2, u64::MAX), meta(1, 2, u64::MAX), branch(2, &[2; 20])].concat();
+        bytes.resize(16 * PAGE, 0);
+        let input = Input(vec![("database".into(), sealed(bytes))]);
+        assert!(read(&input).contains("goes in circles"), "{}", read(&input));
+    }
 }
