@@ -28,6 +28,29 @@ pub fn strict(text: &[u8]) -> Result<(Value, Vec<String>), String> {
     }
 }
 
+/// How many bytes of the inside of a string are plain: up to a quote, a backslash, a control character, or the end of the text.
+pub fn plain_len(text: &[u8]) -> usize {
+    let mut at = 0;
+    // Eight bytes at a time; the lowest bit that is found is always right.
+    while let Some(chunk) = text.get(at..).and_then(<[u8]>::first_chunk) {
+        let found = interruptions(u64::from_le_bytes(*chunk));
+        if found != 0 {
+            return at + found.trailing_zeros() as usize / 8;
+        }
+        at += 8;
+    }
+    let rest = text.get(at..).unwrap_or_default();
+    at + rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)).unwrap_or(rest.len())
+}
+
+/// The high bit of the first byte that interrupts a string; perhaps of later bytes, too, but of none before.
+fn interruptions(word: u64) -> u64 {
+    const ONES: u64 = 0x0101_0101_0101_0101;
+    let below = |word: u64, limit: u64| word.wrapping_sub(ONES * limit) & !word;
+    let equal = |byte: u8| below(word ^ (ONES * u64::from(byte)), 1);
+    (below(word, 0x20) | equal(b'"') | equal(b'\\')) & (ONES << 7)
+}
+
 enum Step {
     Key(String),
     Index(usize),
@@ -190,10 +213,11 @@ impl Parser<'_> {
         let mut bytes: Vec<u8> = vec![];
         loop {
             let rest = self.text.get(self.at..).unwrap_or_default();
-            let plain = rest.iter().position(|b| matches!(b, b'"' | b'\\' | 0..=0x1f)).ok_or(END)?;
+            let plain = plain_len(rest);
+            let interruption = *rest.get(plain).ok_or(END)?;
             bytes.extend_from_slice(&rest[..plain]);
             self.at += plain + 1;
-            match rest[plain] {
+            match interruption {
                 b'"' => break,
                 b'\\' => self.escape(&mut bytes)?,
                 byte => return Err(invalid(byte, "in string literal")),
@@ -358,6 +382,20 @@ mod tests {
         assert_eq!(value, json!({"a": 3, "spec": {}}));
         let many: String = (0..500).map(|i| format!(r#""k{i}":1,"k{i}":2,"#)).collect();
         assert_eq!(strict(format!("{{{many}\"z\":1}}").as_bytes()).unwrap().1.len(), MAX_REPORTS);
+    }
+
+    #[test]
+    fn strings_are_plain_up_to_what_interrupts_them() {
+        for interruption in [b'"', b'\\', 0, 0x1f, b'\n'] {
+            for before in 0..20 {
+                // What is plain, and next to what is not.
+                for plain in [b'!', b'#', b'[', b']', b' ', 0x7f, 0x80, 0xa2, 0xdc, 0xff] {
+                    let text = [vec![plain; before], vec![interruption, plain, interruption]].concat();
+                    assert_eq!(plain_len(&text), before, "{interruption:#x} behind {plain:#x}");
+                    assert_eq!(plain_len(&text[..before]), before);
+                }
+            }
+        }
     }
 
     #[test]

@@ -8,10 +8,23 @@ fn find<'a>(object: &'a Value, pointer: &str) -> Option<&'a Value> {
     if pointer.contains('~') {
         return object.pointer(pointer);
     }
-    pointer.split('/').skip(1).try_fold(object, |value, step| match value {
+    steps(pointer).try_fold(object, |value, step| match value {
         Value::Object(map) => map.get(step),
         Value::Array(list) => list.get(step.parse::<usize>().ok()?),
         _ => None,
+    })
+}
+
+/// The steps of a JSON pointer, which is empty or begins with a slash. Pointers are short: simpler loops than those of `str` find
+/// their slashes sooner.
+pub(crate) fn steps(pointer: &str) -> impl Iterator<Item = &str> {
+    let mut rest = pointer.strip_prefix('/');
+    std::iter::from_fn(move || {
+        let all = rest.take()?;
+        let slash = all.bytes().position(|byte| byte == b'/');
+        let (step, tail) = slash.map_or((all, None), |at| (&all[..at], Some(&all[at + 1..])));
+        rest = tail;
+        Some(step)
     })
 }
 
@@ -226,7 +239,7 @@ pub fn set_finalizers(object: &mut Value, finalizers: Vec<String>) {
 pub fn set(object: &mut Value, pointer: &str, value: Value) {
     let mut place = object;
     for key in pointer.split('/').skip(1) {
-        let key = key.replace("~1", "/").replace("~0", "~");
+        let key = if key.contains('~') { key.replace("~1", "/").replace("~0", "~") } else { key.into() };
         place = as_map(place).entry(key).or_insert(Value::Null);
     }
     *place = value;

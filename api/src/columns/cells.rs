@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{Column, Now};
+use super::{Column, Row};
 use crate::view::{Elements, Node};
 use crate::{duration, selector};
 
@@ -15,8 +15,8 @@ pub(super) const NAME: Column = Column {
 };
 
 /// The time since the object was created.
-pub(super) const AGE: Column = Column::text("Age", "Time since the object was created", |o, now| {
-    since(o, "/metadata/creationTimestamp", now).into()
+pub(super) const AGE: Column = Column::text("Age", "Time since the object was created", |o, row| {
+    since(o, "/metadata/creationTimestamp", row).into()
 });
 
 /// Name and age, for kinds that have nothing else to show.
@@ -48,8 +48,8 @@ pub(super) const SELECTOR: Column = Column::text("Selector", "Labels of the pods
 .wide();
 
 /// How long ago the time at a pointer was; `<unknown>` if it is not set.
-pub(super) fn since(object: Node<'_>, pointer: &str, now: &Now) -> String {
-    duration::age(object.text(pointer), now.0)
+pub(super) fn since(object: Node<'_>, pointer: &str, row: &Row<'_>) -> String {
+    duration::age(object.text(pointer), row.now)
 }
 
 /// The text at a pointer.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::cells::{AGE, NAME, annotation, count, first_three, is_deleted, label_map, scalar, size, text, text_or};
-use super::{Column, Now};
+use super::{Column, Row};
 use crate::view::{Elements, Node};
 
 /// Namespaces.
@@ -162,7 +162,7 @@ fn endpoints(o: Node<'_>) -> String {
 
 /// Events, in the core and in the events.k8s.io shape.
 pub const EVENT: &[Column] = &[
-    Column::text("Last Seen", "Time since the event was last seen", |o, now| last_seen(o, now).into()),
+    Column::text("Last Seen", "Time since the event was last seen", |o, row| last_seen(o, row).into()),
     Column::text("Type", "Normal or Warning", |o, _| text(o, "/type")),
     Column::text("Reason", "Why it happened, for programs", |o, _| text(o, "/reason")),
     Column::text("Object", "What it is about", |o, _| {
@@ -175,7 +175,7 @@ pub const EVENT: &[Column] = &[
     Column::text("Subobject", "Part of the object that it is about", |o, _| text(o, &about(o, "fieldPath"))).wide(),
     Column::text("Source", "Who reported it", |o, _| source(o).into()).wide(),
     Column::text("Message", "What happened, for people", |o, _| either(o, "/message", "/note").trim().into()),
-    Column::text("First Seen", "Time since the event was first seen", |o, now| first_seen(o, now).into()).wide(),
+    Column::text("First Seen", "Time since the event was first seen", |o, row| first_seen(o, row).into()).wide(),
     Column::text("Count", "How often it was seen", |o, _| match o.integer("/series/count") {
         Some(count) => count.into(),
         None => count(o, "/count").max(count(o, "/deprecatedCount")).max(1).into(),
@@ -208,20 +208,20 @@ fn source(o: Node<'_>) -> String {
     if host.is_empty() { component.into() } else { format!("{component}, {host}") }
 }
 
-fn first_seen(o: Node<'_>, now: &Now) -> String {
+fn first_seen(o: Node<'_>, row: &Row<'_>) -> String {
     let first = match either(o, "/firstTimestamp", "/deprecatedFirstTimestamp") {
         "" => o.text("/eventTime"),
         first => first,
     };
-    crate::duration::age(first, now.0)
+    crate::duration::age(first, row.now)
 }
 
-fn last_seen(o: Node<'_>, now: &Now) -> String {
+fn last_seen(o: Node<'_>, row: &Row<'_>) -> String {
     if o.at("/series").is_some() {
-        return super::cells::since(o, "/series/lastObservedTime", now);
+        return super::cells::since(o, "/series/lastObservedTime", row);
     }
     match either(o, "/lastTimestamp", "/deprecatedLastTimestamp") {
-        "" => first_seen(o, now),
-        last => crate::duration::age(last, now.0),
+        "" => first_seen(o, row),
+        last => crate::duration::age(last, row.now),
     }
 }

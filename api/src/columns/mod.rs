@@ -10,6 +10,8 @@ mod pod;
 mod rest;
 mod workloads;
 
+use std::cell::OnceCell;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -39,6 +41,22 @@ pub use workloads::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Now(pub Timestamp);
 
+/// The cell of an object in a column.
+pub type Cell = for<'a> fn(Node<'a>, &Row<'a>) -> Value;
+
+/// What the cells of one object share.
+pub struct Row<'a> {
+    now: Timestamp,
+    /// What several columns of a pod show parts of.
+    pod: OnceCell<pod::Summary<'a>>,
+}
+
+impl Row<'_> {
+    fn new(now: Now) -> Self {
+        Self { now: now.0, pod: OnceCell::new() }
+    }
+}
+
 /// One column of a table.
 #[derive(Debug, Clone, Copy)]
 pub struct Column {
@@ -53,22 +71,22 @@ pub struct Column {
     /// 0 is always shown, others only with `-o wide`.
     pub priority: u8,
     /// The cell of an object.
-    pub cell: fn(Node<'_>, &Now) -> Value,
+    pub cell: Cell,
 }
 
 impl Column {
     /// A column of text.
-    pub const fn text(name: &'static str, description: &'static str, cell: fn(Node<'_>, &Now) -> Value) -> Self {
+    pub const fn text(name: &'static str, description: &'static str, cell: Cell) -> Self {
         Self { name, r#type: "string", format: "", description, priority: 0, cell }
     }
 
     /// A column of integers.
-    pub const fn integer(name: &'static str, description: &'static str, cell: fn(Node<'_>, &Now) -> Value) -> Self {
+    pub const fn integer(name: &'static str, description: &'static str, cell: Cell) -> Self {
         Self { r#type: "integer", ..Self::text(name, description, cell) }
     }
 
     /// A column of booleans.
-    pub const fn boolean(name: &'static str, description: &'static str, cell: fn(Node<'_>, &Now) -> Value) -> Self {
+    pub const fn boolean(name: &'static str, description: &'static str, cell: Cell) -> Self {
         Self { r#type: "boolean", ..Self::text(name, description, cell) }
     }
 
@@ -113,14 +131,16 @@ pub fn definitions(columns: &[Column]) -> Value {
     columns.iter().map(Column::definition).collect()
 }
 
-/// Appends one row of a table as JSON. `object` is the JSON of the row's `object`: `null`, what [`write_partial`] writes, or the whole.
-pub fn write_row(columns: &[Column], item: Node<'_>, now: Now, object: &[u8], out: &mut Vec<u8>) {
+/// Appends one row of a table as JSON, up to its `object`: that the caller appends (`null`, what [`write_partial`] writes, or the
+/// whole), and the brace that closes the row.
+pub fn begin_row(columns: &[Column], item: Node<'_>, now: Now, out: &mut Vec<u8>) {
     out.extend_from_slice(b"{\"cells\":[");
+    let row = Row::new(now);
     for (index, column) in columns.iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        write((column.cell)(item, &now), out);
+        write((column.cell)(item, &row), out);
     }
     out.push(b']');
     if let Some(condition) = completed(item) {
@@ -129,8 +149,6 @@ pub fn write_row(columns: &[Column], item: Node<'_>, now: Now, object: &[u8], ou
         out.push(b']');
     }
     out.extend_from_slice(b",\"object\":");
-    out.extend_from_slice(object);
-    out.push(b'}');
 }
 
 /// Writing to memory does not fail.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::Value;
 
 use super::cells::{AGE, NAME, condition, join, text, text_or};
-use super::{Column, Now};
+use super::{Column, Row};
 use crate::view::Node;
 
 /// Nodes.
@@ -36,7 +36,7 @@ pub const LEASE: &[Column] =
 pub const RUNTIME_CLASS: &[Column] =
     &[NAME, Column::text("Handler", "Handler that the runtime knows it by", |o, _| text(o, "/handler")), AGE];
 
-fn status(node: Node<'_>, _: &Now) -> Value {
+fn status(node: Node<'_>, _: &Row<'_>) -> Value {
     let ready = match condition(node, "Ready") {
         None => "Unknown",
         Some(ready) if ready.text("/status") == "True" => "Ready",
@@ -45,7 +45,7 @@ fn status(node: Node<'_>, _: &Now) -> Value {
     if node.flag("/spec/unschedulable") { format!("{ready},SchedulingDisabled").into() } else { ready.into() }
 }
 
-fn roles(node: Node<'_>, _: &Now) -> Value {
+fn roles(node: Node<'_>, _: &Row<'_>) -> Value {
     let mut roles = BTreeSet::new();
     for (key, value) in node.map("/metadata/labels") {
         match key.strip_prefix("node-role.kubernetes.io/") {

@@ -1,20 +1,24 @@
 //! Columns of pods. What STATUS says is decided here: the reason that tells most about why a pod is not simply running.
 
+use std::borrow::Cow;
+
 use serde_json::Value;
 
 use super::cells::{self, AGE, NAME, condition, count, is_deleted, join_field, label_map, text_or};
-use super::{Column, Now};
+use super::{Column, Row};
 use crate::duration;
 use crate::view::Node;
 
 /// Pods.
 pub const POD: &[Column] = &[
     NAME,
-    Column::text("Ready", "Ready containers of all containers", |o, _| {
-        let summary = Summary::of(o);
+    Column::text("Ready", "Ready containers of all containers", |o, row| {
+        let summary = summary(o, row);
         format!("{}/{}", summary.ready, summary.total).into()
     }),
-    Column::text("Status", "State of the pod and its containers in one word", |o, _| Summary::of(o).reason.into()),
+    Column::text("Status", "State of the pod and its containers in one word", |o, row| {
+        summary(o, row).reason.as_ref().into()
+    }),
     Column::text("Restarts", "How often containers were restarted, and when last", restarts),
     AGE,
     Column::text("IP", "Address of the pod", |o, _| text_or(o, "/status/podIPs/0/ip", "<none>")).wide(),
@@ -38,15 +42,19 @@ pub const POD_TEMPLATE: &[Column] = &[
     Column::text("Pod Labels", "Labels of the template", |o, _| label_map(o, "/template/metadata/labels")),
 ];
 
-fn restarts(pod: Node<'_>, now: &Now) -> Value {
-    let summary = Summary::of(pod);
+fn summary<'a, 'r>(pod: Node<'a>, row: &'r Row<'a>) -> &'r Summary<'a> {
+    row.pod.get_or_init(|| Summary::of(pod))
+}
+
+fn restarts<'a>(pod: Node<'a>, row: &Row<'a>) -> Value {
+    let summary = summary(pod, row);
     if summary.restarts == 0 || summary.last_restart.is_empty() {
         return summary.restarts.to_string().into();
     }
-    format!("{} ({} ago)", summary.restarts, duration::age(summary.last_restart, now.0)).into()
+    format!("{} ({} ago)", summary.restarts, duration::age(summary.last_restart, row.now)).into()
 }
 
-fn readiness_gates(pod: Node<'_>, _: &Now) -> Value {
+fn readiness_gates(pod: Node<'_>, _: &Row<'_>) -> Value {
     let gates = pod.list("/spec/readinessGates");
     if gates.is_empty() {
         return "<none>".into();
@@ -56,19 +64,19 @@ fn readiness_gates(pod: Node<'_>, _: &Now) -> Value {
 }
 
 /// What the columns say about the containers.
-struct Summary<'a> {
+pub(super) struct Summary<'a> {
     ready: usize,
     total: usize,
-    reason: String,
+    reason: Cow<'a, str>,
     restarts: i64,
     last_restart: &'a str,
 }
 
 /// How a container state is named when it explains the pod.
-fn terminated_reason(terminated: Node<'_>) -> String {
+fn terminated_reason(terminated: Node<'_>) -> Cow<'_, str> {
     match (terminated.text("/reason"), count(terminated, "/signal")) {
-        ("", 0) => format!("ExitCode:{}", count(terminated, "/exitCode")),
-        ("", signal) => format!("Signal:{signal}"),
+        ("", 0) => format!("ExitCode:{}", count(terminated, "/exitCode")).into(),
+        ("", signal) => format!("Signal:{signal}").into(),
         (reason, _) => reason.into(),
     }
 }
@@ -117,7 +125,7 @@ impl<'a> Summary<'a> {
 
     /// Whether an init container still has to run; then it gives the reason. Once all have run only sidecars' restarts count.
     fn add_init_containers(&mut self, pod: Node<'a>, specs: usize) -> bool {
-        let mut sidecars = Self { ready: 0, total: 0, reason: String::new(), restarts: 0, last_restart: "" };
+        let mut sidecars = Self { ready: 0, total: 0, reason: "".into(), restarts: 0, last_restart: "" };
         let mut initializing = false;
         for (index, status) in pod.list("/status/initContainerStatuses").enumerate() {
             self.add_restarts(status);
@@ -135,9 +143,9 @@ impl<'a> Summary<'a> {
             }
             let waiting = status.text("/state/waiting/reason");
             self.reason = match terminated {
-                Some(terminated) => format!("Init:{}", terminated_reason(terminated)),
-                None if !waiting.is_empty() && waiting != "PodInitializing" => format!("Init:{waiting}"),
-                None => format!("Init:{index}/{specs}"),
+                Some(terminated) => format!("Init:{}", terminated_reason(terminated)).into(),
+                None if !waiting.is_empty() && waiting != "PodInitializing" => format!("Init:{waiting}").into(),
+                None => format!("Init:{index}/{specs}").into(),
             };
             initializing = true;
             break;
@@ -150,7 +158,7 @@ impl<'a> Summary<'a> {
 
     /// The first container that is not running gives the reason; a pod with both finished and running ones is not Completed.
     fn add_containers(&mut self, pod: Node<'a>) {
-        let (mut running, mut failure) = (false, String::new());
+        let (mut running, mut failure) = (false, Cow::Borrowed(""));
         let statuses: Vec<_> = pod.list("/status/containerStatuses").collect();
         for status in statuses.into_iter().rev() {
             self.add_restarts(status);
@@ -181,7 +189,7 @@ impl<'a> Summary<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::write_row;
+    use super::super::{Now, begin_row};
     use super::*;
     use crate::view::View;
     use serde_json::json;
@@ -189,7 +197,8 @@ mod tests {
     fn cells(pod: &Value) -> Vec<String> {
         let now = Now("2026-01-01T01:00:00Z".parse().unwrap());
         let (mut view, text, mut out) = (View::default(), pod.to_string(), Vec::new());
-        write_row(POD, view.read(text.as_bytes()).unwrap(), now, b"null", &mut out);
+        begin_row(POD, view.read(text.as_bytes()).unwrap(), now, &mut out);
+        out.extend_from_slice(b"null}");
         let row: Value = serde_json::from_slice(&out).unwrap();
         row["cells"].as_array().unwrap().iter().map(|cell| cell.as_str().unwrap().to_string()).collect()
     }

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::cells::{
     AGE, NAME, annotation, condition, flag, is_deleted, join, join_field, number, scalar, since, size, text, text_or,
 };
-use super::{Column, Now};
+use super::{Column, Row};
 use crate::duration;
 use crate::view::Node;
 
@@ -237,8 +237,8 @@ pub const DEVICE_TAINT_RULE: &[Column] = &[
     Column::text("Key", "Key of the taint", |o, _| text(o, "/spec/taint/key")),
     Column::text("Value", "Value of the taint", |o, _| text(o, "/spec/taint/value")),
     Column::text("Effect", "Effect of the taint", |o, _| text(o, "/spec/taint/effect")),
-    Column::text("TimeAdded", "Time since the taint was added", |o, now| match o.at("/spec/taint/timeAdded") {
-        Some(_) => since(o, "/spec/taint/timeAdded", now).into(),
+    Column::text("TimeAdded", "Time since the taint was added", |o, row| match o.at("/spec/taint/timeAdded") {
+        Some(_) => since(o, "/spec/taint/timeAdded", row).into(),
         None => "".into(),
     }),
     AGE,
@@ -291,7 +291,7 @@ pub const API_SERVICE: &[Column] = &[
     AGE,
 ];
 
-fn available(o: Node<'_>, _: &Now) -> Value {
+fn available(o: Node<'_>, _: &Row<'_>) -> Value {
     let Some(available) = condition(o, "Available") else { return "Unknown".into() };
     match available.text("/status") {
         "True" => "True".into(),

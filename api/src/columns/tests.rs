@@ -14,14 +14,15 @@ fn cells(columns: &[Column], object: Value) -> Vec<Value> {
     let shown = columns.iter().filter(|column| column.format != "name" && column.name != "Age");
     let (mut view, text) = (View::default(), object.to_string());
     let node = view.read(text.as_bytes()).unwrap();
-    shown.map(|column| (column.cell)(node, &now())).collect()
+    shown.map(|column| (column.cell)(node, &Row::new(now()))).collect()
 }
 
 /// A row with this `object`.
 fn row(columns: &[Column], item: &Value, now: Now, object: &Value) -> Value {
     let (mut view, text, mut out) = (View::default(), item.to_string(), Vec::new());
     let item = view.read(text.as_bytes()).unwrap();
-    write_row(columns, item, now, object.to_string().as_bytes(), &mut out);
+    begin_row(columns, item, now, &mut out);
+    out.extend_from_slice(format!("{object}}}").as_bytes());
     serde_json::from_slice(&out).unwrap()
 }
 

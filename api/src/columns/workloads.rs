@@ -4,7 +4,7 @@ use super::cells::{
     AGE, CONTAINERS, IMAGES, NAME, SELECTOR, count, is_deleted, is_true, join_field, label_map, label_selector, number,
     scalar, since, size, text, text_or, tree,
 };
-use super::{Column, Now};
+use super::{Column, Row};
 use crate::duration;
 use crate::selector::LabelSelector;
 use crate::view::Node;
@@ -74,7 +74,7 @@ pub const JOB: &[Column] = &[
     NAME,
     Column::text("Status", "State of the job", |o, _| job_status(o).into()),
     Column::text("Completions", "Pods that succeeded of those wanted", |o, _| completions(o).into()),
-    Column::text("Duration", "Time that it took, or has taken so far", |o, now| job_duration(o, now).into()),
+    Column::text("Duration", "Time that it took, or has taken so far", |o, row| job_duration(o, row).into()),
     AGE,
     CONTAINERS,
     IMAGES,
@@ -92,9 +92,9 @@ pub const CRON_JOB: &[Column] = &[
         Some(_) => "False".into(),
     }),
     Column::integer("Active", "Running jobs", |o, _| size(o, "/status/active").into()),
-    Column::text("Last Schedule", "Time since it last ran", |o, now| match o.at("/status/lastScheduleTime") {
+    Column::text("Last Schedule", "Time since it last ran", |o, row| match o.at("/status/lastScheduleTime") {
         None => "<none>".into(),
-        Some(_) => since(o, "/status/lastScheduleTime", now).into(),
+        Some(_) => since(o, "/status/lastScheduleTime", row).into(),
     }),
     AGE,
     Column::text("Containers", "Names of the containers", |o, _| {
@@ -178,9 +178,9 @@ fn completions(o: Node<'_>) -> String {
     }
 }
 
-fn job_duration(o: Node<'_>, now: &Now) -> String {
+fn job_duration(o: Node<'_>, row: &Row<'_>) -> String {
     let time = |pointer: &str| o.text(pointer).parse::<jiff::Timestamp>().ok();
-    let end = time("/status/completionTime").unwrap_or(now.0);
+    let end = time("/status/completionTime").unwrap_or(row.now);
     time("/status/startTime").map_or(String::new(), |start| duration::human(end.duration_since(start)))
 }
 

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::decode::GO_ZERO_TIME;
 use super::wire::Writer;
-use crate::schema::{Def, Field, Form, Type};
+use crate::schema::{Def, Field, Form, MOST_FIELDS, Type};
 use crate::view::Node;
 
 /// A value; absent is what is not there or null.
@@ -46,11 +46,13 @@ fn fields(def: &'static Def, given: Given<'_>, writer: &mut Writer, depth: u32) 
     if given.is_some_and(|node| !node.is_object()) {
         return Err("expected an object".into());
     }
-    // Each member is looked up among the fields, not each field among the members: most fields of most objects are absent.
-    let mut members = vec![None; def.len()];
+    // Each member is looked up among the fields, not each field among the members: most fields of most objects are absent,
+    // and of those only the plain ones are written.
+    let (mut members, mut written) = ([None; MOST_FIELDS], def.plain());
     for (name, value) in given.into_iter().flat_map(Node::members) {
         if let Some(place) = def.position(name) {
-            members[place] = some(value);
+            members[place] = value.place();
+            written |= 1 << place;
         }
     }
     for (field, place) in def.by_number() {
@@ -60,7 +62,11 @@ fn fields(def: &'static Def, given: Given<'_>, writer: &mut Writer, depth: u32) 
             }
             continue;
         };
-        self::field(field, members[place], writer, depth).map_err(|error| format!("{}: {error}", field.name))?;
+        if written & 1 << place == 0 {
+            continue;
+        }
+        let given = given.zip(members[place]).and_then(|(object, place)| some(object.seek(place)));
+        self::field(field, given, writer, depth).map_err(|error| format!("{}: {error}", field.name))?;
     }
     Ok(())
 }

@@ -170,20 +170,20 @@ impl Writer {
         let start = self.buffer.len();
         self.buffer.push(0);
         let result = write(self);
-        let mut length = self.buffer.len() - start - 1;
-        if length < 0x80 {
-            self.buffer[start] = length as u8;
+        let length = self.buffer.len() - start - 1;
+        if let Ok(short @ 0..0x80) = u8::try_from(length) {
+            self.buffer[start] = short;
             return result;
         }
-        let mut prefix = [0u8; 10];
-        let mut used = 0;
-        while length >= 0x80 {
-            prefix[used] = length as u8 | 0x80;
-            length >>= 7;
-            used += 1;
-        }
-        prefix[used] = length as u8;
-        self.buffer.splice(start..=start, prefix[..=used].iter().copied());
+        // The length goes behind the message, and the two change places.
+        let end = self.buffer.len();
+        self.raw_varint(length as u64);
+        let prefix = self.buffer.len() - end;
+        let mut digits = [0; 10];
+        digits[..prefix].copy_from_slice(&self.buffer[end..]);
+        self.buffer.copy_within(start + 1..end, start + prefix);
+        self.buffer[start..start + prefix].copy_from_slice(&digits[..prefix]);
+        self.buffer.truncate(start + prefix + length);
         result
     }
 }

@@ -16,7 +16,7 @@
 
 use std::collections::HashMap;
 
-use super::{Def, DefId, Extra, Field, Form, ListType, PatchStrategy, Table, Type};
+use super::{Def, DefId, Extra, Field, Form, ListType, MOST_FIELDS, Names, PatchStrategy, Table, Type};
 
 pub(super) fn parse(text: &'static str) -> Table {
     let (packages, mut defs) = declare(text);
@@ -36,11 +36,13 @@ pub(super) fn parse(text: &'static str) -> Table {
         }
     }
     defs.iter_mut().for_each(arrange);
-    // Which fields are always written depends on the forms of other definitions.
+    // What is written of fields that are empty depends on the forms of other definitions.
     let forms: Vec<Form> = defs.iter().map(|def| def.form).collect();
     for def in &mut defs {
         let positions = def.fields.iter().enumerate().filter(|(_, field)| always_written(field, &forms));
         def.always = positions.filter_map(|(at, _)| u16::try_from(at).ok()).collect();
+        let plain = def.fields.iter().take(MOST_FIELDS).enumerate().filter(|(_, field)| is_plain(field, &forms));
+        def.plain = plain.fold(0, |plain, (at, _)| plain | 1 << at);
     }
     Table { defs, by_name }
 }
@@ -57,6 +59,16 @@ fn always_written(field: &Field, forms: &[Form]) -> bool {
         },
         Type::Bytes | Type::List(_) | Type::Map(_) => false,
     }
+}
+
+/// Whether the field is on the wire even when it is absent, with its zero: scalars and structs that are no pointers.
+fn is_plain(field: &Field, forms: &[Form]) -> bool {
+    let kept = match field.ty {
+        Type::List(_) | Type::Map(_) | Type::Bytes => false,
+        Type::Def(id) => forms[usize::from(id.0)] != Form::Items,
+        _ => true,
+    };
+    kept && !field.pointer
 }
 
 /// Package number, name and form of a line that declares a definition.
@@ -83,7 +95,9 @@ fn declare(text: &'static str) -> (HashMap<&'static str, &'static str>, Vec<Def>
                 atomic: form == "atomic",
                 fields: vec![],
                 inline: vec![],
+                names: Names::default(),
                 order: vec![],
+                plain: 0,
                 always: vec![],
             });
         }
@@ -95,6 +109,7 @@ fn declare(text: &'static str) -> (HashMap<&'static str, &'static str>, Vec<Def>
 fn arrange(def: &mut Def) {
     def.fields.sort_by_key(|field| field.name);
     def.fields.shrink_to_fit();
+    def.names = Names::of(&def.fields);
     let number = |at: u16| {
         let at = usize::from(at);
         def.fields.get(at).or_else(|| def.inline.get(at - def.fields.len())).map_or(0, |field| field.number)

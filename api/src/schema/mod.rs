@@ -3,7 +3,7 @@
 //!
 //! One table for everything that needs to know a type's shape: field validation, strategic merge, the protobuf
 //! transcoder, OpenAPI. It is parsed once, on first use, from `schema.txt` (made by `examples/make_schema.rs`), and
-//! lives as long as the program; lookups are hashed, fields are found by binary search.
+//! lives as long as the program; lookups are hashed.
 //!
 //! ```
 //! let pod = api::schema::def("io.k8s.api.core.v1.PodSpec").unwrap();
@@ -34,8 +34,12 @@ pub struct Def {
     pub fields: Vec<Field>,
     /// Messages whose fields stand directly in this object's JSON.
     pub inline: Vec<Field>,
+    /// Where `fields` are by their names.
+    names: Names,
     /// Positions in `fields`, or behind them in `inline`, by protobuf number; without those that have none.
     order: Vec<u16>,
+    /// Positions in `fields`, as bits, of what is on the wire even when it is absent.
+    plain: u64,
     /// Positions in `fields` of what Go writes even when it is empty.
     always: Vec<u16>,
 }
@@ -234,25 +238,20 @@ impl Def {
 
     /// The field of that JSON name, also if an inline message declares it.
     pub fn field(&self, name: &str) -> Option<&Field> {
-        match self.fields.binary_search_by(|field| field.name.cmp(name)) {
-            Ok(at) => Some(&self.fields[at]),
-            Err(_) => self.inline.iter().find_map(|inline| inline.ty.def()?.field(name)),
+        match self.position(name) {
+            Some(at) => Some(&self.fields[at]),
+            None => self.inline.iter().find_map(|inline| inline.ty.def()?.field(name)),
         }
     }
 
-    /// The place of one of its own fields among them.
+    /// The place of one of its own fields among them: below [`MOST_FIELDS`].
     pub fn position(&self, name: &str) -> Option<usize> {
-        self.fields.binary_search_by(|field| field.name.cmp(name)).ok()
+        self.names.find(name, &self.fields)
     }
 
-    /// How many fields of its own it has.
-    pub fn len(&self) -> usize {
-        self.fields.len()
-    }
-
-    /// Whether it has none.
-    pub fn is_empty(&self) -> bool {
-        self.fields.is_empty()
+    /// [`Def::position`]s, as bits, of what is on the wire even when it is absent: plain scalars and structs.
+    pub fn plain(&self) -> u64 {
+        self.plain
     }
 
     /// What is on the wire, in the order of the numbers, and its [`Def::position`]; inline messages have none.
@@ -274,6 +273,50 @@ impl Def {
         let inline = self.inline.iter().filter_map(|field| field.ty.def()).flat_map(Def::all_fields);
         Box::new(self.fields.iter().chain(inline))
     }
+}
+
+/// No type has more fields of its own (a test of the table), so that sets of them fit into a word.
+pub const MOST_FIELDS: usize = u64::BITS as usize;
+
+/// Finds the fields of one type by name: a hash table without chains. Half of its places are free, and what is looked for is
+/// almost always there, so one comparison of texts is the rule.
+#[derive(Debug, Default)]
+struct Names {
+    /// Position + 1 in `fields`, at the name's hash or the next free place behind it; 0 is free. A power of two.
+    places: Box<[u8]>,
+}
+
+impl Names {
+    fn of(fields: &[Field]) -> Self {
+        let mut places = vec![0; (fields.len() * 2).next_power_of_two()].into_boxed_slice();
+        for (at, field) in fields.iter().enumerate().take(MOST_FIELDS) {
+            let mut place = hash(field.name);
+            while places[place & (places.len() - 1)] != 0 {
+                place += 1;
+            }
+            places[place & (places.len() - 1)] = at as u8 + 1;
+        }
+        Self { places }
+    }
+
+    fn find(&self, name: &str, fields: &[Field]) -> Option<usize> {
+        let mut place = hash(name);
+        loop {
+            let at = usize::from(*self.places.get(place & (self.places.len().wrapping_sub(1)))?).checked_sub(1)?;
+            if fields.get(at)?.name == name {
+                return Some(at);
+            }
+            place += 1;
+        }
+    }
+}
+
+/// Of names in camel case: their length, ends and middle tell most of a type's fields apart.
+fn hash(name: &str) -> usize {
+    let bytes = name.as_bytes();
+    let byte = |at: usize| bytes.get(at).map_or(0, |byte| usize::from(*byte));
+    let mixed = byte(0) + byte(bytes.len() / 2) * 11 + byte(bytes.len().wrapping_sub(1)) * 5;
+    mixed + bytes.len() * 3
 }
 
 struct Table {
@@ -341,6 +384,29 @@ mod tests {
             let expected = kind.has(Subresource::Status) || without.contains(&kind.kind);
             assert!(!has_status || expected, "{}", kind.kind);
         }
+    }
+
+    #[test]
+    fn every_field_is_found_by_its_name_and_nothing_else_is() {
+        let mut looked_at = 0;
+        for def in all() {
+            assert!(def.fields.len() <= MOST_FIELDS, "{}", def.short);
+            for (at, field) in def.fields.iter().enumerate() {
+                assert_eq!(def.position(field.name), Some(at), "{}.{}", def.short, field.name);
+                // Of the same length, ends and middle.
+                let mut other = field.name.to_string();
+                other.insert_str(1.min(other.len()), "-");
+                other.pop();
+                assert_eq!(def.position(&other), None, "{}.{other}", def.short);
+                let mut place = hash(field.name);
+                while def.names.places[place & (def.names.places.len() - 1)] != at as u8 + 1 {
+                    (place, looked_at) = (place + 1, looked_at + 1);
+                }
+            }
+            assert_eq!((def.position(""), def.position("no such field")), (None, None), "{}", def.short);
+        }
+        let fields: usize = all().map(|def| def.fields.len()).sum();
+        assert!(looked_at < fields / 2, "{looked_at} detours to {fields} fields: a bad hash");
     }
 
     #[test]

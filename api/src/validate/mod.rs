@@ -196,6 +196,10 @@ impl Pass {
             }
             (Type::Map(element), Value::Object(map)) => {
                 for (key, item) in map.iter_mut() {
+                    // Labels, annotations, data: nothing to say of a text in a map of texts.
+                    if *element == Type::String && item.is_string() {
+                        continue;
+                    }
                     self.steps.push(Step::Key(key.clone()));
                     self.element(*element, item)?;
                     self.steps.pop();

@@ -16,9 +16,12 @@
 mod scan;
 
 use std::borrow::Cow;
+use std::num::NonZeroU32;
 use std::str::FromStr;
 
 use serde_json::Value;
+
+use crate::object::steps;
 
 /// What a mark is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,6 +78,10 @@ impl View {
     }
 }
 
+/// Where a value is in its text; smaller than a [`Node`].
+#[derive(Debug, Clone, Copy)]
+pub struct Place(NonZeroU32);
+
 /// A value in a text.
 #[derive(Clone, Copy)]
 pub struct Node<'a> {
@@ -90,6 +97,16 @@ impl<'a> Node<'a> {
 
     fn node(self, at: u32) -> Self {
         Self { at, ..self }
+    }
+
+    /// Where it is, to come back to with [`Node::seek`]; `None` for the outermost value.
+    pub fn place(self) -> Option<Place> {
+        NonZeroU32::new(self.at).map(Place)
+    }
+
+    /// The value at a place in the same text.
+    pub fn seek(self, place: Place) -> Self {
+        self.node(place.0.get())
     }
 
     fn content(self) -> &'a str {
@@ -199,13 +216,24 @@ impl<'a> Node<'a> {
 
     /// The member of that name; of several the last, as serde_json has it.
     pub fn get(self, name: &str) -> Option<Self> {
-        self.members().filter(|(key, _)| *key == name).last().map(|(_, value)| value)
+        let mark = self.mark();
+        let (mut at, end) = if mark.form == Form::Object { (self.at + 1, mark.next) } else { (0, 0) };
+        let mut found = None;
+        while at < end {
+            let key = self.node(at).mark();
+            // Most keys are told apart by their length.
+            if (key.end - key.start) as usize == name.len() && self.node(at).content() == name {
+                found = Some(self.node(at + 1));
+            }
+            at = self.node(at + 1).mark().next;
+        }
+        found
     }
 
     /// The value at a pointer such as `/spec/replicas` or `/status/podIPs/0/ip`; null counts as absent. Names with `~` or `/`
     /// cannot be given.
     pub fn at(self, pointer: &str) -> Option<Self> {
-        let found = pointer.split('/').skip(1).try_fold(self, |node, step| {
+        let found = steps(pointer).try_fold(self, |node, step| {
             if node.is_array() { node.elements().nth(step.parse().ok()?) } else { node.get(step) }
         });
         found.filter(|node| !node.is_null())

@@ -2,7 +2,7 @@
 //! [`crate::decode`], which explains; here it is enough that nothing invalid is taken for something else.
 
 use super::{Form, Invalid, Mark};
-use crate::decode::MAX_DEPTH;
+use crate::decode::{MAX_DEPTH, plain_len};
 
 struct Scanner<'a> {
     text: &'a str,
@@ -145,17 +145,14 @@ impl Scanner<'_> {
         let (start, mark) = (self.at, self.begin(Form::Text));
         let mut escaped = false;
         loop {
-            let rest = &self.text.as_bytes()[self.at..];
-            let Some(plain) = rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..=0x1f)) else {
-                return Err(self.invalid("the end of a string"));
-            };
-            self.at += plain;
-            match rest[plain] {
+            self.at += plain_len(&self.text.as_bytes()[self.at..]);
+            match self.peek() {
                 b'"' => break,
                 b'\\' => {
                     escaped = true;
                     self.at = (self.at + 2).min(self.text.len());
                 }
+                _ if self.at == self.text.len() => return Err(self.invalid("the end of a string")),
                 _ => return Err(self.invalid("no control character")),
             }
         }

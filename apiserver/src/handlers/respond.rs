@@ -154,17 +154,17 @@ impl Reply {
     /// As [`Reply::table`].
     pub fn write_row(&self, json: &[u8], view: &mut View, out: &mut Vec<u8>) -> Result<(), Status> {
         let item = view.read(json).map_err(Status::internal)?;
-        let mut object = Vec::new();
+        columns::begin_row(self.kind.columns, item, self.now, out);
         match self.include {
-            IncludeObject::None => object.extend_from_slice(b"null"),
-            IncludeObject::Metadata => columns::write_partial(item, &mut object),
-            IncludeObject::Object if self.served == self.kind.served() => object.extend_from_slice(json),
+            IncludeObject::None => out.extend_from_slice(b"null"),
+            IncludeObject::Metadata => columns::write_partial(item, out),
+            IncludeObject::Object if self.served == self.kind.served() => out.extend_from_slice(json),
             IncludeObject::Object => {
                 let converted = to_version(self.kind, item.value(), &self.served)?;
-                serde_json::to_writer(&mut object, &converted).map_err(Status::internal)?;
+                serde_json::to_writer(&mut *out, &converted).map_err(Status::internal)?;
             }
         }
-        columns::write_row(self.kind.columns, item, self.now, &object, out);
+        out.push(b'}');
         Ok(())
     }
 }
