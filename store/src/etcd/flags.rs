@@ -116,8 +116,8 @@ pub struct Options {
     /// Bytes after which a log file is closed and the next one begun.
     #[arg(long, default_value_t = 64 << 20, hide = true)]
     pub log_file_bytes: u64,
-    /// Bytes of log behind which a snapshot is worth writing.
-    #[arg(long, default_value_t = 64 << 20, hide = true)]
+    /// Bytes of log after which a checkpoint is written.
+    #[arg(long, default_value_t = 256 << 20, hide = true)]
     pub log_trim_bytes: u64,
 }
 
