@@ -158,7 +158,12 @@ impl Raft {
             self.tick_leader();
         } else if self.elapsed >= self.timeout {
             self.elapsed = 0;
-            self.campaign(log);
+            if self.may_campaign(log) {
+                self.ask();
+            } else {
+                // Whoever led is silent. Others may need this vote, even if this member does not know yet that it has one.
+                self.become_follower(self.term, 0);
+            }
         }
     }
 
@@ -256,7 +261,8 @@ impl Raft {
             None => self.release(log, held),
         }
         ready.messages = std::mem::take(&mut self.messages);
-        let apply_to = self.commit.min(self.persisted);
+        let hasty = self.planted(Fault::ApplyBeforeCommit);
+        let apply_to = if hasty { self.persisted } else { self.commit.min(self.persisted) };
         if apply_to > self.offered {
             self.offered = apply_to;
             ready.apply_to = Some(apply_to);

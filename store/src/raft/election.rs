@@ -22,7 +22,7 @@ impl Raft {
         }
     }
 
-    fn may_campaign(&self, log: &dyn LogView) -> bool {
+    pub(super) fn may_campaign(&self, log: &dyn LogView) -> bool {
         self.role != Role::Leader
             && self.membership.voters.contains(&self.config.id)
             && !self.installing()
@@ -44,7 +44,7 @@ impl Raft {
     }
 
     /// Asks for promises.
-    fn ask(&mut self) {
+    pub(super) fn ask(&mut self) {
         self.role = Role::PreCandidate;
         self.leader = 0;
         self.reads.forget();

@@ -259,4 +259,6 @@ pub(crate) enum Fault {
     AckBeforePersist,
     /// Reads are confirmed without asking a quorum.
     ReadWithoutQuorum,
+    /// What is durable here is applied, whether committed or not.
+    ApplyBeforeCommit,
 }

@@ -56,6 +56,8 @@ pub(super) struct Member {
     pub(super) sync_time: u64,
     /// How long its ticks are, in thousandths of what they should be.
     pub(super) drift: u64,
+    /// Bounds its appends: small ones make what is sent together arrive apart.
+    append_bytes: usize,
 }
 
 /// What a member has done.
@@ -75,15 +77,19 @@ pub(super) struct Done {
 }
 
 impl Member {
-    pub(super) fn new(id: u64, disk: Durable) -> Self {
-        Self { id, disk, lives: 0, life: None, sync_time: 4, drift: 1000 }
+    pub(super) fn new(id: u64, disk: Durable, append_bytes: usize) -> Self {
+        Self { id, disk, lives: 0, life: None, sync_time: 4, drift: 1000, append_bytes }
     }
 
     pub(super) fn start(&mut self, seed: u64, fault: Option<Fault>) {
         self.lives += 1;
         let (log, state) = (self.disk.log.clone(), self.disk.checkpoint.clone());
-        let config =
-            Config { max_append_bytes: 64, max_inflight: 4, max_inflight_bytes: 200, ..Config::new(self.id, seed) };
+        let config = Config {
+            max_append_bytes: self.append_bytes,
+            max_inflight: 4,
+            max_inflight_bytes: 200,
+            ..Config::new(self.id, seed)
+        };
         let membership = state.membership.clone().unwrap_or_default();
         let mut raft = Raft::new(config, self.disk.hard_state, membership, state.index, &log);
         raft.fault = fault;

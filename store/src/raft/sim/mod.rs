@@ -28,11 +28,17 @@ fn holds() {
     seeds::all_hold("raft::sim::holds", 200, |seed, trace| run(seed, None, trace));
 }
 
-/// Each planted fault is found; in the message, after how many seeds. `Fault::CountOldTerms` takes a coincidence that no seed
-/// is sure to bring about (thesis, figure 3.7): a test of its own does.
+/// Each planted fault is found; in the message, after how many seeds.
 #[test]
 fn finds_planted_faults() {
-    let faults = [Fault::ForgetVote, Fault::CommitWithoutQuorum, Fault::AckBeforePersist, Fault::ReadWithoutQuorum];
+    let faults = [
+        Fault::ForgetVote,
+        Fault::CommitWithoutQuorum,
+        Fault::CountOldTerms,
+        Fault::AckBeforePersist,
+        Fault::ApplyBeforeCommit,
+        Fault::ReadWithoutQuorum,
+    ];
     for fault in faults {
         seeds::one_fails(&format!("{fault:?}"), 5000, |seed| run(seed, Some(fault), false));
     }

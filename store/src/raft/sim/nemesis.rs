@@ -4,12 +4,12 @@ use bytes::Bytes;
 
 use super::member::{Durable, Member};
 use super::world::{Event, Network, World};
-use crate::raft::{ChangeKind, MembershipChange};
+use crate::raft::{ChangeKind, MembershipChange, Role};
 
 impl World {
     /// One misfortune, or one intervention.
     pub(super) fn nemesis(&mut self) -> Result<(), String> {
-        match self.random.below(20) {
+        match self.random.below(21) {
             0 => self.weather(),
             1 | 2 => self.split(),
             3 => self.isolate(),
@@ -22,6 +22,7 @@ impl World {
             14 => self.campaign()?,
             15 => self.unreachable()?,
             16 | 17 => self.change()?,
+            18 => self.unseating = self.chance(70),
             _ => self.compact(),
         }
         Ok(())
@@ -66,6 +67,25 @@ impl World {
         }
         self.trace(|| format!("isolate {id}, mode {mode}"));
         self.note("leader isolated");
+    }
+
+    /// Whoever leads in this term is cut off from all but one, perhaps: its entries come to few, while those of the next
+    /// leader come to others (thesis, figure 3.7).
+    pub(super) fn unseat(&mut self, id: u64, term: u64) {
+        let leads = |member: &Member| {
+            let status = member.life.as_ref().map(|life| life.raft.status());
+            status.is_some_and(|status| status.role == Role::Leader && status.term == term)
+        };
+        if !self.members.get(&id).is_some_and(leads) {
+            return;
+        }
+        self.cut.clear();
+        let friend = if self.chance(50) { self.somebody(false) } else { None };
+        for other in self.members.keys().copied().filter(|other| *other != id && Some(*other) != friend) {
+            self.cut.extend([(id, other), (other, id)]);
+        }
+        self.trace(|| format!("unseat {id}, but for {friend:?}"));
+        self.note("leader unseated");
     }
 
     fn crash(&mut self) {
@@ -157,7 +177,7 @@ impl World {
             self.trace(|| format!("{leader} is told {change:?}"));
             if id == self.next_id {
                 self.next_id += 1;
-                self.members.insert(id, Member::new(id, Durable::default()));
+                self.members.insert(id, Member::new(id, Durable::default(), self.append_bytes));
                 self.start(id);
             }
         }

@@ -49,6 +49,11 @@ pub(super) enum Event {
     Retire(u64),
     Client,
     Nemesis,
+    /// Whoever was elected in this term has led for long enough.
+    Unseat {
+        id: u64,
+        term: u64,
+    },
     Compare,
 }
 
@@ -77,6 +82,9 @@ pub(super) struct World {
     pub(super) cut: BTreeSet<(u64, u64)>,
     checks: Checks,
     contexts: u64,
+    /// Leaders do not lead for long.
+    pub(super) unseating: bool,
+    pub(super) append_bytes: usize,
     pub(super) next_id: u64,
     pub(super) seen: Coverage,
 }
@@ -90,7 +98,8 @@ impl World {
         let (hard_state, entries) = foundation(&founders);
         let log = MemLog { base: (0, 0), entries };
         let disk = Durable { hard_state, log, checkpoint: Snapshot::default() };
-        let members = (1..=size).map(|id| (id, Member::new(id, disk.clone()))).collect();
+        let append_bytes = [1, 64, 64, 200][random.below(4) as usize];
+        let members = (1..=size).map(|id| (id, Member::new(id, disk.clone(), append_bytes))).collect();
         let mut world = Self {
             options,
             random,
@@ -104,6 +113,8 @@ impl World {
             cut: BTreeSet::new(),
             checks: Checks::default(),
             contexts: 0,
+            unseating: false,
+            append_bytes,
             next_id: size + 1,
             seen: Coverage::new(),
         };
@@ -146,7 +157,8 @@ impl World {
     pub(super) fn heal(&mut self) -> Result<(), String> {
         self.network = Network { lost: 0, doubled: 0, delay: 5 };
         self.cut.clear();
-        self.events.retain(|_, event| !matches!(event, Event::Nemesis | Event::Start(_)));
+        self.unseating = false;
+        self.events.retain(|_, event| !matches!(event, Event::Nemesis | Event::Unseat { .. } | Event::Start(_)));
         for id in self.members.keys().copied().collect::<Vec<_>>() {
             if let Some(member) = self.members.get_mut(&id) {
                 (member.sync_time, member.drift) = (4, 1000);
@@ -234,6 +246,7 @@ impl World {
                 let next = 20 + self.random.below(1500);
                 self.after(next, Event::Nemesis);
             }
+            Event::Unseat { id, term } => self.unseat(id, term),
             Event::Compare => {
                 self.compare()?;
                 self.after(700, Event::Compare);
@@ -300,11 +313,13 @@ impl World {
         let Some(member) = self.members.get_mut(&id) else { return Ok(()) };
         let lives = member.lives;
         let Some(life) = member.life.as_mut() else { return Ok(()) };
+        let mut elected = None;
         let done = life.pump()?;
         let term = life.raft.status().term;
         if let Some(term) = done.elected {
             self.checks.elected(id, term, &life.log)?;
             *self.seen.entry("leader elected").or_default() += 1;
+            elected = Some(term);
         }
         if done.truncated {
             *self.seen.entry("log truncated").or_default() += 1;
@@ -313,6 +328,10 @@ impl World {
             life.syncing = true;
             let time = 1 + self.random.below(member.sync_time);
             self.after(time, Event::Synced { id, life: lives });
+        }
+        if let Some(term) = elected.filter(|_| self.unseating) {
+            let time = self.random.below(400);
+            self.after(time, Event::Unseat { id, term });
         }
         self.take(id, lives, term, done)
     }

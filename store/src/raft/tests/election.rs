@@ -43,6 +43,22 @@ fn the_longest_log_of_the_latest_term_wins() {
 }
 
 #[test]
+fn who_cannot_campaign_votes_once_the_leader_is_silent() {
+    // Found by the simulation (TRACK_RECORD.md): 2 does not know yet that it is a voter, and 1 needs its vote.
+    let ask = Body::VoteRequest(VoteRequest { last_index: 3, last_term: 2, pre: true, transfer: false });
+    let mut node = Node::new(2, &[1], MemLog::of(&[1, 2]), 2);
+    for timeout in node.raft.config.election_ticks..2 * node.raft.config.election_ticks {
+        node.step(1, 2, Body::Heartbeat(Heartbeat { commit: 0, round: 0 }));
+        node.raft.timeout = timeout;
+        for tick in 1..60 {
+            node.raft.tick(&node.log);
+            let answers = node.step(1, 3, ask.clone());
+            assert_eq!(answers.is_empty(), tick < node.raft.config.election_ticks, "timeout {timeout}, tick {tick}");
+        }
+    }
+}
+
+#[test]
 fn a_vote_is_given_once_a_term_and_only_when_it_is_durable() {
     let ask = |pre| Body::VoteRequest(VoteRequest { last_index: 2, last_term: 2, pre, transfer: false });
     let reply = |granted, pre| Body::VoteReply(VoteReply { granted, pre });
