@@ -104,6 +104,13 @@ impl ManualClock {
     }
 }
 
+impl Default for ManualClock {
+    /// Stands at the Unix epoch.
+    fn default() -> Self {
+        Self::new(Timestamp::UNIX_EPOCH)
+    }
+}
+
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
         self.state.lock().0

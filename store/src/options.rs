@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::{Clock, SystemClock};
+
 use crate::cluster::Cluster;
 use crate::disk::{Disk, MemoryDisk, RealDisk};
 
@@ -30,6 +32,8 @@ pub struct Options {
     pub trim_bytes: u64,
     /// How often an idle watch that asked for progress is told.
     pub progress_interval: Duration,
+    /// What leases go by.
+    pub clock: Arc<dyn Clock>,
     /// Whether the log's thread asks the scheduler to be served before others (see `turn.rs`).
     pub prompt: bool,
     /// Called when a log write's durability is unknown: must not return to the store's user. The default aborts the
@@ -50,6 +54,7 @@ impl Options {
             segment_bytes: 64 << 20,
             trim_bytes: 256 << 20,
             progress_interval: Duration::from_secs(5),
+            clock: SystemClock::shared(),
             prompt: true,
             fatal: Arc::new(|_| std::process::abort()),
         }

@@ -47,7 +47,10 @@ pub(crate) fn all_hold(test: &str, count: u64, run: impl Fn(u64, bool) -> Result
 /// Runs a simulation with a planted fault until a seed finds it. Panics if none of `most` does.
 pub(crate) fn one_fails(fault: &str, most: u64, run: impl Fn(u64) -> Result<Coverage, String> + Sync) {
     match first_failure(most, |seed| run(seed).map(|_| ())) {
-        Some((seed, what)) => println!("{fault}: found after {} seeds: {what}", seed + 1),
+        Some((seed, what)) => {
+            let what: String = what.lines().next().unwrap_or_default().chars().take(120).collect();
+            println!("{fault}: found after {} seeds: {what}", seed + 1);
+        }
         None => panic!("{fault}: not found in {most} seeds"),
     }
 }

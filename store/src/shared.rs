@@ -1,13 +1,16 @@
 //! What the writer, the readers and the watches of one store share.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use base::Clock;
 use parking_lot::{Mutex, RwLock};
+use proto::log::LeaseRevoke;
 use tokio::sync::{Notify, watch};
 
 use crate::kv::{Error, Revision};
-use crate::lessor::Lessor;
+use crate::lessor::{Lessor, Renewal};
 use crate::marks::Hub;
 use crate::raft::Standing;
 use crate::state::{HashKv, Outcome, State};
@@ -42,12 +45,25 @@ pub(crate) struct Core {
     pub(crate) membership_changed: Notify,
     /// Why the last checkpoint could not be written, until one can.
     pub(crate) checkpoint_failure: Mutex<Option<String>>,
-    started: Instant,
+    clock: Arc<dyn Clock>,
     closed: AtomicBool,
+    #[cfg(test)]
+    pub(crate) fault: std::sync::OnceLock<Fault>,
+}
+
+/// Faults that tests plant, to see that they are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fault {
+    /// A watch is not told of a change.
+    DropEvent,
+    /// Progress is told to a watch that has not read all before it.
+    EarlyProgress,
+    /// A lease's expiry counts in any term, whoever leads by then.
+    ExpireInAnyTerm,
 }
 
 impl Core {
-    pub(crate) fn new(state: State, progress_interval: Duration) -> Self {
+    pub(crate) fn new(state: State, progress_interval: Duration, clock: Arc<dyn Clock>) -> Self {
         let published = AtomicU64::new(state.revision());
         Self {
             swept: watch::Sender::new(state.swept()),
@@ -63,14 +79,31 @@ impl Core {
             solitary: AtomicBool::new(false),
             membership_changed: Notify::new(),
             checkpoint_failure: Mutex::default(),
-            started: Instant::now(),
+            clock,
             closed: AtomicBool::new(false),
+            #[cfg(test)]
+            fault: std::sync::OnceLock::new(),
         }
     }
 
     /// The monotonic clock that leases go by.
     pub(crate) fn now(&self) -> Duration {
-        self.started.elapsed()
+        self.clock.monotonic()
+    }
+
+    /// Keeps a lease alive, if this process judges leases.
+    pub(crate) fn renew(&self, lease: i64) -> Renewal {
+        self.lessor.lock().renew(self.now(), lease)
+    }
+
+    /// What is to be proposed now because leases have expired: up to `most` revocations, which are void unless this process
+    /// still leads in the same term when they reach the log.
+    pub(crate) fn expired(&self, most: usize) -> Vec<LeaseRevoke> {
+        let mut lessor = self.lessor.lock();
+        let Some(term) = lessor.term() else { return Vec::new() };
+        let expired_in_term = (!self.planted(Fault::ExpireInAnyTerm)).then_some(term);
+        let ids = lessor.expired(self.now(), most);
+        ids.into_iter().map(|id| LeaseRevoke { id, expired_in_term }).collect()
     }
 
     /// This process leads in `term`: from now on it judges leases, each with its full time again. The state must be that
@@ -139,6 +172,18 @@ impl Core {
         self.membership_changed.notify_waiters();
         // Who waits for a compaction sees that there is none to come.
         self.swept.send_modify(|_| {});
+    }
+
+    /// Tests plant faults to see that they are found.
+    #[cfg_attr(not(test), expect(clippy::unused_self))]
+    pub(crate) fn planted(&self, fault: Fault) -> bool {
+        #[cfg(test)]
+        return self.fault.get() == Some(&fault);
+        #[cfg(not(test))]
+        {
+            let _ = fault;
+            false
+        }
     }
 
     /// An error once the store is closed.

@@ -10,6 +10,7 @@ use super::{APPLY_BYTES, Done, Fatal, KEEP, Member, Port};
 use crate::kv::Error;
 use crate::raft::{ChangeKind, Role};
 use crate::request::{self, Request};
+use crate::shared::Fault;
 use crate::state::{At, State};
 
 /// Entries applied while the state is locked.
@@ -90,7 +91,7 @@ impl<T> Member<T> {
             Err(error) => tracing::debug!(%error, "a membership change without effect"),
         }
         if change.id == self.id && change.kind() == ChangeKind::Remove {
-            self.removed = true;
+            self.removed = Some(self.ticks);
         }
         self.note_membership();
         port.members_changed(self.core.state.read().members());
@@ -100,7 +101,8 @@ impl<T> Member<T> {
     pub(super) fn publish(&self, before: u64) {
         let state = self.core.state.read();
         if state.revision() > before {
-            if !self.core.hub.is_empty() {
+            let dropped = self.core.planted(Fault::DropEvent) && state.revision().is_multiple_of(64);
+            if !self.core.hub.is_empty() && !dropped {
                 self.core.hub.mark(state.changes(before + 1));
             }
             self.core.published.store(state.revision(), Ordering::Release);

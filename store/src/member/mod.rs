@@ -156,7 +156,9 @@ pub(crate) struct Member<T> {
     transfer: Option<(T, u64, u64)>,
     ticks: u64,
     standing: Standing,
-    removed: bool,
+    /// When this member was removed, and how many ticks later it may go.
+    removed: Option<u64>,
+    linger: u64,
     /// There was no room when it was last asked for.
     full: bool,
 }
@@ -168,6 +170,8 @@ impl<T> Member<T> {
         let id = setup.raft.id;
         let hard = log.hard_state();
         let timeout = u64::from(setup.raft.election_ticks) * 2 + 50;
+        // An election begins within two timeouts; the third is for the votes to travel.
+        let linger = u64::from(setup.raft.election_ticks) * 3;
         let raft = Raft::new(setup.raft, hard, membership, applied, &log);
         let member = Self {
             core,
@@ -187,7 +191,8 @@ impl<T> Member<T> {
             transfer: None,
             ticks: 0,
             standing: Standing::default(),
-            removed: false,
+            removed: None,
+            linger,
             full: false,
         };
         member.note_membership();
@@ -210,9 +215,10 @@ impl<T> Member<T> {
         voters == &[self.id] && learners.is_empty()
     }
 
-    /// Whether this member was removed from the cluster, and has nothing to do any more.
+    /// Whether this member was removed from the cluster, and has nothing to do any more. Not at once: the other one of two
+    /// voters may need its vote to find out (see `Raft::apply_membership`).
     pub(crate) fn was_removed(&self) -> bool {
-        self.removed
+        self.removed.is_some_and(|at| self.ticks >= at + self.linger)
     }
 
     /// Does everything that follows from the inputs so far.

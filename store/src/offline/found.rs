@@ -76,7 +76,7 @@ impl Target {
         let identity = Identity { cluster, member, nonce: random() };
         let members = founders.into_iter().map(|(_, member)| member).collect();
         state.refound(FIRST, Members { members, removed: Vec::new() });
-        let core = Core::new(state, Duration::MAX);
+        let core = Core::new(state, Duration::MAX, base::SystemClock::shared());
         let head = core.state.write().begin_save();
         let failed =
             |source: Box<dyn std::error::Error + Send + Sync>| ToolError::Directory { path: self.dir.clone(), source };

@@ -7,6 +7,8 @@ use proto::log::SnapshotHead;
 use proto::peer::Parcel;
 
 use super::Planted;
+use base::ManualClock;
+
 use crate::cluster::Cluster;
 use crate::disk::{Disk, MemoryDisk};
 use crate::kv::{Error, Page, Range};
@@ -20,12 +22,22 @@ use crate::store::{Bare, bare};
 /// Changes that a compaction removes at a time.
 const SWEEP: usize = 64;
 
+/// Who waits for an answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Ticket {
+    /// No client.
+    Nobody,
+    /// The client that began this operation of the history.
+    Operation(u64),
+    /// The client that asked this of a lease.
+    Lease(usize),
+}
+
 /// What a member wants of its surroundings.
 #[derive(Default)]
 pub(super) struct Outbox {
     pub(super) parcels: Vec<(u64, Parcel)>,
-    /// By operation.
-    pub(super) answers: Vec<(u64, Result<Done, Error>)>,
+    pub(super) answers: Vec<(Ticket, Result<Done, Error>)>,
     pub(super) snapshots: Vec<(u64, SnapshotHead, Message)>,
     pub(super) saves: Vec<SnapshotHead>,
     pub(super) elected: bool,
@@ -33,13 +45,13 @@ pub(super) struct Outbox {
 }
 
 impl Port for Outbox {
-    type Ticket = u64;
+    type Ticket = Ticket;
 
     fn send(&mut self, to: u64, parcel: Parcel) {
         self.parcels.push((to, parcel));
     }
 
-    fn answer(&mut self, ticket: u64, result: Result<Done, Error>) {
+    fn answer(&mut self, ticket: Ticket, result: Result<Done, Error>) {
         self.answers.push((ticket, result));
     }
 
@@ -63,9 +75,11 @@ impl Port for Outbox {
 /// A member that runs.
 pub(super) struct Life {
     pub(super) core: Arc<Core>,
-    pub(super) member: Member<u64>,
+    pub(super) member: Member<Ticket>,
     /// Revisions up to here have been compared with the history.
     pub(super) seen: u64,
+    /// The last entry that it had applied when it was last looked at.
+    pub(super) applied: u64,
     _lock: Box<dyn Any + Send>,
 }
 
@@ -80,6 +94,10 @@ pub(super) struct Host {
     pub(super) lives: u64,
     /// Milliseconds between its ticks.
     pub(super) tick: u64,
+    /// Its monotonic clock, when it was last turned, and how fast it goes, in thousandths.
+    pub(super) clock: ManualClock,
+    pub(super) clock_at: u64,
+    pub(super) clock_rate: u64,
 }
 
 /// What became of a start.
@@ -93,13 +111,17 @@ impl Host {
     pub(super) fn founder(name: &str, initial: &[(String, String)]) -> Self {
         let url = initial.iter().find(|(other, _)| other == name).map_or("http://nowhere:1", |(_, url)| url);
         let cluster = Cluster { initial: initial.to_vec(), ..Cluster::new(name, url) };
-        let id = cluster.founder_id().unwrap_or_default();
-        Self { id, disk: MemoryDisk::new(), joins: None, cluster, life: None, lives: 0, tick: 100 }
+        Self::new(cluster.founder_id().unwrap_or_default(), cluster, None)
     }
 
     pub(super) fn joiner(id: u64, cluster_id: u64) -> Self {
         let cluster = Cluster { existing: true, ..Cluster::new(&format!("m{id}"), &format!("http://m{id}:1")) };
-        Self { id, disk: MemoryDisk::new(), joins: Some(cluster_id), cluster, life: None, lives: 0, tick: 100 }
+        Self::new(id, cluster, Some(cluster_id))
+    }
+
+    fn new(id: u64, cluster: Cluster, joins: Option<u64>) -> Self {
+        let (disk, clock) = (MemoryDisk::new(), ManualClock::default());
+        Self { id, disk, joins, cluster, life: None, lives: 0, tick: 100, clock, clock_at: 0, clock_rate: 1000 }
     }
 
     pub(super) fn cluster_id(&self) -> u64 {
@@ -116,6 +138,7 @@ impl Host {
             cluster: Some(self.cluster.clone()),
             segment_bytes: 2 << 10,
             trim_bytes: 4 << 10,
+            clock: Arc::new(self.clock.clone()),
             ..Options::in_memory()
         };
         let Bare { core, mut member, _lock } = match bare(&options, self.joins.map(|cluster| (cluster, self.id)), seed)
@@ -124,14 +147,16 @@ impl Host {
             Err(OpenError::Io { .. }) if self.disk.is_dead() => return Ok(Started::Died),
             Err(error) => return Err(format!("member {:x} does not start: {error:?}", self.id)),
         };
-        if let Some(Planted::Raft(fault)) = planted {
-            member.raft().fault = Some(fault);
+        match planted {
+            Some(Planted::Raft(fault)) => member.raft().fault = Some(fault),
+            Some(Planted::Store(fault)) => drop(core.fault.set(fault)),
+            Some(Planted::SkippedSync) | None => {}
         }
         if member.alone() {
             member.campaign();
         }
         self.lives += 1;
-        self.life = Some(Life { core, member, seen: 0, _lock });
+        self.life = Some(Life { core, member, seen: 0, applied: 0, _lock });
         Ok(Started::Runs)
     }
 
@@ -140,6 +165,11 @@ impl Host {
         self.life = None;
         self.disk.crash(seed);
         self.disk = self.disk.clone();
+    }
+
+    /// While it runs.
+    pub(super) fn core(&self) -> Option<&Arc<Core>> {
+        self.life.as_ref().map(|life| &life.core)
     }
 
     pub(super) fn status(&mut self) -> Option<Status> {
@@ -152,7 +182,7 @@ impl Host {
 
     /// Gives the member an input and lets it do what follows. `None`: it does not run; an error: it must stop, but what it
     /// has said before is said.
-    pub(super) fn input(&mut self, input: Input<u64>) -> Option<(Outbox, Result<(), Fatal>)> {
+    pub(super) fn input(&mut self, input: Input<Ticket>) -> Option<(Outbox, Result<(), Fatal>)> {
         let life = self.life.as_mut()?;
         let mut outbox = Outbox::default();
         let result = life.work(input, &mut outbox);
@@ -161,7 +191,7 @@ impl Host {
 }
 
 impl Life {
-    fn work(&mut self, input: Input<u64>, outbox: &mut Outbox) -> Result<(), Fatal> {
+    fn work(&mut self, input: Input<Ticket>, outbox: &mut Outbox) -> Result<(), Fatal> {
         self.member.input(input, outbox)?;
         self.member.advance(outbox)?;
         while self.member.has_more() {

@@ -3,6 +3,7 @@
 use prost::Message as _;
 use proto::log::{Member, MembershipChange};
 
+use super::host::Ticket;
 use super::world::{Event, World};
 use crate::member::Input;
 use crate::raft::ChangeKind;
@@ -22,7 +23,7 @@ impl Network {
 impl World {
     /// One misfortune, or one intervention.
     pub(super) fn nemesis(&mut self) -> Result<(), String> {
-        match self.random.below(20) {
+        match self.random.below(21) {
             0 => self.weather(),
             1 | 2 => self.split(),
             3 => self.isolate(),
@@ -35,6 +36,7 @@ impl World {
             14 => self.drift(),
             15 => self.transfer()?,
             16 => self.unreachable()?,
+            17 => self.drift_some_clock(),
             _ => self.change()?,
         }
         Ok(())
@@ -148,10 +150,17 @@ impl World {
         }
     }
 
+    fn drift_some_clock(&mut self) {
+        if let Some(id) = self.somebody(false) {
+            self.drift_clock(id);
+            self.note("clock drifted");
+        }
+    }
+
     fn transfer(&mut self) -> Result<(), String> {
         let (Some(from), Some(to)) = (self.somebody(true), self.somebody(false)) else { return Ok(()) };
         self.note("transfer asked for");
-        self.input(from, Input::Transfer(to, u64::MAX))
+        self.input(from, Input::Transfer(to, Ticket::Nobody))
     }
 
     fn unreachable(&mut self) -> Result<(), String> {
@@ -180,6 +189,6 @@ impl World {
             self.next_id += 1;
             self.add(&change)?;
         }
-        self.input(leader, Input::Change(change, u64::MAX))
+        self.input(leader, Input::Change(change, Ticket::Nobody))
     }
 }

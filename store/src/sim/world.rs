@@ -2,12 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bytes::Bytes;
 use proto::log::{MembershipChange, SnapshotHead};
 use proto::peer::Parcel;
 use proto::peer::parcel::Body;
 
-use super::clients::{Watcher, everything};
-use super::host::{Host, Outbox, Started, receive};
+use super::host::{Host, Outbox, Started, Ticket, receive};
+use super::leases::{self, Leases};
+use super::watchers::{Watcher, everything, watchers};
 use super::{Planted, nemesis::Network};
 use crate::checkpoint;
 use crate::kv::{Error, Revision};
@@ -17,7 +19,7 @@ use crate::raft::{self, Membership};
 use crate::random::SplitMix;
 use crate::seeds::Coverage;
 use crate::snapshot;
-use crate::state::{Outcome, State};
+use crate::state::{Members, Outcome, State};
 use crate::testing::history::History;
 
 /// How long members are troubled, in simulated milliseconds, and how long they have to recover.
@@ -56,6 +58,17 @@ pub(super) enum Event {
         life: u64,
         head: SnapshotHead,
     },
+    /// A member's clock reaches the end of a lease.
+    Expire {
+        id: u64,
+        life: u64,
+    },
+    /// A thread of a member has something for its log.
+    Propose {
+        id: u64,
+        life: u64,
+        request: Bytes,
+    },
     Start(u64),
     Retire(u64),
     Client,
@@ -77,14 +90,24 @@ pub(super) struct World {
     pub(super) cut: BTreeSet<(u64, u64)>,
     pub(super) history: History,
     pub(super) watchers: Vec<Watcher>,
+    pub(super) leases: Leases,
+    /// No more trouble; and clients have lost their interest in leases.
+    pub(super) healed: bool,
     pub(super) next_id: u64,
     pub(super) seen: Coverage,
 }
 
 impl World {
     pub(super) fn new(options: Options) -> Result<Self, String> {
-        let mut random = SplitMix(options.seed);
-        let size = [1, 3, 3, 3, 5][random.below(5) as usize];
+        let size = [1, 3, 3, 3, 5][SplitMix(options.seed).below(5) as usize];
+        let mut world = Self::of(options, size)?;
+        world.after(500, Event::Nemesis);
+        Ok(world)
+    }
+
+    /// So many members, and clients; nothing goes wrong by itself.
+    pub(super) fn of(options: Options, size: u64) -> Result<Self, String> {
+        let random = SplitMix(options.seed);
         let initial: Vec<(String, String)> = (1..=size).map(|n| (format!("n{n}"), format!("http://n{n}:1"))).collect();
         let hosts: BTreeMap<u64, Host> =
             initial.iter().map(|(name, _)| Host::founder(name, &initial)).map(|host| (host.id, host)).collect();
@@ -102,7 +125,9 @@ impl World {
             network: Network::GOOD,
             cut: BTreeSet::new(),
             history: History::default(),
-            watchers: Self::watchers(2),
+            watchers: watchers(),
+            leases: Leases::default(),
+            healed: false,
             next_id: 1000,
             seen: Coverage::new(),
         };
@@ -110,7 +135,6 @@ impl World {
             world.start(id)?;
         }
         world.after(10, Event::Client);
-        world.after(500, Event::Nemesis);
         Ok(world)
     }
 
@@ -161,6 +185,7 @@ impl World {
         self.trace(|| format!("healed; members {:?}", self.membership));
         let begun = self.now + RECOVERY / 2;
         self.run_until(begun, |_| false)?;
+        self.healed = true;
         let (target, reads) = (self.history.last() + 1, self.history.reads);
         let done = |world: &Self| {
             let reached = |id: &u64| {
@@ -170,6 +195,7 @@ impl World {
             world.members().iter().all(reached)
                 && world.history.reads > reads
                 && world.watchers.iter().all(|watcher| watcher.next > target)
+                && !world.any_lease()
         };
         if self.run_until(begun + RECOVERY / 2, done)? {
             return Ok(());
@@ -194,7 +220,7 @@ impl World {
         [self.membership.1.voters.clone(), self.membership.1.learners.clone()].concat()
     }
 
-    fn run_until(&mut self, end: u64, done: impl Fn(&Self) -> bool) -> Result<bool, String> {
+    pub(super) fn run_until(&mut self, end: u64, done: impl Fn(&Self) -> bool) -> Result<bool, String> {
         while let Some(entry) = self.events.first_entry() {
             if entry.key().0 > end {
                 break;
@@ -216,6 +242,7 @@ impl World {
                     let next = host.tick;
                     self.after(next, Event::Tick { id, life });
                     self.input(id, Input::Tick)?;
+                    self.expect_expiry(id);
                 }
             }
             Event::Deliver { from, to, parcel } => {
@@ -226,6 +253,12 @@ impl World {
             }
             Event::Ship { from, life, to, head, message } => self.ship(from, life, to, &head, message)?,
             Event::Save { id, life, head } => self.save(id, life, &head)?,
+            Event::Expire { id, life } => self.expire(id, life),
+            Event::Propose { id, life, request } => {
+                if self.hosts.get(&id).is_some_and(|host| host.lives == life) {
+                    self.input(id, Input::Propose(request, Ticket::Nobody))?;
+                }
+            }
             Event::Start(id) => self.start(id)?,
             Event::Retire(id) => self.retire(id),
             Event::Client => {
@@ -274,13 +307,17 @@ impl World {
     }
 
     /// Gives a member an input, and takes what comes of it.
-    pub(super) fn input(&mut self, id: u64, input: Input<u64>) -> Result<(), String> {
+    pub(super) fn input(&mut self, id: u64, input: Input<Ticket>) -> Result<(), String> {
+        self.turn_clock(id);
         let Some(host) = self.hosts.get_mut(&id) else { return Ok(()) };
         let Some((outbox, result)) = host.input(input) else { return Ok(()) };
         self.look(id)?;
         self.take(id, outbox)?;
         match result {
-            Ok(()) => Ok(()),
+            Ok(()) => {
+                self.let_go(id);
+                Ok(())
+            }
             Err(Fatal::Broken(what)) => Err(format!("member {id:x} is broken: {what}")),
             // The process ends itself; whether it was the power or the disk, what was not synced is lost.
             Err(error) => {
@@ -294,32 +331,56 @@ impl World {
         }
     }
 
+    /// A member that was removed ends, as the writer does it; whoever looks after it may start it again.
+    fn let_go(&mut self, id: u64) {
+        let life = self.hosts.get(&id).and_then(|host| host.life.as_ref());
+        if life.is_some_and(|life| life.member.was_removed()) {
+            self.note("removed member ended itself");
+            self.crash(id);
+            let time = 1000 + self.random.below(5000);
+            self.after(time, Event::Start(id));
+        }
+    }
+
+    /// What is to come is forgotten, if it is such.
+    pub(super) fn forget(&mut self, such: impl Fn(&Event) -> bool) {
+        self.events.retain(|_, event| !such(event));
+    }
+
     /// Compares what a member has applied with what others have.
     fn look(&mut self, id: u64) -> Result<(), String> {
-        let Some(host) = self.hosts.get_mut(&id) else { return Ok(()) };
-        let Some(life) = host.life.as_mut() else { return Ok(()) };
+        let Some(life) = self.hosts.get_mut(&id).and_then(|host| host.life.as_mut()) else { return Ok(()) };
         let state = life.core.state.read();
+        let applied = state.applied().index;
+        if std::mem::replace(&mut life.applied, applied) == applied {
+            return Ok(());
+        }
         if state.revision() > life.seen {
             absorb(&mut self.history, id, &state, life.seen + 1)?;
             life.seen = state.revision();
         }
-        let applied = state.applied().index;
-        if applied > self.membership.0 {
-            let membership = state.members().membership();
-            let before = self.membership.1.voters.iter().chain(&self.membership.1.learners).copied();
-            let gone: Vec<u64> = before.filter(|id| state.members().was_removed(*id)).collect();
-            drop(state);
-            if membership != self.membership.1 {
-                *self.seen.entry("membership changed").or_default() += 1;
-            }
-            self.membership = (applied, membership);
-            for id in gone {
-                self.removed.insert(id, applied);
-                let time = self.random.below(10_000);
-                self.after(time, Event::Retire(id));
-            }
+        let has = leases::ids(&state);
+        let members = (applied > self.membership.0).then(|| state.members().clone());
+        drop(state);
+        self.look_at_leases(applied, &has)?;
+        if let Some(members) = members {
+            self.look_at_members(applied, &members);
         }
         Ok(())
+    }
+
+    /// Takes note of who takes part as of an entry that nobody had applied before.
+    fn look_at_members(&mut self, applied: u64, members: &Members) {
+        for id in self.members().into_iter().filter(|id| members.was_removed(*id)) {
+            self.removed.insert(id, applied);
+            let time = self.random.below(10_000);
+            self.after(time, Event::Retire(id));
+        }
+        let membership = members.membership();
+        if membership != self.membership.1 {
+            self.note("membership changed");
+        }
+        self.membership = (applied, membership);
     }
 
     fn take(&mut self, id: u64, outbox: Outbox) -> Result<(), String> {
@@ -344,13 +405,19 @@ impl World {
         Ok(())
     }
 
-    fn answered(&mut self, id: u64, number: u64, result: Result<Done, Error>) -> Result<(), String> {
-        if number == u64::MAX {
-            if matches!(result, Ok(Done::Applied(Outcome::Compacted))) {
-                self.note("compaction");
+    fn answered(&mut self, id: u64, ticket: Ticket, result: Result<Done, Error>) -> Result<(), String> {
+        let number = match ticket {
+            Ticket::Operation(number) => number,
+            Ticket::Lease(number) => return self.lease_answered(id, number, result),
+            Ticket::Nobody => {
+                match result {
+                    Ok(Done::Applied(Outcome::Compacted)) => self.note("compaction"),
+                    Ok(Done::Applied(Outcome::Void)) => self.note("expiry of another term"),
+                    _ => {}
+                }
+                return Ok(());
             }
-            return Ok(());
-        }
+        };
         self.trace(|| format!("operation {number} is answered {result:?}"));
         match result {
             Ok(Done::Applied(Outcome::Txn(reply))) => self.history.wrote(number, &reply),
@@ -360,7 +427,12 @@ impl World {
                 self.history.read(number, &page, true)
             }
             Ok(other) => Err(format!("operation {number} is answered {other:?}")),
-            Err(error) => self.history.failed(number, &error),
+            Err(error) => {
+                if let (Error::NoLease, Some(lease)) = (&error, self.history.operation(number).lease()) {
+                    self.leases.missing(lease)?;
+                }
+                self.history.failed(number, &error)
+            }
         }
     }
 
@@ -403,9 +475,20 @@ impl World {
             }),
         };
         let ok = received.is_some();
+        if self.hosts.get(&to).is_some_and(|host| host.disk.is_dead()) {
+            self.crash(to);
+            self.after(1000, Event::Start(to));
+        }
         if let Some(arrived) = received {
-            self.note("snapshot arrived");
+            let applied = |world: &Self| {
+                let core = world.hosts.get(&to).and_then(Host::core);
+                core.map_or(u64::MAX, |core| core.state.read().applied().index)
+            };
+            let before = applied(self);
             self.input(to, Input::Arrived(arrived))?;
+            if (before + 1..=applied(self)).contains(&head.index) {
+                self.note("snapshot installed");
+            }
         }
         self.input(from, Input::Sent { to, index: head.index, ok })
     }

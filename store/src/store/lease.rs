@@ -68,11 +68,7 @@ impl Store {
             let ended = self.core().lease_ended.notified();
             tokio::pin!(ended);
             ended.as_mut().enable();
-            let renewal = {
-                let mut lessor = self.core().lessor.lock();
-                lessor.renew(self.core().now(), id)
-            };
-            match renewal {
+            match self.core().renew(id) {
                 Renewal::Renewed(ttl) => return Ok(ttl),
                 Renewal::Unknown => return Err(Error::NoLease),
                 Renewal::NotLeading => return Err(ClusterError::NotLeader.into()),
@@ -146,13 +142,8 @@ pub(crate) async fn expire(core: Arc<Core>, store: Weak<Store>) {
 }
 
 async fn revoke_expired(core: &Core, store: &Store) {
-    let (term, ids) = {
-        let mut lessor = core.lessor.lock();
-        (lessor.term(), lessor.expired(core.now(), AT_ONCE))
-    };
-    let Some(term) = term else { return };
-    let revocations = ids.into_iter().map(|id| async move {
-        let revoke = LeaseRevoke { id, expired_in_term: Some(term) };
+    let revocations = core.expired(AT_ONCE).into_iter().map(|revoke| async move {
+        let id = revoke.id;
         match store.propose(request::encode(Body::LeaseRevoke(revoke))).await {
             Ok(_) | Err(Error::NoLease) => tracing::debug!(id, "a lease expired"),
             Err(error) => tracing::warn!(id, %error, "cannot revoke an expired lease; will be tried again"),

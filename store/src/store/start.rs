@@ -113,7 +113,7 @@ pub(super) fn prepare(
         index = log.next_index() - 1, term = log.last_term(), live_bytes = state.live_bytes(),
         took = ?started.elapsed(), "opened the store"
     );
-    let core = Arc::new(Core::new(state, options.progress_interval));
+    let core = Arc::new(Core::new(state, options.progress_interval, Arc::clone(&options.clock)));
     let (sender, inbox) = mpsc::unbounded_channel();
     let peers = door.map(|door| {
         let cluster = options.cluster.clone();
@@ -279,7 +279,7 @@ pub(crate) fn bare<T>(options: &Options, joins: Option<(u64, u64)>, seed: u64) -
         Some((cluster, member)) => Founding::Joiner { cluster, member, others: Vec::new() },
     };
     let Found { lock, state, log, applied, saved } = recover(options, &founding)?;
-    let core = Arc::new(Core::new(state, options.progress_interval));
+    let core = Arc::new(Core::new(state, options.progress_interval, Arc::clone(&options.clock)));
     let setup = setup(options, log.identity(), saved);
     let raft = Config { seed, max_append_bytes: 2 << 10, max_inflight_bytes: 8 << 10, ..setup.raft };
     let member = Member::new(Arc::clone(&core), log, applied, Setup { raft, ..setup });

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 
-use crate::kv::{Error, KeyValue, Op, OpReply, Page, Revision, Signal, Target, Txn, TxnReply};
+use crate::kv::{Error, KeyValue, Op, OpReply, Page, Range, Revision, Signal, Target, Txn, TxnReply};
+use crate::span::Span;
 
 /// Written by every write.
 pub const MARK: &[u8] = b"mark";
@@ -42,6 +43,17 @@ pub struct History {
     pub reads: u64,
     /// Operations of which nobody knows whether they happened.
     pub unknown: u64,
+}
+
+impl Operation {
+    /// The lease that it puts keys under.
+    #[cfg(test)]
+    pub(crate) fn lease(&self) -> Option<i64> {
+        self.txn.as_ref()?.then.iter().find_map(|op| match op {
+            Op::Put { lease, .. } if *lease != 0 => Some(*lease),
+            _ => None,
+        })
+    }
 }
 
 impl Default for History {
@@ -105,6 +117,9 @@ impl History {
     /// Does to the model what the operation says, and compares.
     fn replay(&mut self, revision: Revision, done: Vec<KeyValue>) -> Result<(), String> {
         let mark = done.iter().find(|change| change.key == MARK);
+        if mark.is_none() {
+            return self.replay_revocation(done);
+        }
         let number = mark.and_then(|mark| std::str::from_utf8(&mark.value).ok()?.parse::<usize>().ok());
         let operation = number.and_then(|number| self.operations.get_mut(number));
         let Some((number, operation)) = number.zip(operation) else {
@@ -130,6 +145,19 @@ impl History {
         }
         if sorted(&expected) != sorted(&done) {
             return Err(format!("revision {revision} should have done {expected:?}, and did {done:?}"));
+        }
+        self.revisions.push((keys, done));
+        Ok(())
+    }
+
+    /// A revision that no operation made: a lease ended, and took all its keys with it.
+    fn replay_revocation(&mut self, done: Vec<KeyValue>) -> Result<(), String> {
+        let mut keys = self.keys().clone();
+        let lease = done.first().and_then(|change| keys.get(&change.key)).map_or(0, |kv| kv.lease);
+        let gone: Vec<Bytes> =
+            keys.extract_if(.., |_, kv| lease != 0 && kv.lease == lease).map(|(key, _)| key).collect();
+        if done.iter().any(|change| change.version != 0) || !gone.iter().eq(done.iter().map(|change| &change.key)) {
+            return Err(format!("revision {} was made by nobody: {done:?}", self.last() + 1));
         }
         self.revisions.push((keys, done));
         Ok(())
@@ -194,7 +222,7 @@ impl History {
     /// When it did.
     pub fn failed(&mut self, number: u64, error: &Error) -> Result<(), String> {
         let operation = &mut self.operations[number as usize];
-        if matches!(error, Error::Cluster(_) | Error::NoSpace) {
+        if matches!(error, Error::Cluster(_) | Error::NoSpace | Error::NoLease) {
             operation.refused = true;
             if let Some(revision) = operation.made {
                 return Err(format!("operation {number} made revision {revision} and is answered {error}"));
@@ -205,26 +233,47 @@ impl History {
         Ok(())
     }
 
-    /// A watch of everything that has sent all before `next` sends a signal; what it must send next.
+    /// A watch of everything that has sent all before `next` sends a signal; from where it must go on.
     ///
     /// # Errors
-    /// When it is not the next revision, or not what that did.
+    /// When it leaves something out, repeats it, or says something else than what happened.
     pub fn watched(&self, next: Revision, signal: &Signal) -> Result<Revision, String> {
-        let Signal::Events(revision, events) = signal else { return Ok(next) };
-        if *revision != next {
-            return Err(format!("a watch sends revision {revision} where {next} is next"));
-        }
-        let Some((_, done)) = self.revisions.get(next as usize) else {
+        let all = Range { key: Bytes::from_static(b"\0"), end: Some(Bytes::from_static(b"\0")), ..Range::default() };
+        self.watched_in(&all, next, signal)
+    }
+
+    /// The same of a watch of some keys.
+    ///
+    /// # Errors
+    /// As [`History::watched`].
+    pub fn watched_in(&self, range: &Range, next: Revision, signal: &Signal) -> Result<Revision, String> {
+        let span = Span::of(&range.key, range.end.as_ref());
+        let (revision, events) = match signal {
+            Signal::Started(_) => return Ok(next),
+            Signal::Progress(revision) => (*revision, None),
+            Signal::Events(revision, events) => (*revision, Some(events)),
+        };
+        let Some((_, done)) = self.revisions.get(revision as usize) else {
             return Err(format!("a watch sends revision {revision}, which has not happened"));
         };
+        let end = if events.is_some() { revision } else { revision + 1 };
+        let concerns = |at: &Revision| self.revisions[*at as usize].1.iter().any(|kv| span.contains(&kv.key));
+        if let Some(missed) = (next..end).find(concerns) {
+            return Err(format!("a watch sends {signal:?} where revision {missed} is next"));
+        }
+        let Some(events) = events else { return Ok(next.max(revision + 1)) };
+        if revision < next {
+            return Err(format!("a watch sends revision {revision} again, where {next} is next"));
+        }
+        let done: Vec<KeyValue> = done.iter().filter(|kv| span.contains(&kv.key)).cloned().collect();
         let sent: Vec<KeyValue> = events.iter().map(|event| event.kv.clone()).collect();
-        let before = &self.revisions[next as usize - 1].0;
+        let before = &self.revisions[revision as usize - 1].0;
         let wrong_prev =
             |event: &&crate::kv::Event| event.prev.is_some() && event.prev.as_ref() != before.get(&event.kv.key);
-        if sorted(&sent) != sorted(done) || events.iter().any(|event| wrong_prev(&event)) {
+        if sorted(&sent) != sorted(&done) || events.iter().any(|event| wrong_prev(&event)) {
             return Err(format!("a watch sends {events:?} for revision {revision}, which did {done:?}"));
         }
-        Ok(next + 1)
+        Ok(revision + 1)
     }
 }
 
