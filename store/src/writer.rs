@@ -109,8 +109,10 @@ impl Writer {
                 tracing::warn!("this member was removed from the cluster: the store stops");
                 open = false;
             }
-            sweeping = self.core.state.write().sweep(SWEEP);
-            let swept = self.core.state.read().swept();
+            let mut state = self.core.state.write();
+            sweeping = state.sweep(SWEEP);
+            let swept = state.swept();
+            drop(state);
             self.core.swept.send_if_modified(|known| std::mem::replace(known, swept) != swept);
         }
         Ok(())

@@ -126,7 +126,8 @@ impl Log {
 
     /// Writes entries and the hard state in one frame, and makes them durable. Entries follow one another; those from the first
     /// one's index on that the log has are replaced. Nothing is written when there are no entries and the hard state is known.
-    pub(crate) fn append(&mut self, entries: &[Entry], hard: HardState) -> Result<(), AppendError> {
+    /// When it has succeeded, the log has taken the entries.
+    pub(crate) fn append(&mut self, entries: &mut Vec<Entry>, hard: HardState) -> Result<(), AppendError> {
         if entries.is_empty() && hard == self.hard {
             return Ok(());
         }
@@ -161,7 +162,7 @@ impl Log {
         let place = Place { segment: self.current.number, offset: at };
         if !entries.is_empty() {
             self.index.add(first, entries.iter().map(|entry| entry.term), place);
-            self.tail.add(entries);
+            self.tail.add(std::mem::take(entries));
         }
         Ok(())
     }

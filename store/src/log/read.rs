@@ -21,6 +21,11 @@ pub(crate) enum ReadError {
 }
 
 impl Log {
+    /// As [`Log::entries`], for the last reader that these entries have: what is in memory of them leaves it.
+    pub(crate) fn take(&mut self, from: u64, to: u64, most_bytes: u64) -> Result<Vec<Entry>, ReadError> {
+        if from == self.tail.first() { Ok(self.tail.take(to, most_bytes)) } else { self.entries(from, to, most_bytes) }
+    }
+
     /// Entries from `from` to before `to`: at least one if there is one, and not beyond about `most_bytes`.
     pub(crate) fn entries(&self, from: u64, to: u64, most_bytes: u64) -> Result<Vec<Entry>, ReadError> {
         if from < self.index.first() {

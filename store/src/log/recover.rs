@@ -266,7 +266,7 @@ impl Recovery<'_> {
         if !entries.is_empty() {
             let place = Place { segment: self.number, offset: at };
             self.index.add(header.first, entries.iter().map(|entry| entry.term), place);
-            self.tail.add(&entries);
+            self.tail.add(entries);
         }
         if !payload.is_empty() {
             let hard = <HardState as prost::Message>::decode_length_delimited(&mut payload);

@@ -25,7 +25,7 @@ impl Tail {
     }
 
     /// Adds entries that follow one another; those from the first one's index on are replaced.
-    pub(super) fn add(&mut self, entries: &[Entry]) {
+    pub(super) fn add(&mut self, entries: Vec<Entry>) {
         let Some(first) = entries.first().map(|entry| entry.index) else { return };
         while self.first + self.entries.len() as u64 > first {
             let Some(gone) = self.entries.pop_back() else {
@@ -38,7 +38,22 @@ impl Tail {
             self.first = first;
         }
         self.bytes += entries.iter().map(weight).sum::<u64>();
-        self.entries.extend(entries.iter().cloned());
+        self.entries.extend(entries);
+    }
+
+    /// Takes the oldest entries out, to before `to`: at least one if there is one, and not beyond about `most_bytes`.
+    pub(super) fn take(&mut self, to: u64, most_bytes: u64) -> Vec<Entry> {
+        let mut bytes = 0;
+        let fits = |entry: &&Entry| {
+            let fits = entry.index < to && (bytes == 0 || bytes + weight(entry) <= most_bytes);
+            bytes += weight(entry);
+            fits
+        };
+        let count = self.entries.iter().take_while(fits).count();
+        let taken: Vec<Entry> = self.entries.drain(..count).collect();
+        self.bytes -= taken.iter().map(weight).sum::<u64>();
+        self.first += count as u64;
+        taken
     }
 
     /// Lets go of the oldest entries, none beyond `applied`, until at most `keep` bytes are left.

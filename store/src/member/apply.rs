@@ -27,28 +27,37 @@ impl<T> Member<T> {
     /// Applies the entries up to `to`.
     pub(super) fn apply(&mut self, to: u64, port: &mut impl Port<Ticket = T>) -> Result<(), Fatal> {
         while self.applied < to {
-            let entries = self.log.entries(self.applied + 1, to + 1, APPLY_BYTES).map_err(Fatal::Read)?;
+            let (next, alone) = (self.applied + 1, self.solitary());
+            let entries = match alone {
+                true => self.log.take(next, to + 1, APPLY_BYTES),
+                false => self.log.entries(next, to + 1, APPLY_BYTES),
+            };
+            let entries = entries.map_err(Fatal::Read)?;
             let Some(last) = entries.last().map(|entry| entry.index) else {
                 return Err(Fatal::Broken(format!("entry {} is not in the log", self.applied + 1)));
             };
             self.apply_entries(entries, port)?;
             self.applied = last;
             self.raft.applied(last);
-            self.log.release(last, if self.solitary() { 0 } else { KEEP });
+            self.log.release(last, if alone { 0 } else { KEEP });
         }
         Ok(())
     }
 
     fn apply_entries(&mut self, entries: Vec<Entry>, port: &mut impl Port<Ticket = T>) -> Result<(), Fatal> {
         let before = self.core.state.read().revision();
+        let standing = self.raft.standing();
+        let began = |entry: &Entry| entry.kind() == EntryKind::Empty && entry.term == standing.term;
+        let leads = standing.role == Role::Leader && entries.iter().any(began);
         let mut outcomes = Vec::with_capacity(entries.len());
         let mut changes = Vec::new();
-        for portion in entries.chunks(PORTION) {
-            let work = portion.iter().map(decode).collect::<Result<Vec<_>, _>>().map_err(Fatal::Broken)?;
+        let mut rest = entries.into_iter();
+        while rest.len() > 0 {
+            let portion = rest.by_ref().take(PORTION);
+            let work = portion.map(decode).collect::<Result<Vec<_>, _>>().map_err(Fatal::Broken)?;
             let mut state = self.core.state.write();
-            for (entry, work) in portion.iter().zip(work) {
-                let at = At { index: entry.index, term: entry.term };
-                outcomes.push(match work {
+            for (at, work) in work {
+                let outcome = match work {
                     Work::Request(request) => state.apply(at, request).map(Done::Applied),
                     Work::Nothing => {
                         state.skip(at);
@@ -59,23 +68,22 @@ impl<T> Member<T> {
                         changes.push(change);
                         result.map(|()| Done::Changed).map_err(super::change_error)
                     }
-                });
+                };
+                outcomes.push((at, outcome));
             }
         }
         self.publish(before);
-        let standing = self.raft.standing();
-        let began = |entry: &Entry| entry.kind() == EntryKind::Empty && entry.term == standing.term;
-        if standing.role == Role::Leader && entries.iter().any(began) {
+        if leads {
             self.core.lead(standing.term);
         }
         for change in changes {
             self.change_membership(&change, port);
         }
-        for (entry, outcome) in entries.into_iter().zip(outcomes) {
+        for (at, outcome) in outcomes {
             if let Ok(Done::Applied(outcome)) = &outcome {
                 self.core.heed(outcome);
             }
-            match self.waiting.applied(entry.index, entry.term) {
+            match self.waiting.applied(at.index, at.term) {
                 Fate::Nobody => {}
                 Fate::Found(ticket) => port.answer(ticket, outcome),
                 // Certainly not applied; but whoever waits is told what etcd tells him.
@@ -111,25 +119,24 @@ impl<T> Member<T> {
 }
 
 /// Applies a committed entry to a state that nobody uses yet: at start.
-pub(crate) fn replay(state: &mut State, entry: &Entry) -> Result<(), String> {
-    let at = At { index: entry.index, term: entry.term };
+pub(crate) fn replay(state: &mut State, entry: Entry) -> Result<(), String> {
     match decode(entry)? {
         // What failed then fails now, and changed nothing both times.
-        Work::Request(request) => drop(state.apply(at, request)),
-        Work::Change(change) => drop(state.change_member(at, &change)),
-        Work::Nothing => state.skip(at),
+        (at, Work::Request(request)) => drop(state.apply(at, request)),
+        (at, Work::Change(change)) => drop(state.change_member(at, &change)),
+        (at, Work::Nothing) => state.skip(at),
     }
     Ok(())
 }
 
-fn decode(entry: &Entry) -> Result<Work, String> {
-    match entry.kind() {
-        EntryKind::Empty => Ok(Work::Nothing),
+fn decode(entry: Entry) -> Result<(At, Work), String> {
+    let at = At { index: entry.index, term: entry.term };
+    let work = match entry.kind() {
+        EntryKind::Empty => Work::Nothing,
         EntryKind::Membership => {
-            MembershipChange::decode(entry.request.clone()).map(Work::Change).map_err(|error| error.to_string())
+            Work::Change(MembershipChange::decode(entry.request).map_err(|error| error.to_string())?)
         }
-        EntryKind::Request => {
-            request::decode(entry.request.clone()).map(|request| request.map_or(Work::Nothing, Work::Request))
-        }
-    }
+        EntryKind::Request => request::decode(entry.request)?.map_or(Work::Nothing, Work::Request),
+    };
+    Ok((at, work))
 }

@@ -1,5 +1,7 @@
 //! What comes in: requests are gathered and proposed together, or handed to the leader; messages go to raft.
 
+use std::collections::VecDeque;
+
 use bytes::Bytes;
 use prost::Message as _;
 use proto::log::{EntryKind, MembershipChange};
@@ -95,32 +97,23 @@ impl<T> Member<T> {
             }
             return;
         }
-        let mut group = Vec::new();
-        let mut bytes = 0;
-        while let Some(asked) = self.group.front() {
-            if bytes > 0 && bytes + asked.request.len() > GROUP_BYTES {
-                break;
-            }
-            bytes += asked.request.len();
-            group.extend(self.group.pop_front());
-        }
+        let (mut group, bytes) = take_group(&mut self.group);
         if !self.has_room(bytes as u64 + ENTRY_BYTES * group.len() as u64) {
             self.yield_leadership();
             group.into_iter().for_each(|asked| refuse(asked.by, Reason::NoSpace, port));
             return;
         }
-        let (changes, requests): (Vec<_>, Vec<_>) =
-            group.into_iter().partition(|asked| asked.kind == EntryKind::Membership);
-        match self.raft.propose(requests.iter().map(|asked| asked.request.clone())) {
+        let change = group.pop_back_if(|asked| asked.kind == EntryKind::Membership);
+        match self.raft.propose(group.iter_mut().map(|asked| std::mem::take(&mut asked.request))) {
             Ok(first) => {
-                for (index, asked) in (first..).zip(requests) {
+                for (index, asked) in (first..).zip(group) {
                     self.placed(index, asked.by, port);
                 }
             }
-            Err(_) => requests.into_iter().for_each(|asked| refuse(asked.by, Reason::NotLeader, port)),
+            Err(_) => group.into_iter().for_each(|asked| refuse(asked.by, Reason::NotLeader, port)),
         }
-        for asked in changes {
-            self.propose_change(asked, port);
+        if let Some(change) = change {
+            self.propose_change(change, port);
         }
     }
 
@@ -297,6 +290,23 @@ impl<T> Member<T> {
             let _ = self.raft.transfer_leadership(best);
         }
     }
+}
+
+/// The next requests to propose together, and their bytes: a membership change is the last of its group.
+fn take_group<T>(waiting: &mut VecDeque<Asked<T>>) -> (VecDeque<Asked<T>>, usize) {
+    let (mut count, mut bytes) = (0, 0);
+    for asked in waiting.iter() {
+        if bytes > 0 && bytes + asked.request.len() > GROUP_BYTES {
+            break;
+        }
+        bytes += asked.request.len();
+        count += 1;
+        if asked.kind == EntryKind::Membership {
+            break;
+        }
+    }
+    let rest = waiting.split_off(count);
+    (std::mem::replace(waiting, rest), bytes)
 }
 
 fn refuse<T>(by: By<T>, reason: Reason, port: &mut impl Port<Ticket = T>) {

@@ -262,11 +262,11 @@ impl<T> Member<T> {
     }
 
     /// Makes durable what raft asks for. `false`: there is no room now.
-    fn persist(&mut self, persist: Persist, port: &mut impl Port<Ticket = T>) -> Result<bool, Fatal> {
+    fn persist(&mut self, mut persist: Persist, port: &mut impl Port<Ticket = T>) -> Result<bool, Fatal> {
         if let Some(snapshot) = &persist.snapshot {
             self.install(snapshot, persist.hard_state, port)?;
         }
-        match self.log.append(&persist.entries, persist.hard_state) {
+        match self.log.append(&mut persist.entries, persist.hard_state) {
             Ok(()) => {
                 self.raft.persisted(&self.log, persist.number);
                 Ok(true)

@@ -6,7 +6,7 @@
 //! read ─────► asked[name] = tickets ── confirmed at index ──► readable[index] ── applied ≥ index ──► answered
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use proto::peer::Parcel;
 use proto::peer::parcel::Body;
@@ -21,7 +21,8 @@ pub(super) struct Waiting<T> {
     /// Ticks that a request may wait for its leader (etcd: 5 s and two election timeouts).
     patience: u64,
     now: u64,
-    placed: BTreeMap<u64, Placed<T>>,
+    /// In the order of their indices, which is that of their coming but for what another leader replaces.
+    placed: VecDeque<Placed<T>>,
     handed: BTreeMap<u64, (u64, T)>,
     asked: BTreeMap<u64, Asked<T>>,
     readable: BTreeMap<u64, Vec<T>>,
@@ -29,6 +30,7 @@ pub(super) struct Waiting<T> {
 }
 
 struct Placed<T> {
+    index: u64,
     term: u64,
     since: u64,
     ticket: T,
@@ -56,7 +58,7 @@ impl<T> Waiting<T> {
         Self {
             patience,
             now: 0,
-            placed: BTreeMap::new(),
+            placed: VecDeque::new(),
             handed: BTreeMap::new(),
             asked: BTreeMap::new(),
             readable: BTreeMap::new(),
@@ -76,17 +78,24 @@ impl<T> Waiting<T> {
 
     /// A request stands at `index`. Returns whoever waited for an entry that stood there before.
     pub(super) fn place(&mut self, index: u64, term: u64, ticket: T) -> Option<T> {
-        let placed = Placed { term, since: self.now, ticket };
-        self.placed.insert(index, placed).map(|lost| lost.ticket)
+        let placed = Placed { index, term, since: self.now, ticket };
+        if self.placed.back().is_none_or(|last| last.index < index) {
+            self.placed.push_back(placed);
+            return None;
+        }
+        let at = self.placed.partition_point(|other| other.index < index);
+        match self.placed.get_mut(at).filter(|other| other.index == index) {
+            Some(other) => Some(std::mem::replace(other, placed).ticket),
+            None => {
+                self.placed.insert(at, placed);
+                None
+            }
+        }
     }
 
     /// The entry at `index`, of this term, is being applied.
     pub(super) fn applied(&mut self, index: u64, term: u64) -> Fate<T> {
-        match self.placed.first_key_value() {
-            Some((first, _)) if *first <= index => {}
-            _ => return Fate::Nobody,
-        }
-        match self.placed.remove(&index) {
+        match self.placed.pop_front_if(|first| first.index == index) {
             Some(placed) if placed.term == term => Fate::Found(placed.ticket),
             Some(placed) => Fate::Lost(placed.ticket),
             None => Fate::Nobody,
@@ -164,9 +173,9 @@ impl<T> Waiting<T> {
         let late = |since: u64| now > since + patience;
         let mut gone = Vec::new();
         if !leads {
-            let names: Vec<_> =
-                self.placed.iter().filter(|(_, placed)| late(placed.since)).map(|(at, _)| *at).collect();
-            gone.extend(names.iter().filter_map(|at| self.placed.remove(at)).map(|placed| placed.ticket));
+            let (lost, rest) = std::mem::take(&mut self.placed).into_iter().partition(|placed| late(placed.since));
+            self.placed = rest;
+            gone.extend(VecDeque::into_iter(lost).map(|placed| placed.ticket));
         }
         // Names grow with time.
         while self.handed.first_key_value().is_some_and(|(_, (since, _))| late(*since)) {
@@ -180,8 +189,8 @@ impl<T> Waiting<T> {
 
     /// Everybody whose request stands at or before `index`: a snapshot has passed it by, and the answer with it.
     pub(super) fn passed(&mut self, index: u64) -> Vec<T> {
-        let later = self.placed.split_off(&(index + 1));
-        std::mem::replace(&mut self.placed, later).into_values().map(|placed| placed.ticket).collect()
+        let count = self.placed.partition_point(|placed| placed.index <= index);
+        self.placed.drain(..count).map(|placed| placed.ticket).collect()
     }
 }
 

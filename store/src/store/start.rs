@@ -194,7 +194,7 @@ fn recover(options: &Options, founding: &Founding) -> Result<Found, OpenError> {
     }
     let Loaded { mut state, head, mut damage } = checkpoint::load(disk, dir)?;
     let (identity, founders) = identify(options, founding)?;
-    let apply = &mut |entry: Entry| replay(&mut state, &entry);
+    let apply = &mut |entry: Entry| replay(&mut state, entry);
     let opened = log::open(options, (head.index, head.term), identity, apply);
     let Recovered { mut log, mut applied, .. } = match opened {
         // The log does not make up for it: what is wrong is the checkpoint.
@@ -212,11 +212,11 @@ fn recover(options: &Options, founding: &Founding) -> Result<Found, OpenError> {
             (*id, info.id, info.nonce) = (log.identity().member, log.identity().member, log.identity().nonce);
         }
         let (hard, entries) = foundation(&contexts(&founders));
-        let written = log.append(&entries, hard);
+        let written = log.append(&mut entries.clone(), hard);
         written.map_err(|error| OpenError::io(dir, "found the log", std::io::Error::other(error)))?;
         for entry in entries {
             applied = entry.index;
-            let result = replay(&mut state, &entry);
+            let result = replay(&mut state, entry);
             result.map_err(|what| OpenError::io(dir, "found the log", std::io::Error::other(what)))?;
         }
     }

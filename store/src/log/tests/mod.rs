@@ -66,7 +66,7 @@ fn read(disk: &MemoryDisk) -> Result<Vec<(u64, Bytes)>, OpenError> {
 fn push(log: &mut Log, request: &Bytes) -> Result<u64, super::AppendError> {
     let (index, term) = (log.next_index(), log.last_term().max(1));
     let entry = Entry { term, index, request: request.clone(), kind: 0 };
-    log.append(&[entry], hard(term, index - 1)).map(|()| index)
+    log.append(&mut vec![entry], hard(term, index - 1)).map(|()| index)
 }
 
 /// A log of [`GROUPS`]: its disk, what it holds, and where each frame begins, with the end behind the last.
@@ -77,7 +77,7 @@ fn sample(segment_bytes: u64) -> (MemoryDisk, Vec<(u64, Bytes)>, Vec<usize>) {
     for group in GROUPS {
         let first = entries.len() as u64 + 1;
         let group: Vec<_> = (first..).zip(*group).map(|(index, size)| entry(index, 1, *size)).collect();
-        log.append(&group, hard(1, first - 1)).unwrap();
+        log.append(&mut group.clone(), hard(1, first - 1)).unwrap();
         entries.extend(group.into_iter().map(|entry| (entry.index, entry.request)));
         frames.push(log.current.bytes as usize);
     }

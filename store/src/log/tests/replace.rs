@@ -23,10 +23,10 @@ fn a_conflicting_suffix_is_replaced_or_not_at_any_loss_of_power() {
     let disk = MemoryDisk::new();
     let (mut log, _) = reopen(&disk, (0, 0)).unwrap();
     let old = entries(1, 1, &[10, 700, 20, 900, 30]);
-    log.append(&old, hard(1, 2)).unwrap();
+    log.append(&mut old.clone(), hard(1, 2)).unwrap();
     let before = log.current.bytes as usize;
     let new = entries(4, 3, &[40, 800]);
-    log.append(&new, hard(3, 3)).unwrap();
+    log.append(&mut new.clone(), hard(3, 3)).unwrap();
     let replaced = [&old[..3], &new[..]].concat();
     assert_eq!(all(&log, 1), replaced);
     assert_eq!((log.term_of(3), log.term_of(4), log.last_term(), log.next_index()), (Some(1), Some(3), 3, 6));
@@ -42,7 +42,7 @@ fn a_conflicting_suffix_is_replaced_or_not_at_any_loss_of_power() {
     }
     // Read from the file, not from memory.
     let (mut log, _) = reopen(&disk, (0, 0)).unwrap();
-    log.append(&entries(6, 3, &[1]), hard(3, 6)).unwrap();
+    log.append(&mut entries(6, 3, &[1]), hard(3, 6)).unwrap();
     log.release(6, 0);
     for from in 1..=6 {
         for to in from..=7 {
@@ -59,10 +59,10 @@ fn a_conflicting_suffix_is_replaced_or_not_at_any_loss_of_power() {
 fn committed_entries_are_never_replaced() {
     let disk = MemoryDisk::new();
     let (mut log, _) = reopen(&disk, (0, 0)).unwrap();
-    log.append(&entries(1, 1, &[1, 2, 3]), hard(1, 0)).unwrap();
-    log.append(&entries(4, 1, &[1]), hard(1, 3)).unwrap();
-    assert!(matches!(log.append(&entries(3, 2, &[1]), hard(2, 3)), Err(AppendError::Unknown(_))));
-    assert!(matches!(log.append(&entries(6, 2, &[1]), hard(2, 3)), Err(AppendError::Unknown(_))), "a gap");
+    log.append(&mut entries(1, 1, &[1, 2, 3]), hard(1, 0)).unwrap();
+    log.append(&mut entries(4, 1, &[1]), hard(1, 3)).unwrap();
+    assert!(matches!(log.append(&mut entries(3, 2, &[1]), hard(2, 3)), Err(AppendError::Unknown(_))));
+    assert!(matches!(log.append(&mut entries(6, 2, &[1]), hard(2, 3)), Err(AppendError::Unknown(_))), "a gap");
     // The same, in the file.
     let mut builder = FrameBuilder::default();
     builder.begin(3);
@@ -77,11 +77,11 @@ fn committed_entries_are_never_replaced() {
 fn a_vote_is_remembered_or_was_never_given() {
     let disk = MemoryDisk::new();
     let (mut log, _) = reopen(&disk, (0, 0)).unwrap();
-    log.append(&entries(1, 1, &[5]), hard(1, 0)).unwrap();
+    log.append(&mut entries(1, 1, &[5]), hard(1, 0)).unwrap();
     let before = log.current.bytes as usize;
-    log.append(&[], HardState { term: 5, vote: 3, commit: 1 }).unwrap();
+    log.append(&mut Vec::new(), HardState { term: 5, vote: 3, commit: 1 }).unwrap();
     let after = log.current.bytes;
-    log.append(&[], HardState { term: 5, vote: 3, commit: 1 }).unwrap();
+    log.append(&mut Vec::new(), HardState { term: 5, vote: 3, commit: 1 }).unwrap();
     assert_eq!(log.current.bytes, after, "what is known is not written again");
     let whole = disk.content(&first_log()).unwrap();
     for length in before..=whole.len() {
@@ -111,7 +111,7 @@ fn a_log_behind_a_foreign_snapshot_counts_once_the_snapshot_does() {
     let disk = MemoryDisk::new();
     let (mut log, _) = reopen(&disk, (0, 0)).unwrap();
     let old = entries(1, 1, &[5, 6]);
-    log.append(&old, hard(1, 1)).unwrap();
+    log.append(&mut old.clone(), hard(1, 1)).unwrap();
     let made = log.prepare_restart(50, 4, hard(4, 50)).unwrap();
     // The snapshot is not there: as if nothing had been.
     let copy = disk.copy();
@@ -125,7 +125,7 @@ fn a_log_behind_a_foreign_snapshot_counts_once_the_snapshot_does() {
     assert_eq!(copy.list(Path::new("/store")).unwrap().len(), 1);
 
     log.restart(made).unwrap();
-    log.append(&entries(51, 4, &[7]), hard(4, 50)).unwrap();
+    log.append(&mut entries(51, 4, &[7]), hard(4, 50)).unwrap();
     assert_eq!((log.term_of(50), log.term_of(51), log.term_of(2)), (Some(4), Some(4), None));
     assert!(matches!(log.entries(50, 52, 100), Err(crate::log::read::ReadError::Gone)));
     let (log, _) = reopen(&disk, (50, 4)).unwrap();
@@ -154,12 +154,12 @@ fn a_full_disk_is_noticed_before_anything_is_promised() {
     assert!(log.make_room(20_000).is_err());
     // What raft itself has to say still fits, across a file's end too.
     for term in 2..30 {
-        log.append(&[], hard(term, 0)).unwrap();
+        log.append(&mut Vec::new(), hard(term, 0)).unwrap();
     }
     disk.free_space();
     log.make_room(20_000).unwrap();
     disk.fill_after(0);
-    log.append(&entries(1, 29, &[19_000]), hard(29, 0)).unwrap();
+    log.append(&mut entries(1, 29, &[19_000]), hard(29, 0)).unwrap();
 }
 
 /// Random appends, replacements, votes, trims, installations and losses of power against a plain list.
@@ -188,12 +188,12 @@ fn a_log_is_what_its_model_is() {
                         (first..first + count).map(|index| entry(index, term, random.below(300) as usize)).collect();
                     model.truncate((first - base - 1) as usize);
                     model.extend(new.iter().cloned());
-                    log.append(&new, hard(term, commit)).unwrap();
+                    log.append(&mut new.clone(), hard(term, commit)).unwrap();
                     commit += random.below(base + model.len() as u64 - commit + 1);
                 }
                 5 => {
                     term += 1;
-                    log.append(&[], hard(term, commit)).unwrap();
+                    log.append(&mut Vec::new(), hard(term, commit)).unwrap();
                 }
                 6 if commit > done.0 => {
                     done = (commit, model[(commit - base - 1) as usize].term);
