@@ -82,7 +82,7 @@ fn apply_entries(input: &Input) -> String {
     for (index, (name, bytes)) in (1..).zip(&input.0) {
         let kind = if name == "change" { EntryKind::Membership } else { EntryKind::Request };
         let entry = Entry { term: 1, index, request: bytes.clone().into(), kind: kind.into() };
-        match replay(&mut state, &entry) {
+        match replay(&mut state, entry) {
             Ok(()) => outcome.push('.'),
             Err(what) => outcome.push_str(&what),
         }
