@@ -1,7 +1,10 @@
 //! Paths into objects and what can be wrong with a field, in upstream's words (apimachinery,
 //! pkg/util/validation/field/errors.go): they reach people and programs through `Status.details.causes`.
 
+use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::fmt;
+use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -20,55 +23,80 @@ pub struct Cause {
     pub field: String,
 }
 
-/// The path of a field, e.g. `spec.containers[0].ports[name]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Path(String);
+/// The path of a field, e.g. `spec.containers[0].ports[name]`. A path is made for every field that is looked at, and almost none is
+/// ever shown: so it is a chain of steps, whose beginning is shared between the children of one field, and text only when asked for.
+#[derive(Debug, Clone)]
+pub struct Path {
+    parent: Option<Rc<Path>>,
+    step: Step,
+    /// Itself as the parent of others, once it has children.
+    shared: OnceCell<Rc<Path>>,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Root,
+    Name(Cow<'static, str>),
+    Index(usize),
+    Key(Rc<str>),
+}
 
 impl Path {
+    fn of(parent: Option<Rc<Self>>, step: Step) -> Self {
+        Self { parent, step, shared: OnceCell::new() }
+    }
+
+    fn step(&self, step: Step) -> Self {
+        let shared = self.shared.get_or_init(|| Rc::new(Self::of(self.parent.clone(), self.step.clone())));
+        Self::of(Some(shared.clone()), step)
+    }
+
     /// A path of one field.
-    pub fn new(root: &str) -> Self {
-        Self(root.into())
+    pub fn new(root: &'static str) -> Self {
+        Self::of(None, Step::Name(root.into()))
     }
 
     /// The path of the object itself: children start without a dot.
     pub fn root() -> Self {
-        Self(String::new())
+        Self::of(None, Step::Root)
     }
 
     /// `self.name`.
     #[must_use]
-    pub fn child(&self, name: &str) -> Self {
-        if self.0.is_empty() { Self(name.into()) } else { self.with(".", name, "") }
+    pub fn child(&self, name: impl Into<Cow<'static, str>>) -> Self {
+        self.step(Step::Name(name.into()))
     }
 
     /// `self[index]`.
     #[must_use]
     pub fn index(&self, index: usize) -> Self {
-        self.with("[", &index.to_string(), "]")
+        self.step(Step::Index(index))
     }
 
     /// `self[key]`.
     #[must_use]
     pub fn key(&self, key: &str) -> Self {
-        self.with("[", key, "]")
-    }
-
-    /// In one allocation: a path is made for every field that is looked at.
-    fn with(&self, before: &str, step: &str, after: &str) -> Self {
-        let mut path = String::with_capacity(self.0.len() + before.len() + step.len() + after.len());
-        path.extend([&self.0, before, step, after]);
-        Self(path)
+        self.step(Step::Key(key.into()))
     }
 
     /// The path as text; empty for the root.
-    pub fn as_str(&self) -> &str {
-        &self.0
+    fn text(&self) -> String {
+        let mut text = self.parent.as_deref().map(Self::text).unwrap_or_default();
+        match &self.step {
+            Step::Root => {}
+            Step::Name(name) if text.is_empty() => text.push_str(name),
+            Step::Name(name) => text.extend([".", name]),
+            Step::Index(index) => text.extend(["[", &index.to_string(), "]"]),
+            Step::Key(key) => text.extend(["[", key, "]"]),
+        }
+        text
     }
 }
 
 impl fmt::Display for Path {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_empty() { "<nil>" } else { &self.0 })
+        let text = self.text();
+        f.write_str(if text.is_empty() { "<nil>" } else { &text })
     }
 }
 

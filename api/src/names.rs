@@ -338,8 +338,7 @@ pub fn validate_annotations(annotations: Option<&Map<String, Value>>, path: &Pat
 
 /// One `Invalid value` per complaint about a string.
 pub fn invalid(path: &Path, value: &str, complaints: Vec<String>) -> impl Iterator<Item = FieldError> {
-    let (path, value) = (path.clone(), Value::from(value));
-    complaints.into_iter().map(move |complaint| FieldError::invalid(&path, &value, complaint))
+    complaints.into_iter().map(move |complaint| FieldError::invalid(path, &Value::from(value), complaint))
 }
 
 #[cfg(test)]

@@ -33,12 +33,12 @@ impl<'a> At<'a> {
     }
 
     /// The field `name`.
-    pub fn get(&self, name: &str) -> Self {
+    pub fn get(&self, name: &'static str) -> Self {
         Self { value: self.value.get(name).unwrap_or(&NULL), path: self.path.child(name) }
     }
 
     /// The field at `a.b.c`.
-    pub fn at(&self, names: &str) -> Self {
+    pub fn at(&self, names: &'static str) -> Self {
         names.split('.').fold(self.clone(), |at, name| at.get(name))
     }
 
@@ -366,7 +366,7 @@ mod tests {
         let object = json!({"spec": {"ports": [{"name": "a"}]}});
         let ports = At::root(&object).at("spec.ports");
         let port = ports.items().next().unwrap();
-        assert_eq!(port.get("name").path.as_str(), "spec.ports[0].name");
+        assert_eq!(port.get("name").path.to_string(), "spec.ports[0].name");
         assert!(!port.get("missing").present());
         assert_eq!(ports.len(), 1);
     }

@@ -90,7 +90,7 @@ fn decoded_len(text: &str) -> usize {
 }
 
 /// An immutable object keeps its data and stays immutable.
-fn fixed(new: &At<'_>, old: &At<'_>, fields: &[&str], errors: &mut Errors) {
+fn fixed(new: &At<'_>, old: &At<'_>, fields: &[&'static str], errors: &mut Errors) {
     if !old.get("immutable").flag() {
         return;
     }

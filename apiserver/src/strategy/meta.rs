@@ -86,7 +86,7 @@ pub fn validate_update(new: &Value, old: &Value) -> Vec<FieldError> {
         let (after, before) = (object::at(new, &pointer), object::at(old, &pointer));
         if after != before {
             let shown = after.cloned().unwrap_or(Value::Null);
-            errors.push(FieldError::invalid(&path.child(field), &shown, "field is immutable"));
+            errors.push(FieldError::invalid(&path.child(*field), &shown, "field is immutable"));
         }
     }
     errors.extend(common(new, &path));

@@ -102,7 +102,7 @@ fn amounts(root: &At<'_>, errors: &mut Errors) {
         let list = root.at(list);
         for (name, value) in list.entries() {
             // Upstream writes the key as if it were a field.
-            let place = At { value: value.value, path: list.path.child(name) };
+            let place = At { value: value.value, path: list.path.child(name.to_string()) };
             resources::amount(&place, name, errors);
         }
     }

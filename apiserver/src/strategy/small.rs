@@ -181,7 +181,7 @@ fn one_limit(limit: &At<'_>, kind: &str, errors: &mut Errors) {
             resources::name(&amount, name, errors);
         }
     }
-    let storage = |list: &str| limit.get(list).value.get("storage").is_some();
+    let storage = |list: &'static str| limit.get(list).value.get("storage").is_some();
     if kind == "PersistentVolumeClaim" && !storage("min") && !storage("max") {
         let detail = "either minimum or maximum storage value is required, but neither was provided";
         errors.required(&limit.get("limits"), detail);

@@ -350,7 +350,7 @@ fn stateful_template(spec: &At<'_>, errors: &mut Errors) {
 
 /// What a controller may say of its replicas (ValidateReplicaSetStatus).
 fn replica_counts(status: &At<'_>, errors: &mut Errors) {
-    let count = |field: &str| status.get(field).int().unwrap_or_default();
+    let count = |field: &'static str| status.get(field).int().unwrap_or_default();
     for field in ["replicas", "fullyLabeledReplicas", "readyReplicas", "availableReplicas", "observedGeneration"] {
         errors.non_negative(&status.get(field));
     }

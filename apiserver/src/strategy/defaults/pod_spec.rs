@@ -1,6 +1,6 @@
 //! Defaults of pods and of the templates they are made from (upstream: pkg/apis/core/v1/defaults.go).
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::Fill::{Map as EmptyMap, Number, Text};
 use super::{Fill, Row, each, set};
@@ -74,8 +74,9 @@ pub fn spec(spec: &mut Value) {
     // The older name of the same field is kept equal.
     let account =
         spec["serviceAccountName"].as_str().or(spec["serviceAccount"].as_str()).unwrap_or_default().to_string();
-    let map = spec.as_object_mut().map_or_else(Map::new, std::mem::take);
-    *spec = Value::Object(map.into_iter().filter(|(_, value)| !value.is_null()).collect());
+    if let Some(map) = spec.as_object_mut() {
+        map.retain(|_, value| !value.is_null());
+    }
     if !account.is_empty() {
         spec["serviceAccountName"] = json!(account);
         spec["serviceAccount"] = json!(account);

@@ -45,7 +45,7 @@ pub fn lifecycle(lifecycle: &At<'_>, grace: Option<i64>, errors: &mut Errors) {
 }
 
 /// Exactly one of `kinds`.
-fn handler(parent: &At<'_>, kinds: &[&str], grace: Option<i64>, errors: &mut Errors) {
+fn handler(parent: &At<'_>, kinds: &[&'static str], grace: Option<i64>, errors: &mut Errors) {
     let mut found = false;
     for kind in kinds {
         let action = parent.get(kind);
