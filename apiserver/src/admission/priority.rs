@@ -3,12 +3,13 @@
 
 use std::sync::Arc;
 
+use api::view::{Node, View};
 use api::{Status, kinds, object};
 use futures::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::{Admission, Attributes, Operation, refuse};
-use crate::storage::Storage;
+use crate::storage::{Entry, Storage};
 
 const USUAL_PREEMPTION: &str = "PreemptLowerPriority";
 
@@ -38,7 +39,13 @@ impl Admission for Priority {
             if attributes.kind.plural != "pods" {
                 return Ok(());
             }
-            let classes = self.classes(object::text(pod, "/spec/priorityClassName")).await?;
+            let name = object::text(pod, "/spec/priorityClassName");
+            // Most pods name none, and most clusters have no default: what is in question is read in place, little is decoded.
+            let classes = if name.is_empty() {
+                self.classes(|class, _| class.flag("/globalDefault")).await?
+            } else {
+                self.classes(|_, entry| entry.name() == name).await?
+            };
             resolve(pod, &classes).map_err(|why| refuse(attributes, pod, &why))
         })
     }
@@ -48,10 +55,9 @@ impl Admission for Priority {
             if attributes.kind.plural != "priorityclasses" || !object::flag(class, "/globalDefault") {
                 return Ok(());
             }
-            let classes = self.classes("").await?;
-            let other =
-                classes.iter().find(|c| object::flag(c, "/globalDefault") && object::name(c) != object::name(class));
-            match other {
+            let name = object::name(class);
+            let others = self.classes(|class, entry| entry.name() != name && class.flag("/globalDefault")).await?;
+            match others.first() {
                 None => Ok(()),
                 Some(other) => Err(refuse(
                     attributes,
@@ -67,11 +73,12 @@ impl Admission for Priority {
 }
 
 impl Priority {
-    /// The class of that name, or all of them if it is empty.
-    async fn classes(&self, name: &str) -> Result<Vec<Value>, Status> {
+    /// The classes that are wanted.
+    async fn classes(&self, wanted: impl Fn(Node<'_>, &Entry) -> bool) -> Result<Vec<Value>, Status> {
         let (kind, _) = kinds::find("scheduling.k8s.io", "v1", "priorityclasses").ok_or_else(Status::no_such_path)?;
-        let all = self.storage.all(kind).await?;
-        Ok(all.iter().filter(|entry| name.is_empty() || entry.name() == name).map(|entry| entry.value()).collect())
+        let (all, mut view) = (self.storage.all(kind).await?, View::default());
+        let wanted = |entry: &&Arc<Entry>| view.read(entry.raw()).is_ok_and(|class| wanted(class, entry));
+        Ok(all.iter().filter(wanted).map(|entry| entry.value()).collect())
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use api::kinds::KindRef;
+use api::view::{Node, View};
 use api::{Status, kinds, object};
 use futures::future::BoxFuture;
 use futures::stream::StreamExt;
@@ -12,7 +13,7 @@ use rand::Rng;
 use serde_json::{Value, json};
 
 use super::{Admission, Attributes, Operation, refuse};
-use crate::storage::{Freshness, Predicate, Storage, WatchFrom, WatchItem, WatchQuery};
+use crate::storage::{Entry, Freshness, Predicate, Storage, WatchFrom, WatchItem, WatchQuery};
 
 /// The account of pods that name none.
 const DEFAULT: &str = "default";
@@ -59,17 +60,19 @@ impl Admission for ServiceAccount {
                 );
                 return Err(refuse(attributes, pod, &why));
             };
-            apply(pod, &name, &account, random_suffix);
+            let mut view = View::default();
+            let account = view.read(account.raw()).map_err(Status::internal)?;
+            apply(pod, &name, account, random_suffix);
             Ok(())
         })
     }
 }
 
 impl ServiceAccount {
-    async fn account(&self, namespace: &str, name: &str) -> Result<Option<Value>, Status> {
+    async fn account(&self, namespace: &str, name: &str) -> Result<Option<Arc<Entry>>, Status> {
         let (kind, _) = kinds::find("", "v1", "serviceaccounts").ok_or_else(Status::no_such_path)?;
         if let Some(entry) = self.storage.get(kind, namespace, name, Freshness::Latest).await? {
-            return Ok(Some(entry.value()));
+            return Ok(Some(entry));
         }
         if name != DEFAULT {
             return Ok(None);
@@ -80,7 +83,7 @@ impl ServiceAccount {
         }
     }
 
-    async fn appears(&self, kind: KindRef, namespace: &str, name: &str) -> Result<Option<Value>, Status> {
+    async fn appears(&self, kind: KindRef, namespace: &str, name: &str) -> Result<Option<Arc<Entry>>, Status> {
         let query = WatchQuery {
             namespace: Some(namespace.into()),
             name: Some(name.into()),
@@ -92,7 +95,7 @@ impl ServiceAccount {
         let mut changes = self.storage.watch(kind, query).await?;
         while let Some(item) = changes.next().await {
             if let WatchItem::Added(change) | WatchItem::Modified(change) = item? {
-                return Ok(Some(change.value()));
+                return Ok(Some(change.entry().clone()));
             }
         }
         Ok(None)
@@ -123,16 +126,17 @@ fn account_name(pod: &Value) -> String {
 }
 
 /// Account, pull secrets and token volume of a pod.
-fn apply(pod: &mut Value, name: &str, account: &Value, suffix: fn() -> String) {
+fn apply(pod: &mut Value, name: &str, account: Node<'_>, suffix: fn() -> String) {
     object::set(pod, "/spec/serviceAccountName", json!(name));
     object::set(pod, "/spec/serviceAccount", json!(name));
-    let secrets = object::list(account, "/imagePullSecrets");
+    let secrets = account.list("/imagePullSecrets");
     if object::list(pod, "/spec/imagePullSecrets").is_empty() && !secrets.is_empty() {
-        object::set(pod, "/spec/imagePullSecrets", json!(secrets));
+        object::set(pod, "/spec/imagePullSecrets", secrets.map(Node::value).collect());
     }
-    let wanted = object::at(pod, "/spec/automountServiceAccountToken")
-        .or_else(|| object::at(account, "/automountServiceAccountToken"))
-        .and_then(Value::as_bool);
+    let wanted = match object::at(pod, "/spec/automountServiceAccountToken") {
+        Some(wanted) => wanted.as_bool(),
+        None => account.at("/automountServiceAccountToken").and_then(Node::as_bool),
+    };
     if wanted.unwrap_or(true) {
         mount(pod, suffix);
     }
@@ -146,25 +150,26 @@ fn mount(pod: &mut Value, suffix: fn() -> String) {
         None => (format!("{VOLUME_PREFIX}{}", suffix()), true),
     };
     let mut used = false;
-    for containers in ["initContainers", "containers"] {
-        let Some(containers) = pod.pointer_mut(&format!("/spec/{containers}")).and_then(Value::as_array_mut) else {
-            continue;
-        };
-        for container in containers {
+    for containers in ["/spec/initContainers", "/spec/containers"] {
+        let containers = pod.pointer_mut(containers).and_then(Value::as_array_mut);
+        for container in containers.into_iter().flatten() {
             let mounts = object::list(container, "/volumeMounts");
-            if mounts.iter().any(|mount| object::text(mount, "/mountPath") == MOUNT_PATH) {
-                continue;
+            if mounts.iter().all(|mount| object::text(mount, "/mountPath") != MOUNT_PATH) {
+                push(container, "volumeMounts", json!({"name": name, "readOnly": true, "mountPath": MOUNT_PATH}));
+                used = true;
             }
-            let mut mounts = mounts.to_vec();
-            mounts.push(json!({"name": name, "readOnly": true, "mountPath": MOUNT_PATH}));
-            object::set(container, "/volumeMounts", Value::Array(mounts));
-            used = true;
         }
     }
     if add && used {
-        let mut volumes = object::list(pod, "/spec/volumes").to_vec();
-        volumes.push(volume(&name));
-        object::set(pod, "/spec/volumes", Value::Array(volumes));
+        push(&mut pod["spec"], "volumes", volume(&name));
+    }
+}
+
+/// Appends to a list, made if it is not there.
+fn push(object: &mut Value, list: &str, item: Value) {
+    match object::as_map(object).entry(list).or_insert(Value::Null) {
+        Value::Array(list) => list.push(item),
+        other => *other = Value::Array(vec![item]),
     }
 }
 
@@ -194,7 +199,8 @@ mod tests {
     fn a_pod_gets_account_and_token() {
         let mut pod = pod(json!({"containers": [{"name": "a"}, {"name": "b"}], "initContainers": [{"name": "i"}]}));
         let account = json!({"imagePullSecrets": [{"name": "pull"}]});
-        apply(&mut pod, "robot", &account, || "abcde".into());
+        let (mut view, account) = (View::default(), account.to_string());
+        apply(&mut pod, "robot", view.read(account.as_bytes()).unwrap(), || "abcde".into());
         assert_eq!(pod["spec"]["serviceAccountName"], "robot");
         assert_eq!(pod["spec"]["serviceAccount"], "robot");
         assert_eq!(pod["spec"]["imagePullSecrets"], json!([{"name": "pull"}]));
@@ -220,7 +226,8 @@ mod tests {
             if pod["spec"].get("containers").is_none() {
                 pod["spec"]["containers"] = json!([{"name": "a"}]);
             }
-            apply(&mut pod, "default", &account, random_suffix);
+            let (mut view, text) = (View::default(), account.to_string());
+            apply(&mut pod, "default", view.read(text.as_bytes()).unwrap(), random_suffix);
             assert_eq!(pod["spec"].get("volumes").is_some(), mounted, "{spec} {account}");
         }
     }
