@@ -1,8 +1,8 @@
 //! Lists: written from the bytes of the entries, in pieces where they are large, so that the memory of a list of any
 //! size is its entries (shared with the cache) and one piece. Tables and protobuf, too: each object is read in place, not decoded.
 //!
-//! A protobuf list begins with its length. The entries remember how long their messages are, so that only the first list of an
-//! object makes its message twice.
+//! A protobuf list begins with its length, so messages are made before anything is sent. The entries keep them while there is room, and
+//! their lengths in any case.
 
 use std::io::Write;
 use std::sync::Arc;
@@ -165,7 +165,7 @@ impl Writer {
         protobuf::append_message(self.definition, &self.json, &mut self.view, &mut self.message)
             .map_err(Status::internal)?;
         if self.reply.verbatim() {
-            entry.remember_message_len(self.message.len());
+            entry.remember_message(&self.message);
         }
         Ok(self.message.len())
     }
@@ -186,6 +186,12 @@ impl Writer {
 
     fn item(&mut self, entry: &Entry, out: &mut Vec<u8>) -> Result<(), Status> {
         if self.is_protobuf() {
+            if self.reply.verbatim()
+                && let Some(message) = entry.message()
+            {
+                protobuf::append_item(message, out);
+                return Ok(());
+            }
             self.encode(entry)?;
             protobuf::append_item(&self.message, out);
             return Ok(());

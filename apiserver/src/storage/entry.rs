@@ -5,7 +5,6 @@
 
 use std::ops::Range;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use api::Status;
 use api::kinds::KindRef;
@@ -14,6 +13,7 @@ use serde_json::Value;
 use store::{KeyValue, Revision};
 
 use super::fields::{self, Absent, Table};
+use super::message::Message;
 use super::query::Predicate;
 use super::scan::{self, Damaged, Form, Span, Splice};
 
@@ -58,7 +58,7 @@ impl Shape {
             table: self.table,
             prefix,
             namespace,
-            message_len: Known::default(),
+            message: Message::default(),
         })
     }
 }
@@ -78,17 +78,7 @@ pub struct Entry {
     /// Lengths of the first parts of the key: of the kind, and of the namespace.
     prefix: u16,
     namespace: u16,
-    message_len: Known,
-}
-
-/// A length that is not zero, once it is known. A copy may be said to be of another revision: it knows nothing.
-#[derive(Debug, Default)]
-struct Known(AtomicU32);
-
-impl Clone for Known {
-    fn clone(&self) -> Self {
-        Self::default()
-    }
+    message: Message,
 }
 
 impl Entry {
@@ -248,15 +238,20 @@ impl Entry {
 
     /// How long its protobuf message in the storage version is, if somebody has made it before.
     pub fn message_len(&self) -> Option<usize> {
-        Some(self.message_len.0.load(Ordering::Relaxed) as usize).filter(|length| *length > 0)
+        self.message.len()
     }
 
-    /// See [`Entry::message_len`].
-    pub fn remember_message_len(&self, length: usize) {
-        self.message_len.0.store(u32::try_from(length).unwrap_or(0), Ordering::Relaxed);
+    /// The message itself, if it is kept.
+    pub fn message(&self) -> Option<&[u8]> {
+        self.message.bytes()
     }
 
-    /// About how much memory it holds, the shared JSON included.
+    /// Remembers the message's length, and the message while there is room for it.
+    pub fn remember_message(&self, message: &[u8]) {
+        self.message.remember(message);
+    }
+
+    /// About how much memory it holds, the shared JSON included; a message that is kept has a budget of its own.
     pub fn weight(&self) -> usize {
         size_of::<Self>() + 16 + self.json.len() + self.key.len() + size_of_val(&*self.spans)
     }

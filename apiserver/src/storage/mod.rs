@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`query`] | what is asked and answered, as values |
 //! | [`entry`] | one object: stored bytes and the positions of what selectors need |
+//! | `message` | its protobuf form, kept while there is room |
 //! | `scan` | finds those positions in one pass, without building a tree |
 //! | [`fields`] | the table of field selectors of each kind |
 //! | [`event`] | a change, with its encoded frames shared by all watchers; rings of them |
@@ -29,6 +30,7 @@ pub mod event;
 mod feed;
 pub mod fields;
 mod list;
+mod message;
 mod metrics;
 pub mod query;
 mod scan;
