@@ -395,7 +395,7 @@ mod tests {
                 assert_eq!(def.position(field.name), Some(at), "{}.{}", def.short, field.name);
                 // Of the same length, ends and middle.
                 let mut other = field.name.to_string();
-                other.insert_str(1.min(other.len()), "-");
+                other.insert(1.min(other.len()), '-');
                 other.pop();
                 assert_eq!(def.position(&other), None, "{}.{other}", def.short);
                 let mut place = hash(field.name);
