@@ -70,8 +70,10 @@ impl Leases {
         if id == 0 {
             return;
         }
-        if let Some(lease) = self.all.get_mut(&id) {
-            lease.keys.insert(key.clone());
+        if let Some(lease) = self.all.get_mut(&id)
+            && !lease.keys.contains(key)
+        {
+            lease.keys.insert(super::own(key));
         }
     }
 

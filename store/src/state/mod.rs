@@ -25,7 +25,6 @@ mod refound;
 mod save;
 mod sweep;
 
-use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
@@ -179,17 +178,13 @@ impl State {
         if sub > 0 {
             self.subs.insert((item.mod_revision, item.key.clone()), sub);
         }
-        match self.index.entry(item.key.clone()) {
-            Entry::Vacant(place) => {
-                place.insert(Versions::One(Arc::clone(item)));
-                None
-            }
-            Entry::Occupied(mut place) => {
-                let prev = place.get().at(Revision::MAX).cloned();
-                place.get_mut().push(Arc::clone(item));
-                prev
-            }
+        if let Some(versions) = self.index.get_mut(&item.key) {
+            let prev = versions.at(Revision::MAX).cloned();
+            versions.push(Arc::clone(item));
+            return prev;
         }
+        self.index.insert(own(&item.key), Versions::One(Arc::clone(item)));
+        None
     }
 
     /// A version has left the index.
@@ -207,6 +202,11 @@ impl State {
         }
         self.subs.get(&(item.mod_revision, item.key.clone())).copied().unwrap_or(0)
     }
+}
+
+/// A key for longer than its version lives. What is decoded is a slice of its request, and would keep all of that in memory.
+fn own(key: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(key)
 }
 
 fn cost(item: &KeyValue) -> u64 {

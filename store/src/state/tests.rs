@@ -51,6 +51,23 @@ fn history(state: &State) -> Vec<u64> {
 }
 
 #[test]
+fn a_version_that_is_gone_leaves_nothing_of_its_request_in_memory() {
+    let mut state = State::default();
+    apply(&mut state, Request::LeaseGrant(proto::log::LeaseGrant { id: 7, ttl: 60 })).unwrap();
+    let request = Bytes::from(vec![b'k'; 1000]);
+    for bytes in [request.clone(), Bytes::from(vec![b'k'; 1000])] {
+        let put = Op::Put { key: bytes.slice(..1), value: bytes.slice(1..), lease: 7 };
+        let with_order = Op::Put { key: bytes.slice(..2), value: Bytes::new(), lease: 7 };
+        apply(&mut state, Request::Txn(Txn { then: vec![put, with_order], ..Txn::default() })).unwrap();
+    }
+    assert!(!request.is_unique());
+    let now = state.revision;
+    compact(&mut state, now);
+    assert!(!state.sweep(100));
+    assert!(request.is_unique());
+}
+
+#[test]
 fn compaction_keeps_what_can_be_read() {
     // (script: revisions from 2 on, compacted, index afterwards, history afterwards)
     let table: &[(&str, u64, &str, &[u64])] = &[
