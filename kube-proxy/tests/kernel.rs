@@ -20,9 +20,9 @@ fn services_in_a_real_kernel() {
     if std::env::var_os(INSIDE).is_some() {
         return inside();
     }
-    let usable = rustix::process::geteuid().is_root() && Command::new("nft").arg("--version").output().is_ok();
-    if !usable {
-        eprintln!("SKIPPED: services_in_a_real_kernel needs root and nft");
+    let there = |program: &str, version: &str| Command::new(program).arg(version).output().is_ok();
+    if !rustix::process::geteuid().is_root() || !there("nft", "--version") || !there("ip", "-V") {
+        eprintln!("SKIPPED: services_in_a_real_kernel needs root, nftables and iproute2");
         return;
     }
     let program = std::env::current_exe().unwrap();
