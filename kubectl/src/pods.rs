@@ -45,23 +45,41 @@ pub async fn of(session: &Session, found: Found) -> Result<Vec<Value>> {
     Ok(pages.into_iter().flat_map(|page| locate::unlist(&pods, page)).map(|found| found.object).collect())
 }
 
-/// The pod to use of several: ready and running ones first, older ones first.
-pub fn best(mut pods: Vec<Value>) -> Option<Value> {
+/// What a pod is wanted for, of several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Purpose {
+    /// Its logs: those of who was started again tell more.
+    Logs,
+    /// A process in it: who was never started again is the sounder one.
+    Process,
+}
+
+/// The pod to use of several: running and ready ones first, then who has been ready longest (kubectl, podutils.go: ByLogging;
+/// ActivePods from its end).
+pub fn best(mut pods: Vec<Value>, purpose: Purpose) -> Option<Value> {
     let rank = |pod: &Value| {
         let ready = api::object::list(pod, "/status/conditions")
             .iter()
-            .any(|condition| condition["type"] == "Ready" && condition["status"] == "True");
+            .find(|condition| condition["type"] == "Ready" && condition["status"] == "True")
+            .map(|condition| since(condition["lastTransitionTime"].as_str()));
         let unassigned = api::object::text(pod, "/spec/nodeName").is_empty();
         let phase = match api::object::text(pod, "/status/phase") {
             "Pending" => 2,
             "Unknown" => 1,
             _ => 0,
         };
-        let created = api::object::creation_timestamp(pod).unwrap_or_default().to_string();
-        (unassigned, phase, !ready, created)
+        let restarts = api::object::list(pod, "/status/containerStatuses").iter();
+        let restarts = restarts.filter_map(|status| status["restartCount"].as_i64()).max().unwrap_or(0);
+        let restarts = if purpose == Purpose::Logs { -restarts } else { restarts };
+        (unassigned, phase, ready.is_none(), ready, restarts, since(api::object::creation_timestamp(pod)))
     };
-    pods.sort_by_key(rank);
+    pods.sort_by_cached_key(rank);
     pods.into_iter().next()
+}
+
+/// Sorts by time; no time comes last.
+fn since(time: Option<&str>) -> (bool, String) {
+    (time.is_none(), time.unwrap_or_default().to_string())
 }
 
 /// All containers with the list they are in.
@@ -129,7 +147,26 @@ mod tests {
             pod("unready", "False", "Running"),
             pod("good", "True", "Running"),
         ];
-        assert_eq!(api::object::name(&best(pods).unwrap()), "good");
+        assert_eq!(api::object::name(&best(pods, Purpose::Logs).unwrap()), "good");
+    }
+
+    #[test]
+    fn of_ready_pods_the_steadiest_is_best() {
+        let pod = |name: &str, since: &str, restarts: u32, created: &str| {
+            json!({
+                "metadata": {"name": name, "creationTimestamp": created}, "spec": {"nodeName": "n"},
+                "status": {"phase": "Running", "containerStatuses": [{"restartCount": restarts}],
+                    "conditions": [{"type": "Ready", "status": "True", "lastTransitionTime": since}]},
+            })
+        };
+        let (early, late) = ("2026-01-01T00:00:00Z", "2026-01-01T00:00:01Z");
+        let pods =
+            [pod("a", late, 0, early), pod("b", early, 1, late), pod("c", early, 0, late), pod("d", early, 0, early)];
+        let best = |pods: &[Value], purpose| api::object::name(&best(pods.to_vec(), purpose).unwrap()).to_string();
+        assert_eq!(best(&pods, Purpose::Logs), "b");
+        assert_eq!(best(&pods, Purpose::Process), "d");
+        assert_eq!(best(&pods[2..], Purpose::Logs), "d");
+        assert_eq!(best(&pods[..1], Purpose::Process), "a");
     }
 
     #[test]

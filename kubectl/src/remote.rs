@@ -28,7 +28,8 @@ pub struct Wires {
 pub async fn pod(session: &Session, word: &str) -> Result<Value> {
     let found = locate::one(session, &[word.to_string()], "pods").await?;
     let title = found.title();
-    pods::best(pods::of(session, found).await?).ok_or_else(|| fail!("timed out waiting for the condition on {title}"))
+    pods::best(pods::of(session, found).await?, pods::Purpose::Process)
+        .ok_or_else(|| fail!("timed out waiting for the condition on {title}"))
 }
 
 /// Connects the terminal to a container that runs.

@@ -111,7 +111,7 @@ async fn sources(session: &Session, words: &[String], selector: &str, asked: &st
         if session.flags.is("all-pods") {
             chosen = all;
         } else if count > 1 {
-            let best = pods::best(std::mem::take(&mut all)).unwrap_or_default();
+            let best = pods::best(std::mem::take(&mut all), pods::Purpose::Logs).unwrap_or_default();
             eprintln!("Found {count} pods, using pod/{}", api::object::name(&best));
             chosen.push(best);
         } else if all.is_empty() {
