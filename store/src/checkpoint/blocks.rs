@@ -10,7 +10,7 @@ use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use proto::log::SnapshotHead;
+use proto::log::{Manifest, SnapshotHead};
 use rustix::fs::{FlockOperation, flock};
 
 use super::{damaged, manifest};
@@ -104,23 +104,28 @@ impl Cutter<'_> {
 }
 
 /// Loads the checkpoint at entry `index` out of a verified copy of its directory.
+///
+/// A full disk must not keep a store from starting, since reads, deletions and compactions are what makes room again. So a
+/// copy that finds no room beside the checkpoint is made elsewhere, also where it is sled that needs the room, to open it.
 pub(super) fn read(dir: &Path, index: u64) -> Result<(State, SnapshotHead), OpenError> {
     let manifest = manifest::read(dir, index)?;
-    let mut copy = Copy(dir.with_file_name("loading.tmp"));
-    let mut copied = manifest::copy(&manifest, dir, &copy.0);
-    if let Err(OpenError::Io { source, .. }) = &copied
-        && crate::log::is_full(source)
-    {
-        // A full disk must not keep a store from starting: reads, deletions and compactions are what makes room again.
-        let elsewhere = std::env::temp_dir().join(format!("mkube-store-{}-{index}", std::process::id()));
-        tracing::warn!(dir = %elsewhere.display(), "no room beside the store's checkpoint: reading it elsewhere");
-        drop(copy);
-        copy = Copy(elsewhere);
-        copied = manifest::copy(&manifest, dir, &copy.0);
+    match read_copy(&manifest, dir, Copy(dir.with_file_name("loading.tmp"))) {
+        Err(OpenError::Io { source, .. }) if crate::log::is_full(&source) => {
+            let elsewhere = std::env::temp_dir().join(format!("mkube-store-{}-{index}", std::process::id()));
+            tracing::warn!(dir = %elsewhere.display(), "no room beside the store's checkpoint: reading it elsewhere");
+            read_copy(&manifest, dir, Copy(elsewhere))
+        }
+        read => read,
     }
-    copied?;
-    let database =
-        open(&copy.0).map_err(|error| damaged(dir, index, format!("its database cannot be read: {error}")))?;
+}
+
+fn read_copy(manifest: &Manifest, dir: &Path, copy: Copy) -> Result<(State, SnapshotHead), OpenError> {
+    let index = manifest.index;
+    manifest::copy(manifest, dir, &copy.0)?;
+    let database = open(&copy.0).map_err(|error| match error {
+        sled::Error::Io(error) if crate::log::is_full(&error) => OpenError::io(&copy.0, "open", error),
+        error => damaged(dir, index, format!("its database cannot be read: {error}")),
+    })?;
     let loaded = snapshot::read(dir, &Blocks { database, bytes: manifest.bytes })?;
     if loaded.1.index != index {
         return Err(damaged(dir, index, format!("it holds the state at entry {}", loaded.1.index)));
