@@ -94,7 +94,9 @@ async fn pass(client: TcpStream, target: String, mut doors: watch::Receiver<Stat
     let outwards = async move {
         let mut buffer = vec![0; 64 << 10];
         while let Ok(length @ 1..) = from_server.read(&mut buffer).await {
-            let open = answers.wait_for(|state| !state.hold_answers).await.is_ok();
+            // One look at both: what is held when a connection is cut never comes out.
+            let stands = answers.wait_for(|state| !state.hold_answers || state.cuts != cuts).await;
+            let open = stands.is_ok_and(|state| state.cuts == cuts);
             if !open || to_client.write_all(&buffer[..length]).await.is_err() {
                 break;
             }
