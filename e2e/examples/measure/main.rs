@@ -79,7 +79,8 @@ impl Table {
     }
 }
 
-#[tokio::main]
+// On one thread: what the clients cost is little and steady, and the servers keep a core to themselves.
+#[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let program = std::fs::canonicalize(&arguments.mkube).with_context(|| {
