@@ -1,6 +1,8 @@
 //! Rolls Deployments out: a ReplicaSet per template, sized step by step.
 
+mod conditions;
 mod plan;
+mod progress;
 mod sets;
 mod status;
 
@@ -18,8 +20,8 @@ use serde_json::{Value, json};
 use crate::replicaset::namespace_terminating;
 use crate::{Setup, claims, pods, writes};
 use plan::Sizes;
+use progress::News;
 use sets::{REVISION, Sets};
-use status::News;
 
 pub(crate) fn start(setup: &Setup) -> anyhow::Result<()> {
     let controller = Deployments {
@@ -115,7 +117,7 @@ impl Deployments {
         };
         self.resize(deployment, sets, &sizes, pass).await?;
         // Until the rollout has ended well, each old set may be wanted back.
-        let complete = deployment.status.as_ref().is_some_and(|status| status::is_complete(deployment, status));
+        let complete = deployment.status.as_ref().is_some_and(|status| progress::is_complete(deployment, status));
         for set in plan::expired(deployment, sets).into_iter().filter(|_| complete) {
             writes::delete(&self.client, &*set, None, &self.sets, pass).await?;
         }

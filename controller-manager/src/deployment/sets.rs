@@ -220,6 +220,11 @@ pub(crate) mod testing {
                 .unwrap();
         Arc::new(set)
     }
+
+    /// So many seconds after all began.
+    pub(crate) fn at(second: i64) -> jiff::Timestamp {
+        jiff::Timestamp::from_second(1_800_000_000 + second).unwrap()
+    }
 }
 
 #[cfg(test)]
