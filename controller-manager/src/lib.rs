@@ -20,6 +20,8 @@ mod root_ca;
 mod service_account;
 mod service_cidrs;
 mod taint_eviction;
+#[cfg(test)]
+mod testing;
 mod writes;
 
 use std::path::PathBuf;

@@ -1,10 +1,9 @@
 //! What is read off pods, by tables; what is written to them, against a whole API.
 
 use super::*;
-use apiserver::testing::Server;
+use crate::testing::Rig;
 use client::DeleteOptions;
 use k8s_openapi::api::apps::v1::ReplicaSet;
-use k8s_openapi::api::core::v1::ServiceAccount;
 use serde_json::from_value;
 
 #[test]
@@ -126,31 +125,11 @@ fn a_pod_from_a_template_takes_what_is_for_pods_and_nothing_else() {
     assert_eq!(pod.status, None);
 }
 
-struct Rig {
-    _server: Server,
-    client: Client,
-}
-
-impl Rig {
-    async fn start() -> Self {
-        let server = Server::start().await.unwrap();
-        let client = server.client().unwrap();
-        let account: ServiceAccount = from_value(json!({"metadata": {"name": "default"}})).unwrap();
-        client.create("default", &account).await.unwrap();
-        Self { _server: server, client }
-    }
-
-    /// A pod in this phase.
-    async fn pod(&self, name: &str, phase: &str) -> Pod {
-        let pod = json!({"metadata": {"name": name}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
-        self.client.create("default", &from_value::<Pod>(pod).unwrap()).await.unwrap();
-        let status = Patch::Merge(json!({"status": {"phase": phase}}));
-        self.client.patch_status::<Pod>("default", name, &status).await.unwrap()
-    }
-
-    async fn now(&self, name: &str) -> Pod {
-        self.client.get("default", name).await.unwrap()
-    }
+/// A pod in this phase.
+async fn pod(rig: &Rig, name: &str, phase: &str) -> Pod {
+    rig.pod(name, "web").await;
+    let status = Patch::Merge(json!({"status": {"phase": phase}}));
+    rig.client.patch_status::<Pod>("default", name, &status).await.unwrap()
 }
 
 fn at(second: i64) -> Timestamp {
@@ -161,7 +140,7 @@ fn at(second: i64) -> Timestamp {
 async fn who_is_about_to_be_deleted_is_told_why_once() {
     let rig = Rig::start().await;
     let why = ("DeletionByTaintManager", "Taint manager: deleting due to NoExecute taint");
-    let pod = rig.pod("p", "Running").await;
+    let pod = pod(&rig, "p", "Running").await;
     mark_disrupted(&rig.client, &pod, why, false, at(0)).await.unwrap();
     let told = rig.now("p").await;
     let target = condition(&told, "DisruptionTarget").unwrap();
@@ -186,7 +165,7 @@ async fn who_has_not_ended_has_failed_then() {
         ("c", "Succeeded", "Succeeded"),
         ("d", "Failed", "Failed"),
     ] {
-        let pod = rig.pod(name, before).await;
+        let pod = pod(&rig, name, before).await;
         fail(&rig.client, &pod).await.unwrap();
         let now = rig.now(name).await;
         assert_eq!((phase(&now), condition(&now, "DisruptionTarget")), (after, None), "{before}");
@@ -199,10 +178,10 @@ async fn who_has_not_ended_has_failed_then() {
 #[tokio::test(start_paused = true)]
 async fn a_pod_that_is_gone_or_another_one_needs_no_mark() {
     let rig = Rig::start().await;
-    let old = rig.pod("p", "Running").await;
+    let old = pod(&rig, "p", "Running").await;
     rig.client.delete::<Pod>("default", "p", &DeleteOptions::default().grace(0)).await.unwrap();
     fail(&rig.client, &old).await.unwrap();
-    let new = rig.pod("p", "Running").await;
+    let new = pod(&rig, "p", "Running").await;
     fail(&rig.client, &old).await.unwrap();
     mark_disrupted(&rig.client, &old, ("DeletionByPodGC", "gone"), true, at(0)).await.unwrap();
     assert_eq!(rig.now("p").await.metadata.resource_version, new.metadata.resource_version);
