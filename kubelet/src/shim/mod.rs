@@ -11,6 +11,7 @@
 //! | [`wire`] | messages, file descriptors beside them, files on disk |
 //! | [`serve`] | the poll loop and what it holds |
 //! | [`client`] | one connection from a kubelet |
+//! | `containers` | from start to exit record |
 //! | `sessions` | exec and attach |
 //! | [`output`] | container output into logs and to those attached |
 //! | [`child`] | from fork to exec |
@@ -23,6 +24,7 @@
 pub mod capabilities;
 pub mod child;
 pub mod client;
+mod containers;
 pub mod lookup;
 pub mod output;
 pub mod rootfs;

@@ -5,8 +5,9 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 
 use super::child::{self, Place, Stdio, Word};
+use super::containers::{Container, Starting, reap};
 use super::output::Tap;
-use super::serve::{Attached, Container, RunningCommand, Shim, Starting, reap};
+use super::serve::{Attached, RunningCommand, Shim};
 use super::wire::{Answer, CONTAINERS, Phase};
 
 impl Shim {
