@@ -37,4 +37,4 @@ pub mod unsupported;
 pub mod worker;
 
 #[cfg(test)]
-mod worker_tests;
+mod tests;
