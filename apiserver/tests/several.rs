@@ -14,10 +14,11 @@ use apiserver::storage::{Freshness, ListQuery, Storage};
 use apiserver::upkeep::masters::{Masters, Pace};
 use apiserver::upkeep::repair;
 use base::Context;
+use futures::StreamExt as _;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use serde_json::{Value, json};
-use store::{Error, Kv, Page, Range, Revision, Signal, Store, Txn, TxnReply, WatchOptions};
+use store::{Error, Kv, Page, Range, Revision, Signal, Store, Txn, TxnReply, WatchOptions, prefix_end};
 
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -57,6 +58,7 @@ impl Kv for Shared {
 
 /// One of the servers, without its front.
 struct Server {
+    store: Arc<Store>,
     registry: Arc<Registry>,
     context: Context,
     facts: Facts,
@@ -79,7 +81,7 @@ impl Server {
             service_range: "10.96.0.0/24".into(),
             client_ca: None,
         };
-        Self { registry, context, facts }
+        Self { store: store.clone(), registry, context, facts }
     }
 
     /// Two that start at the same time on an empty store.
@@ -140,6 +142,22 @@ impl Server {
         held.len()
     }
 
+    /// Probes again after each write to the store, whoever wrote, until something is found.
+    async fn eventually<T>(&self, what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
+        let all = Range { key: "/".into(), end: prefix_end(b"/"), ..Range::default() };
+        let from = self.store.local_revision() + 1;
+        let mut writes = self.store.watch(all, WatchOptions { from, ..WatchOptions::default() });
+        let found = tokio::time::timeout(PATIENCE, async {
+            loop {
+                if let Some(found) = probe().await {
+                    return found;
+                }
+                writes.next().await.unwrap().unwrap();
+            }
+        });
+        found.await.unwrap_or_else(|_| panic!("not in time: {what}"))
+    }
+
     async fn ports(&self) -> Vec<u16> {
         let owners = self.registry.allocator().port_owners().await.unwrap();
         owners.into_iter().map(|(port, _, _)| port).collect()
@@ -152,17 +170,6 @@ fn kind(plural: &str) -> KindRef {
 
 fn plain() -> Value {
     json!({"type": "ClusterIP", "ports": [{"port": 80}]})
-}
-
-async fn eventually<T>(what: &str, mut probe: impl AsyncFnMut() -> Option<T>) -> T {
-    let deadline = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        if let Some(found) = probe().await {
-            return found;
-        }
-        assert!(tokio::time::Instant::now() < deadline, "not in time: {what}");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -263,12 +270,12 @@ async fn records_are_repaired() {
     let address = object::text(&service, "/spec/clusterIP").to_string();
     let options = DeleteOptions::default();
     one.registry.delete(&Call::internal(), kind("ipaddresses"), "", &address, &options).await.unwrap();
-    eventually("the record is there again", async || other.get("ipaddresses", "", &address).await).await;
+    one.eventually("the record is there again", async || other.get("ipaddresses", "", &address).await).await;
     let reason = |reason: &'static str| {
         let one = &one;
         async move || one.list("events").await.into_iter().find(|event| event["reason"] == reason)
     };
-    let event = eventually("the event", reason("ClusterIPNotAllocated")).await;
+    let event = one.eventually("the event", reason("ClusterIPNotAllocated")).await;
     assert_eq!(event["message"], format!("Cluster IP [IPv4]: {address} is not allocated; repairing"));
     let leaked = json!({
         "metadata": {"name": "10.96.0.99", "labels": {
@@ -277,11 +284,11 @@ async fn records_are_repaired() {
         "spec": {"parentRef": {"resource": "services", "namespace": "default", "name": "nobody"}},
     });
     one.registry.create(&Call::internal(), kind("ipaddresses"), "", leaked).await.unwrap();
-    eventually("the leaked record goes", async || {
+    one.eventually("the leaked record goes", async || {
         other.get("ipaddresses", "", "10.96.0.99").await.is_none().then_some(())
     })
     .await;
-    eventually("the event", reason("IPAddressNotAllocated")).await;
+    one.eventually("the event", reason("IPAddressNotAllocated")).await;
     assert_eq!(one.agreed().await, 2);
 }
 
@@ -307,10 +314,10 @@ async fn endpoints_follow_the_servers() {
             (new == wanted && old == wanted).then_some(())
         }
     };
-    eventually("all three", lead_to(&["192.0.2.1", "192.0.2.2", "192.0.2.3"])).await;
-    eventually("the dead one is taken out", lead_to(&["192.0.2.1", "192.0.2.2"])).await;
+    one.eventually("all three", lead_to(&["192.0.2.1", "192.0.2.2", "192.0.2.3"])).await;
+    one.eventually("the dead one is taken out", lead_to(&["192.0.2.1", "192.0.2.2"])).await;
     other.context.stop();
-    eventually("the one that ends takes itself out", lead_to(&["192.0.2.1"])).await;
+    one.eventually("the one that ends takes itself out", lead_to(&["192.0.2.1"])).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,8 +13,10 @@ use super::*;
 type Act = Box<dyn FnOnce() + Send>;
 
 /// A store whose watches can be cut with an error, and whose reads can be refused.
-struct Flaky {
+pub(super) struct Flaky {
     inner: Arc<Store>,
+    /// How far it has been told to forget.
+    pub(super) compacted: tokio::sync::watch::Sender<Revision>,
     cut: broadcast::Sender<Error>,
     refuse: Mutex<Option<Error>>,
     ranges: AtomicUsize,
@@ -24,9 +26,16 @@ struct Flaky {
 }
 
 impl Flaky {
-    fn new() -> Arc<Self> {
-        let (inner, cut) = (Store::in_memory(), broadcast::channel(8).0);
-        Arc::new(Self { inner, cut, refuse: Mutex::new(None), ranges: AtomicUsize::new(0), meanwhile: Arc::default() })
+    pub(super) fn new() -> Arc<Self> {
+        let (inner, cut, compacted) = (Store::in_memory(), broadcast::channel(8).0, Default::default());
+        Arc::new(Self {
+            inner,
+            compacted,
+            cut,
+            refuse: Mutex::new(None),
+            ranges: AtomicUsize::new(0),
+            meanwhile: Arc::default(),
+        })
     }
 }
 
@@ -68,7 +77,11 @@ impl Kv for Flaky {
     }
 
     fn compact(&self, upto: Revision) -> BoxFuture<'_, Result<(), Error>> {
-        self.inner.compact(upto)
+        Box::pin(async move {
+            self.inner.compact(upto).await?;
+            self.compacted.send_replace(upto);
+            Ok(())
+        })
     }
 
     fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>> {
@@ -84,12 +97,12 @@ impl Kv for Flaky {
     }
 }
 
-fn storage(kv: &Arc<Flaky>, options: Options) -> (Arc<Storage>, Context) {
+pub(super) fn storage(kv: &Arc<Flaky>, options: Options) -> (Arc<Storage>, Context) {
     let context = Context::new();
     (Storage::with_options(kv.clone(), context.clone(), options), context)
 }
 
-async fn put(storage: &Storage, name: &str, app: &str) -> Revision {
+pub(super) async fn put(storage: &Storage, name: &str, app: &str) -> Revision {
     let (pods, object) = (kind("pods"), pod("ns", name, app, ""));
     match storage.get(pods, "ns", name, Freshness::Latest).await.unwrap() {
         None => storage.create(pods, "ns", name, &object).await.unwrap().revision(),
