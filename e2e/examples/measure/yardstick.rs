@@ -6,15 +6,14 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use base::Context;
 use futures::future::try_join_all;
-use store::remote::{Options, Remote};
-use store::testing::put_op;
-use store::{Kv, Txn};
+use proto::etcd::etcdserverpb::PutRequest;
+use proto::etcd::etcdserverpb::kv_client::KvClient;
 use tokio::process::Command;
+use tonic::transport::{Channel, Endpoint};
 
 use crate::Table;
-use crate::cluster::PATIENCE;
+use crate::boot::until;
 use crate::load::{self, Limit};
 
 /// Puts of 256 bytes by 1 and 64 clients, each with a connection of its own.
@@ -39,27 +38,27 @@ pub async fn measure(dir: &Path, time: Duration, rounds: usize, table: &mut Tabl
 }
 
 async fn puts(address: &str, pid: u32, time: Duration, rounds: usize, table: &mut Table) -> anyhow::Result<()> {
-    let value = vec![b'x'; 256];
-    let context = Context::new();
+    until("etcd", async || Ok(connect(address).await.ok())).await?;
     for clients in [1, 64] {
-        // What they watch is never written.
-        let options = Options { watched: "/never/".into(), ..Options::new([address]) };
-        let connect = (0..clients).map(|_| Remote::connect(options.clone(), &context, PATIENCE));
-        let remotes = try_join_all(connect).await.context("connecting to etcd")?;
+        let connections = try_join_all((0..clients).map(|_| connect(address))).await.context("connecting to etcd")?;
         let mut outcomes = Vec::new();
         for _ in 0..rounds.clamp(1, 20) {
-            let put = async |remote: &std::sync::Arc<Remote>, number: usize| {
-                let then = vec![put_op(format!("/put/{}", number % 10_000), value.clone())];
-                remote.txn(Txn { when: Vec::new(), then, otherwise: Vec::new() }).await?;
+            let put = async |kv: &KvClient<Channel>, number: usize| {
+                let (key, value) = (format!("/put/{}", number % 10_000).into(), vec![b'x'; 256].into());
+                kv.clone().put(PutRequest { key, value, ..PutRequest::default() }).await?;
                 Ok(())
             };
-            outcomes.push(load::drive(&remotes, pid, Limit { time, count: 2_000_000 }, put).await?);
+            outcomes.push(load::drive(&connections, pid, Limit { time, count: 2_000_000 }, put).await?);
         }
         let beside = if clients == 1 { "quiet: 2.0k/s, 272 µs" } else { "quiet: 13.3k/s, 64 µs" };
         table.row(format!("yardstick: etcd put 256 B, {clients} client(s)"), load::shown(&outcomes), beside);
     }
-    context.shutdown(PATIENCE).await;
     Ok(())
+}
+
+async fn connect(address: &str) -> Result<KvClient<Channel>, tonic::transport::Error> {
+    let endpoint = Endpoint::from_shared(address.to_owned())?;
+    Ok(KvClient::new(endpoint.tcp_nodelay(true).connect().await?))
 }
 
 /// A port of 127.0.0.1 that nobody uses now, as a URL.

@@ -5,6 +5,8 @@
 pub(super) enum Work {
     /// Put values of so many bytes.
     Put(usize),
+    /// Put values of 256 bytes, where there are many others.
+    PutAmongMany,
     /// Kubernetes' update: if the key is as it was seen, put; else get. Values of 1 KiB.
     Update,
     /// Get one key of 1 KiB.
@@ -18,6 +20,18 @@ pub(super) enum Work {
     Watch,
 }
 
+/// What goes on beside a load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Meanwhile {
+    Nothing,
+    /// All history is given up, several times a second.
+    Compactions,
+    /// Another client reads snapshots.
+    Snapshots,
+    /// Empty members join and get everything, one after the other.
+    Transfers,
+}
+
 /// A row.
 #[derive(Debug)]
 pub(super) struct Case {
@@ -25,19 +39,33 @@ pub(super) struct Case {
     pub(super) work: Work,
     /// Concurrent clients, or watchers.
     pub(super) clients: usize,
+    pub(super) meanwhile: Meanwhile,
+}
+
+const fn case(name: &'static str, work: Work, clients: usize) -> Case {
+    Case { name, work, clients, meanwhile: Meanwhile::Nothing }
+}
+
+/// Among 100,000 keys of 1 KiB.
+const fn disturbed(name: &'static str, meanwhile: Meanwhile) -> Case {
+    Case { name, work: Work::PutAmongMany, clients: 64, meanwhile }
 }
 
 pub(super) const CASES: &[Case] = &[
-    Case { name: "put 256 B, 1 client", work: Work::Put(256), clients: 1 },
-    Case { name: "put 256 B, 64 clients", work: Work::Put(256), clients: 64 },
-    Case { name: "put 256 B, 512 clients", work: Work::Put(256), clients: 512 },
-    Case { name: "put 1 KiB, 1 client", work: Work::Put(1024), clients: 1 },
-    Case { name: "put 1 KiB, 64 clients", work: Work::Put(1024), clients: 64 },
-    Case { name: "put 1 KiB, 512 clients", work: Work::Put(1024), clients: 512 },
-    Case { name: "Kubernetes txn 1 KiB, 64 clients", work: Work::Update, clients: 64 },
-    Case { name: "get linearizable, 64 clients", work: Work::Get { serializable: false }, clients: 64 },
-    Case { name: "get serializable, 64 clients", work: Work::Get { serializable: true }, clients: 64 },
-    Case { name: "list 500 × 1 KiB, 8 clients", work: Work::List, clients: 8 },
-    Case { name: "watch event, 100 watchers", work: Work::Watch, clients: 100 },
-    Case { name: "watch event, 1000 watchers", work: Work::Watch, clients: 1000 },
+    case("put 256 B, 1 client", Work::Put(256), 1),
+    case("put 256 B, 64 clients", Work::Put(256), 64),
+    case("put 256 B, 512 clients", Work::Put(256), 512),
+    case("put 1 KiB, 1 client", Work::Put(1024), 1),
+    case("put 1 KiB, 64 clients", Work::Put(1024), 64),
+    case("put 1 KiB, 512 clients", Work::Put(1024), 512),
+    case("Kubernetes txn 1 KiB, 64 clients", Work::Update, 64),
+    case("get linearizable, 64 clients", Work::Get { serializable: false }, 64),
+    case("get serializable, 64 clients", Work::Get { serializable: true }, 64),
+    case("list 500 × 1 KiB, 8 clients", Work::List, 8),
+    case("watch event, 100 watchers", Work::Watch, 100),
+    case("watch event, 1000 watchers", Work::Watch, 1000),
+    disturbed("among many: put 256 B, 64 clients", Meanwhile::Nothing),
+    disturbed("among many, during compactions", Meanwhile::Compactions),
+    disturbed("among many, while snapshots are read", Meanwhile::Snapshots),
+    disturbed("among many, while empty members join", Meanwhile::Transfers),
 ];

@@ -8,6 +8,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
 use proto::etcd::etcdserverpb as pb;
 use proto::etcd::etcdserverpb::kv_client::KvClient;
+use proto::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
 use proto::etcd::etcdserverpb::request_op::Request as Op;
 use proto::etcd::etcdserverpb::watch_client::WatchClient;
 use proto::etcd::etcdserverpb::watch_request::RequestUnion;
@@ -22,6 +23,8 @@ const CONNECTIONS: usize = 4;
 const KEYS: usize = 10_000;
 /// Keys of a list.
 const LISTED: usize = 500;
+/// Keys that lie there where many others do.
+const MANY: usize = 100_000;
 /// Watches on one stream.
 const PER_STREAM: usize = 100;
 
@@ -35,6 +38,8 @@ pub(super) struct Seen {
     pub(super) cpu: Option<Duration>,
     /// Of each operation, in µs, unsorted.
     pub(super) latencies: Vec<u32>,
+    /// How often what went on meanwhile was done.
+    pub(super) disturbances: u64,
 }
 
 impl Seen {
@@ -47,6 +52,7 @@ impl Seen {
             (one, two) => one.or(two),
         };
         self.latencies.extend(other.latencies);
+        self.disturbances += other.disturbances;
     }
 }
 
@@ -56,9 +62,10 @@ pub(super) struct Clients {
 }
 
 impl Clients {
-    pub(super) async fn connect(url: &str, case: &Case) -> Result<Self, Status> {
+    /// Connects to the members in turn.
+    pub(super) async fn connect(urls: &[String], case: &Case) -> Result<Self, Status> {
         let mut channels = Vec::new();
-        for _ in 0..CONNECTIONS.min(case.clients) {
+        for url in urls.iter().cycle().take(CONNECTIONS.min(case.clients).max(urls.len().min(case.clients))) {
             channels.push(connect(url).await?);
         }
         Ok(Self { channels })
@@ -74,6 +81,7 @@ impl Clients {
         let keys: Vec<Bytes> = match case.work {
             Work::Get { .. } => (0..KEYS).map(key).collect(),
             Work::List => (0..LISTED).map(listed).collect(),
+            Work::PutAmongMany => (0..MANY).map(many).collect(),
             Work::Put(_) | Work::Update | Work::Watch => return Ok(()),
         };
         let put = |key| {
@@ -166,6 +174,7 @@ async fn client(mut kv: KvClient<Channel>, work: Work, number: usize, end: Insta
         let sent = Instant::now();
         match work {
             Work::Put(bytes) => drop(kv.put(put(key(at % KEYS), bytes)).await?),
+            Work::PutAmongMany => drop(kv.put(put(many(at % MANY), 256)).await?),
             Work::Get { serializable } => {
                 let request = pb::RangeRequest { key: key(at % KEYS), serializable, ..Default::default() };
                 kv.range(request).await?;
@@ -208,12 +217,12 @@ async fn update(kv: &mut KvClient<Channel>, number: usize, seen: i64) -> Result<
     Ok(present.map_or_else(|| reply.header.map_or(0, |header| header.revision), |kv| kv.mod_revision))
 }
 
-/// Writes `count` keys of 1 KiB.
-pub(super) async fn fill(url: &str, count: u64) -> Result<(), Status> {
+/// Puts `count` values of 1 KiB under `keys` keys in turn.
+pub(super) async fn fill(url: &str, count: u64, keys: u64) -> Result<(), Status> {
     let kv = KvClient::new(connect(url).await?);
     let put = |number: u64| {
         let mut kv = kv.clone();
-        async move { kv.put(put(Bytes::from(format!("/filled/{number:09}")), 1024)).await }
+        async move { kv.put(put(Bytes::from(format!("/filled/{:09}", number % keys.max(1))), 1024)).await }
     };
     stream::iter((0..count).map(put)).buffer_unordered(256).try_for_each(|_| async { Ok(()) }).await
 }
@@ -234,7 +243,19 @@ pub(super) async fn ready(url: &str, patience: Duration) -> Result<(), Status> {
     }
 }
 
-async fn connect(url: &str) -> Result<Channel, Status> {
+/// Puts the URL of the member that leads first.
+pub(super) async fn leader_first(urls: &mut [String]) -> Result<(), Status> {
+    for at in 0..urls.len() {
+        let status = MaintenanceClient::new(connect(&urls[at]).await?).status(pb::StatusRequest {}).await?.into_inner();
+        if status.header.is_some_and(|header| header.member_id == status.leader) {
+            urls.swap(0, at);
+            return Ok(());
+        }
+    }
+    Ok(())
+}
+
+pub(super) async fn connect(url: &str) -> Result<Channel, Status> {
     let endpoint = Endpoint::from_shared(url.to_owned()).map_err(|error| Status::from_error(error.into()))?;
     let endpoint = endpoint.tcp_nodelay(true).initial_stream_window_size(4 << 20);
     let endpoint = endpoint.initial_connection_window_size(16 << 20);
@@ -243,6 +264,10 @@ async fn connect(url: &str) -> Result<Channel, Status> {
 
 fn key(number: usize) -> Bytes {
     Bytes::from(format!("/bench/{number:06}"))
+}
+
+fn many(number: usize) -> Bytes {
+    Bytes::from(format!("/many/{number:06}"))
 }
 
 fn listed(number: usize) -> Bytes {

@@ -6,10 +6,12 @@
 //! |---|---|
 //! | `cases` | the table of cases |
 //! | `load` | clients in closed loops, watchers; what they saw |
+//! | `disturb` | what goes on beside a load |
 //! | `server` | the servers: started, looked at from outside (/proc), ended |
 //! | `report` | the table that is printed |
 
 mod cases;
+mod disturb;
 mod load;
 mod report;
 mod server;
@@ -17,10 +19,14 @@ mod server;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use cases::{CASES, Case, Work};
+use cases::{CASES, Case, Meanwhile, Work};
+use disturb::disturb;
 use load::Seen;
 use report::{Row, Table};
 use server::{Program, Server};
+
+/// How long the overwriting may take.
+const OVERWRITING: Duration = Duration::from_secs(1800);
 
 /// Flags of the measurement.
 #[derive(Debug, Clone, clap::Args)]
@@ -43,7 +49,10 @@ pub struct Options {
     /// How often each case is run on each server, in turn.
     #[arg(long, default_value_t = 2)]
     pub rounds: usize,
-    /// Keys of 1 KiB for the cases about memory and starting.
+    /// Members of each server.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=7))]
+    pub members: u8,
+    /// Keys of 1 KiB for the cases about memory and starting, and overwrites for the one about the disk.
     #[arg(long, default_value_t = 100_000)]
     pub keys: u64,
     /// Only cases whose name contains one of these.
@@ -116,7 +125,7 @@ async fn measure(
     if !loads.is_empty() {
         let mut servers = Vec::new();
         for program in programs {
-            servers.push(program.start(&dir.join("load").join(&program.name)).await?);
+            servers.push(program.start(&dir.join("load").join(&program.name), usize::from(options.members)).await?);
         }
         for case in loads {
             table.row(load_case(options, case, &mut servers).await?);
@@ -124,6 +133,9 @@ async fn measure(
     }
     if options.endpoint.is_empty() && options.wants("memory and start") {
         memory_and_start(options, programs, dir, table).await?;
+    }
+    if options.endpoint.is_empty() && options.wants("overwritten") {
+        overwritten(options, programs, dir, table).await?;
     }
     Ok(())
 }
@@ -133,11 +145,15 @@ async fn load_case(options: &Options, case: &Case, servers: &mut [Server]) -> Re
     let mut seen: Vec<Seen> = servers.iter().map(|_| Seen::default()).collect();
     for _ in 0..options.rounds.max(1) {
         for (server, seen) in servers.iter_mut().zip(&mut seen) {
-            let refused = |status| Error::Refused(server.name.clone(), Box::new(status));
-            let clients = load::Clients::connect(&server.url, case).await.map_err(refused)?;
+            let name = server.name.clone();
+            let refused = |status| Error::Refused(name.clone(), Box::new(status));
+            let clients = load::Clients::connect(&server.urls, case).await.map_err(refused)?;
             clients.prepare(case).await.map_err(refused)?;
             let before = server.cpu();
-            let mut run = clients.run(case, options.time()).await.map_err(refused)?;
+            let run = clients.run(case, options.time());
+            let disturbed = disturb(case.meanwhile, server, tokio::time::Instant::now() + options.time());
+            let (run, disturbances) = tokio::try_join!(run, disturbed).map_err(refused)?;
+            let mut run = Seen { disturbances, ..run };
             run.cpu = server.cpu().zip(before).map(|(after, before)| after.saturating_sub(before));
             seen.add(run);
         }
@@ -155,14 +171,14 @@ async fn memory_and_start(
     let mut rows: [Vec<String>; 4] = Default::default();
     for program in programs {
         let path = dir.join("memory").join(&program.name);
-        let mut server = program.start(&path).await?;
+        let mut server = program.start(&path, 1).await?;
         rows[0].push(report::millis(server.started_in));
         rows[1].push(server.memory());
         let refused = |status| Error::Refused(program.name.clone(), Box::new(status));
-        load::fill(&server.url, options.keys).await.map_err(refused)?;
+        load::fill(&server.urls[0], options.keys, options.keys).await.map_err(refused)?;
         rows[2].push(server.memory());
         server.end();
-        let mut server = program.start(&path).await?;
+        let mut server = program.start(&path, 1).await?;
         rows[3].push(report::millis(server.started_in));
         server.end();
     }
@@ -176,5 +192,33 @@ async fn memory_and_start(
     for (name, values) in names.into_iter().zip(rows) {
         table.row(Row::plain(name, values));
     }
+    Ok(())
+}
+
+/// Memory and disk when a hundredth as many keys have been overwritten again and again, then compacted.
+async fn overwritten(
+    options: &Options,
+    programs: &[Program],
+    dir: &std::path::Path,
+    table: &mut Table,
+) -> Result<(), Error> {
+    let (puts, mut memory, mut disk) = (options.keys, Vec::new(), Vec::new());
+    for program in programs {
+        let mut server = program.start(&dir.join("overwritten").join(&program.name), 1).await?;
+        let end = tokio::time::Instant::now() + OVERWRITING;
+        let url = server.urls[0].clone();
+        // Compacted as an API server would, only more often, until all is written.
+        let done = load::fill(&url, puts, puts / 100);
+        let refused = |status| Error::Refused(program.name.clone(), Box::new(status));
+        tokio::select! {
+            written = done => written.map_err(refused)?,
+            disturbed = disturb(Meanwhile::Compactions, &mut server, end) => drop(disturbed.map_err(refused)?),
+        }
+        memory.push(server.memory());
+        disk.push(server.disk());
+        server.end();
+    }
+    table.row(Row::plain(format!("memory after {puts} overwrites of 1 KiB, compacted"), memory));
+    table.row(Row::plain("disk then".into(), disk));
     Ok(())
 }

@@ -34,6 +34,7 @@ struct Figures {
     p50: u32,
     p99: u32,
     cpu: Option<f64>,
+    disturbances: u64,
 }
 
 impl Figures {
@@ -46,13 +47,18 @@ impl Figures {
             p50: at(0.5),
             p99: at(0.99),
             cpu: seen.cpu.map(|cpu| cpu.as_secs_f64() * 1e6 / (seen.count.max(1) as f64)),
+            disturbances: seen.disturbances,
         }
     }
 
     fn text(&self, watch: bool) -> String {
         let cpu = self.cpu.map_or_else(|| "?".to_owned(), |cpu| format!("{cpu:.1}"));
         let last = if watch { " to the last" } else { "" };
-        format!("{:.0}/s, {cpu} µs CPU, p50 {} p99 {} µs{last}", self.rate, self.p50, self.p99)
+        let meanwhile = match self.disturbances {
+            0 => String::new(),
+            times => format!(", {times} times"),
+        };
+        format!("{:.0}/s, {cpu} µs CPU, p50 {} p99 {} µs{last}{meanwhile}", self.rate, self.p50, self.p99)
     }
 
     fn against(&self, other: &Self) -> String {
@@ -110,6 +116,7 @@ mod tests {
             time: Duration::from_secs(2),
             cpu: Some(Duration::from_micros(cpu)),
             latencies: (1..=100).collect(),
+            disturbances: 0,
         };
         let row = Row::load("put", &[seen(1000, 5000), seen(500, 5000)], false);
         assert_eq!(row.cells, ["500/s, 5.0 µs CPU, p50 51 p99 100 µs", "250/s, 10.0 µs CPU, p50 51 p99 100 µs"]);

@@ -1,10 +1,10 @@
-//! The servers that are measured: processes of our own on loopback, seen from outside through /proc, or whatever answers at
-//! an endpoint.
+//! The servers that are measured: processes of our own on loopback, one or several members, seen from outside through /proc; or
+//! whatever answers at an endpoint.
 
 use std::fs;
 use std::io;
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -27,13 +27,24 @@ enum How {
     Running(String),
 }
 
-/// A server that answers. Ended when dropped.
+/// A server that answers, of one or several members. Ended when dropped.
 pub(super) struct Server {
     pub(super) name: String,
-    pub(super) url: String,
-    /// From the start of the process to its first answer.
+    /// Of the clients: the leader's first.
+    pub(super) urls: Vec<String>,
+    /// From the start of the processes until every member has answered.
     pub(super) started_in: Duration,
-    child: Option<Child>,
+    members: Vec<Member>,
+    /// What started them, for another member.
+    command: Vec<String>,
+    dir: PathBuf,
+}
+
+/// A process.
+struct Member {
+    child: Child,
+    client: String,
+    peer: String,
 }
 
 impl Program {
@@ -45,58 +56,106 @@ impl Program {
         Self { name: name.to_owned(), how: How::Running(url.to_owned()) }
     }
 
-    /// Starts it on its files in `dir`, and waits until it answers.
-    pub(super) async fn start(&self, dir: &Path) -> Result<Server, Error> {
+    /// Starts it, as so many members, on its files in `dir`, and waits until all answer.
+    pub(super) async fn start(&self, dir: &Path, members: usize) -> Result<Server, Error> {
         let begun = Instant::now();
         let failed = |error| Error::Server(self.name.clone(), error);
-        let (url, child) = match &self.how {
-            How::Running(url) => (url.clone(), None),
-            How::Command(command) => {
-                let (url, child) = spawn(command, dir).map_err(failed)?;
-                (url, Some(child))
-            }
+        let (urls, command) = match &self.how {
+            How::Running(url) => (vec![url.clone()], Vec::new()),
+            How::Command(command) => (Vec::new(), command.clone()),
         };
         // Owned from here on, so that it ends even if it never answers.
-        let mut server = Server { name: self.name.clone(), url, started_in: Duration::ZERO, child };
-        load::ready(&server.url, PATIENCE).await.map_err(|status| failed(io::Error::other(status)))?;
+        let name = self.name.clone();
+        let mut server =
+            Server { name, urls, started_in: Duration::ZERO, members: Vec::new(), command, dir: dir.to_owned() };
+        if !server.command.is_empty() {
+            server.found(members.max(1)).map_err(failed)?;
+        }
+        for url in &server.urls {
+            load::ready(url, PATIENCE).await.map_err(|status| failed(io::Error::other(status)))?;
+        }
         server.started_in = begun.elapsed();
+        load::leader_first(&mut server.urls).await.map_err(|status| failed(io::Error::other(status)))?;
         Ok(server)
     }
 }
 
-fn spawn(command: &[String], dir: &Path) -> io::Result<(String, Child)> {
-    fs::create_dir_all(dir)?;
-    let free = || -> io::Result<u16> { Ok(TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port()) };
-    let (client, peer) = (format!("http://127.0.0.1:{}", free()?), format!("http://127.0.0.1:{}", free()?));
-    let (program, first) = command.split_first().ok_or_else(|| io::Error::other("no program"))?;
-    let log = fs::OpenOptions::new().create(true).append(true).open(dir.join("log"))?;
-    let child = Command::new(program)
-        .args(first)
-        .arg(format!("--data-dir={}", dir.join("data").display()))
-        .args([format!("--listen-client-urls={client}"), format!("--advertise-client-urls={client}")])
-        .args([format!("--listen-peer-urls={peer}"), format!("--initial-advertise-peer-urls={peer}")])
-        .arg(format!("--initial-cluster=default={peer}"))
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .spawn()?;
-    Ok((client, child))
+/// URLs of clients and of peers that are free now.
+fn free() -> io::Result<(String, String)> {
+    // Both held until both are known.
+    let sockets = (TcpListener::bind(("127.0.0.1", 0))?, TcpListener::bind(("127.0.0.1", 0))?);
+    let url = |socket: &TcpListener| Ok::<_, io::Error>(format!("http://{}", socket.local_addr()?));
+    Ok((url(&sockets.0)?, url(&sockets.1)?))
 }
 
 impl Server {
-    /// CPU that the process has used.
-    pub(super) fn cpu(&self) -> Option<Duration> {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.as_ref()?.id())).ok()?;
-        // Fields 14 and 15; the program's name before may hold anything but a last parenthesis.
-        let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
-        let user: u64 = fields.next()?.parse().ok()?;
-        let system: u64 = fields.next()?.parse().ok()?;
-        Some(Duration::from_secs(user + system) / TICKS)
+    fn found(&mut self, members: usize) -> io::Result<()> {
+        let urls = (0..members).map(|_| free()).collect::<io::Result<Vec<_>>>()?;
+        let all: Vec<String> = urls.iter().enumerate().map(|(at, (_, peer))| format!("m{at}={peer}")).collect();
+        for (at, (client, peer)) in urls.into_iter().enumerate() {
+            self.spawn(&format!("m{at}"), client, peer, &format!("--initial-cluster={}", all.join(",")))?;
+        }
+        self.urls = self.members.iter().map(|member| member.client.clone()).collect();
+        Ok(())
     }
 
-    /// Resident memory: the process's own, and what it shares with files.
+    fn spawn(&mut self, name: &str, client: String, peer: String, cluster: &str) -> io::Result<()> {
+        let dir = self.dir.join(name);
+        fs::create_dir_all(&dir)?;
+        let (program, first) = self.command.split_first().ok_or_else(|| io::Error::other("no program"))?;
+        let log = fs::OpenOptions::new().create(true).append(true).open(dir.join("log"))?;
+        let child = Command::new(program)
+            .args(first)
+            .args([format!("--name={name}"), format!("--data-dir={}", dir.join("data").display())])
+            .args([format!("--listen-client-urls={client}"), format!("--advertise-client-urls={client}")])
+            .args([format!("--listen-peer-urls={peer}"), format!("--initial-advertise-peer-urls={peer}")])
+            .arg(cluster)
+            .args(cluster.contains(",joining=").then_some("--initial-cluster-state=existing"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()?;
+        self.members.push(Member { child, client, peer });
+        Ok(())
+    }
+
+    /// Addresses for a member that is to be added; none where the processes are not ours.
+    pub(super) fn place(&self) -> io::Result<Option<Place>> {
+        if self.members.is_empty() {
+            return Ok(None);
+        }
+        let (client, peer) = free()?;
+        let all: Vec<String> =
+            self.members.iter().enumerate().map(|(at, member)| format!("m{at}={}", member.peer)).collect();
+        let cluster = format!("--initial-cluster={},joining={peer}", all.join(","));
+        Ok(Some(Place { client, peer, cluster }))
+    }
+
+    /// Starts a member that was added, without anything.
+    pub(super) fn join(&mut self, place: &Place) -> io::Result<()> {
+        let left = fs::remove_dir_all(self.dir.join("joining"));
+        left.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
+        self.spawn("joining", place.client.clone(), place.peer.clone(), &place.cluster)
+    }
+
+    /// Ends the member that joined last.
+    pub(super) fn part(&mut self) {
+        if let Some(member) = self.members.pop() {
+            end(member.child);
+        }
+    }
+
+    /// CPU that the processes have used, in sum.
+    pub(super) fn cpu(&self) -> Option<Duration> {
+        if self.members.is_empty() {
+            return None;
+        }
+        self.members.iter().map(|member| cpu(member.child.id())).sum()
+    }
+
+    /// Resident memory of the first process: its own, and what it shares with files.
     pub(super) fn memory(&self) -> String {
-        let status = self.child.as_ref().map(|child| format!("/proc/{}/status", child.id()));
+        let status = self.members.first().map(|member| format!("/proc/{}/status", member.child.id()));
         let status = status.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
         let field = |name: &str| {
             let line = status.lines().find_map(|line| line.strip_prefix(name));
@@ -110,21 +169,57 @@ impl Server {
         }
     }
 
-    /// Ends it as its operator would: a signal, then patience.
-    pub(super) fn end(&mut self) {
-        let Some(mut child) = self.child.take() else { return };
-        let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
-        if let Some(pid) = pid {
-            // Fails if it has ended by itself.
-            let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    /// What the files of the first member take on the disk.
+    pub(super) fn disk(&self) -> String {
+        let (mut blocks, mut dirs) = (0, vec![self.dir.join("m0/data")]);
+        while let Some(dir) = dirs.pop() {
+            for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+                let Ok(data) = entry.metadata() else { continue };
+                blocks += std::os::unix::fs::MetadataExt::blocks(&data);
+                if data.is_dir() {
+                    dirs.push(entry.path());
+                }
+            }
         }
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while Instant::now() < deadline && matches!(child.try_wait(), Ok(None)) {
-            std::thread::sleep(Duration::from_millis(5));
-        }
-        let _ = child.kill();
-        let _ = child.wait();
+        // In units of 512 bytes, whatever the file system's blocks (stat(2)).
+        format!("{} MiB", blocks >> 11)
     }
+
+    /// Ends it as its operator would.
+    pub(super) fn end(&mut self) {
+        self.members.drain(..).for_each(|member| end(member.child));
+    }
+}
+
+/// Where a new member will be.
+pub(super) struct Place {
+    pub(super) client: String,
+    pub(super) peer: String,
+    cluster: String,
+}
+
+fn cpu(pid: u32) -> Option<Duration> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // Fields 14 and 15; the program's name before may hold anything but a last parenthesis.
+    let mut fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11);
+    let user: u64 = fields.next()?.parse().ok()?;
+    let system: u64 = fields.next()?.parse().ok()?;
+    Some(Duration::from_secs(user + system) / TICKS)
+}
+
+/// A signal, then patience.
+fn end(mut child: Child) {
+    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+    if let Some(pid) = pid {
+        // Fails if it has ended by itself.
+        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+    }
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while Instant::now() < deadline && matches!(child.try_wait(), Ok(None)) {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    let _ = child.kill();
+    let _ = child.wait();
 }
 
 impl Drop for Server {
