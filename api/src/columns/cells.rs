@@ -108,7 +108,7 @@ pub(super) fn first_three(items: &[String]) -> String {
     match items {
         [] => "<unset>".into(),
         [first @ .., _] if first.len() >= 3 => format!("{} + {} more...", items[..3].join(","), items.len() - 3),
-        all if all.iter().all(String::is_empty) => "<unset>".into(),
+        [only] if only.is_empty() => "<unset>".into(),
         all => all.join(","),
     }
 }

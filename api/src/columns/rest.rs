@@ -293,9 +293,9 @@ pub const API_SERVICE: &[Column] = &[
 
 fn available(o: Node<'_>, _: &Row<'_>) -> Value {
     let Some(available) = condition(o, "Available") else { return "Unknown".into() };
-    match available.text("/status") {
-        "True" => "True".into(),
-        status => format!("{status} ({})", available.text("/reason")).into(),
+    match (available.text("/status"), available.text("/reason")) {
+        (status @ "True", _) | (status, "") => status.into(),
+        (status, reason) => format!("{status} ({reason})").into(),
     }
 }
 

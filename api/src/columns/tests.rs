@@ -5,6 +5,25 @@ use serde_json::{Value, json};
 use super::*;
 use crate::view::View;
 
+mod cluster;
+mod core;
+mod init;
+mod network;
+mod pods;
+mod storage;
+mod workloads;
+
+/// Checks a stream of YAML documents, each an object with its `cells` beside it: all of them, those of wide columns too. The
+/// clock stands at an hour past the new year of 2026.
+#[track_caller]
+fn table(columns: &[Column], documents: &str) {
+    for mut object in crate::yaml::read_documents(documents).unwrap_or_else(|error| panic!("{error}\n{documents}")) {
+        let expected = object.as_object_mut().and_then(|object| object.remove("cells")).unwrap();
+        let found = row(columns, &object, now(), &Value::Null)["cells"].take();
+        assert_eq!(found, expected, "{}", crate::yaml::write(&object));
+    }
+}
+
 fn now() -> Now {
     Now("2026-01-01T01:00:00Z".parse().unwrap())
 }
