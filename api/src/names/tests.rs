@@ -3,6 +3,9 @@
 use super::*;
 use serde_json::json;
 
+mod forms;
+mod messages;
+
 type Check = fn(&str) -> Vec<String>;
 
 #[test]

@@ -3,6 +3,9 @@
 use super::*;
 use serde_json::json;
 
+mod grammar;
+mod matching;
+
 fn matches(selector: &str, labels: &[(&str, &str)]) -> bool {
     let selector = LabelSelector::parse(selector).unwrap_or_else(|error| panic!("{selector}: {error}"));
     selector.matches(|key| labels.iter().find(|(k, _)| *k == key).map(|(_, v)| *v))
