@@ -154,13 +154,20 @@ fn unit_nanos(unit: &str) -> Option<i128> {
     })
 }
 
-/// `whole.fraction * scale`; digits of the fraction below a nanosecond are cut, those beyond 18 are ignored.
+/// `whole.fraction * scale`. As Go reckons: the digits of the fraction that fit into 63 bits, as a float, and what is below a
+/// nanosecond is cut.
+#[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation)] // a fraction of an hour, at most
 fn scaled(whole: &str, fraction: &str, scale: i128) -> Option<i128> {
     let whole: i128 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
-    let fraction = &fraction[..fraction.len().min(18)];
-    let digits: i128 = if fraction.is_empty() { 0 } else { fraction.parse().ok()? };
-    let part = digits * scale / 10i128.pow(u32::try_from(fraction.len()).ok()?);
-    whole.checked_mul(scale)?.checked_add(part)
+    let (mut digits, mut unit) = (0u64, 1.0);
+    for digit in fraction.bytes().map(|byte| u64::from(byte - b'0')) {
+        if digits > i64::MAX as u64 / 10 || digits * 10 + digit > 1 << 63 {
+            break;
+        }
+        (digits, unit) = (digits * 10 + digit, unit * 10.0);
+    }
+    let part = digits as f64 * (scale as f64 / unit);
+    whole.checked_mul(scale)?.checked_add(part as i128)
 }
 
 #[cfg(test)]

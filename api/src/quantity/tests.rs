@@ -4,6 +4,9 @@ use super::*;
 use proptest::prelude::*;
 use serde_json::json;
 
+mod forms;
+mod values;
+
 fn parsed(text: &str) -> Quantity {
     Quantity::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
