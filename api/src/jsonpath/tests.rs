@@ -5,6 +5,9 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod lists;
+mod paths;
+
 fn object() -> Value {
     json!({
         "kind": "List",
