@@ -161,3 +161,6 @@ pub(crate) fn go_kind(value: &Value) -> &'static str {
 fn bad_type(expected: &str, found: &Value) -> Error {
     Error::Other(format!("expected a {expected}, but received a {}", go_kind(found)))
 }
+
+#[cfg(test)]
+mod tests;
