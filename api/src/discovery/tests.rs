@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod documents;
+
 fn named<'a>(list: &'a Value, name: &str) -> &'a Value {
     list.as_array().unwrap().iter().find(|entry| entry["name"] == name).unwrap_or(&Value::Null)
 }

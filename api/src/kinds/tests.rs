@@ -4,6 +4,8 @@ use std::collections::HashSet;
 
 use super::*;
 
+mod resources;
+
 #[test]
 fn rows_are_found_by_every_name() {
     let pods = find("", "v1", "pods").unwrap().0;

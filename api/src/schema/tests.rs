@@ -3,6 +3,8 @@
 use super::*;
 use crate::kinds::{KINDS, Subresource};
 
+mod facts;
+
 #[test]
 fn every_kind_has_a_definition() {
     for kind in KINDS {
