@@ -2,6 +2,7 @@
 //! YAML 1.1's booleans, octals and merge keys; writing quotes what such a reader would take for something else, so that
 //! `get -o yaml | apply` changes nothing. Parsing into events is saphyr's, what they mean is decided here.
 
+mod mistakes;
 mod read;
 mod resolve;
 mod scalar;

@@ -3,9 +3,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use saphyr_parser::{Event, Parser, ScalarStyle, ScanError, StrInput, Tag};
+use saphyr_parser::{Event, Parser, ScalarStyle, StrInput, Tag};
 use serde_json::{Map, Number, Value};
 
+use super::mistakes::{alias_at, leading_tab, scan_error};
 use super::resolve::{Resolved, resolve};
 use super::scalar::float_text;
 
@@ -17,7 +18,7 @@ const MAX_DEPTH: usize = 1_000;
 #[error("error converting YAML to JSON: {0}")]
 pub struct Error(String);
 
-fn yaml_error(problem: impl std::fmt::Display) -> Error {
+pub(super) fn yaml_error(problem: impl std::fmt::Display) -> Error {
     Error(format!("yaml: {problem}"))
 }
 
@@ -105,10 +106,20 @@ fn document(text: &str) -> Result<(Value, Vec<String>), Error> {
         duplicates: Vec::new(),
         root: None,
     };
+    // kubectl reads JSON as JSON: tabs may indent it.
+    if text.trim_start().starts_with('{')
+        && let Ok((value, duplicates)) = crate::decode::strict(text.as_bytes())
+        && duplicates.is_empty()
+    {
+        return Ok((value, duplicates));
+    }
+    if let Some(error) = leading_tab(text) {
+        return Err(error);
+    }
     let mut wrong = None;
     let mut parser: Parser<'_, StrInput<'_>> = Parser::new_from_str(text);
     while let Some(event) = parser.next_event() {
-        let (event, span) = event.map_err(|error| reader.scan_error(&error))?;
+        let (event, span) = event.map_err(|error| scan_error(text, &error))?;
         let line = span.start.line();
         if matches!(event, Event::DocumentEnd) {
             break;
@@ -135,7 +146,7 @@ impl Reader<'_> {
             Event::SequenceEnd | Event::MappingEnd => self.close(line),
             Event::Alias(anchor) => {
                 let Some(node) = self.anchors.get(&anchor).cloned() else {
-                    return Err(yaml_error(format!("anchor '{}' value contains itself", self.alias_at(line))));
+                    return Err(yaml_error(format!("anchor '{}' value contains itself", alias_at(self.text, line))));
                 };
                 self.aliased += node.size;
                 self.nodes += node.size;
@@ -260,76 +271,6 @@ impl Reader<'_> {
         }
         Ok(())
     }
-
-    /// The name behind the first `*` of a line.
-    fn alias_at(&self, line: usize) -> String {
-        let line = self.text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
-        let name = line.split_once('*').map_or("", |(_, name)| name);
-        name.chars().take_while(|c| c.is_alphanumeric() || matches!(c, '_' | '-')).collect()
-    }
-
-    /// A syntax error in go-yaml's words. It counts lines from 1 in its scanner but from 0 in its parser, and leaves line 0 out.
-    fn scan_error(&self, error: &ScanError) -> Error {
-        let mut line = error.marker().line();
-        let info = error.info();
-        if info.contains("unexpected end of stream") {
-            line = self.text.matches('\n').count() + 1; // where the scalar should have ended, not where it began
-        }
-        if info.contains("found unknown anchor") {
-            return yaml_error(format!("unknown anchor '{}' referenced", self.alias_at(line)));
-        }
-        if info == "invalid indentation in quoted scalar" {
-            return self.unclosed_quote(line, error.marker().col());
-        }
-        let problem = info.rsplit_once(", ").filter(|(context, _)| context.starts_with("while ")).map_or(info, |s| s.1);
-        let (problem, in_parser) = match problem {
-            "expected ',' or ']'" | "did not find expected ',' or ']'" => ("did not find expected ',' or ']'", true),
-            _ if info.contains("',' or '}'") => ("did not find expected ',' or '}'", true),
-            _ if info.starts_with("while parsing a flow sequence") => ("did not find expected ',' or ']'", true),
-            _ if info.starts_with("while parsing a block") || info.starts_with("while parsing a node") => {
-                (problem, true)
-            }
-            _ if problem.starts_with("did not find expected <document start") => (problem, true),
-            "misplaced bracket" => (self.misplaced_bracket(line, error.marker().col()), true),
-            _ if problem.starts_with("unexpected character") || problem.contains("tab") => {
-                ("found character that cannot start any token", false)
-            }
-            "simple key expected" | "simple key expect ':'" => ("could not find expected ':'", false),
-            _ => (problem, false),
-        };
-        match if in_parser { line - 1 } else { line } {
-            0 => yaml_error(problem),
-            line => yaml_error(format!("line {line}: {problem}")),
-        }
-    }
-}
-
-impl Reader<'_> {
-    /// A quoted scalar that runs on into less indented lines: go-yaml reads to the end of it, then finds no key there.
-    fn unclosed_quote(&self, line: usize, column: usize) -> Error {
-        let mut lines = self.text.split_inclusive('\n').enumerate().skip(line.saturating_sub(1));
-        let opening = lines.next().map_or("", |(_, text)| text);
-        let start = opening.char_indices().nth(column).map_or(opening.len(), |(at, _)| at);
-        let quote = opening[start..].chars().find(|c| matches!(c, '"' | '\'')).unwrap_or('"');
-        match lines.find(|(_, text)| text.contains(quote)) {
-            Some((closing, _)) => yaml_error(format!("line {closing}: did not find expected key")),
-            None => {
-                let end = self.text.matches('\n').count() + 1;
-                yaml_error(format!("line {end}: found unexpected end of stream"))
-            }
-        }
-    }
-
-    /// A closing bracket that closes nothing, where a value or where a key could have stood.
-    fn misplaced_bracket(&self, line: usize, column: usize) -> &'static str {
-        let text = self.text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
-        let before: String = text.chars().take(column).collect();
-        if before.trim_end().ends_with([':', '-']) {
-            "did not find expected node content"
-        } else {
-            "did not find expected key"
-        }
-    }
 }
 
 /// How much of a document may come out of aliases (go-yaml v2, decode.go): much of a small one, little of a large one.
@@ -348,6 +289,7 @@ fn tagged(text: &str, plain: bool, tag: Option<&Tag>) -> Result<Resolved, Error>
     let Some(tag) = tag else { return Ok(if plain { resolve(text) } else { Resolved::Text }) };
     let short = match (tag.handle.as_str(), tag.suffix.as_str()) {
         ("tag:yaml.org,2002:" | "!!", suffix) => suffix,
+        ("", verbatim) => verbatim.strip_prefix("tag:yaml.org,2002:").unwrap_or_default(),
         ("!", "") => "str", // the non-specific tag: not to be resolved
         _ => return Ok(Resolved::Text),
     };

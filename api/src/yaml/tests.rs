@@ -5,6 +5,10 @@ use serde_json::{Value, json};
 
 use super::*;
 
+mod documents;
+mod scalars;
+mod written;
+
 #[test]
 fn reads_yaml_1_1() {
     let table = [
