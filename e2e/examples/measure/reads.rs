@@ -109,7 +109,8 @@ async fn list(client: &Client, path: &str, accept: &str, limit: u32) -> anyhow::
     let (mut bytes, mut after) = (0, String::new());
     // No more pages than a list of this size can have.
     for _ in 0..1_000 {
-        let page = if limit == 0 { String::new() } else { format!("&limit={limit}&continue={after}") };
+        let joint = if path.contains('?') { '&' } else { '?' };
+        let page = if limit == 0 { String::new() } else { format!("{joint}limit={limit}&continue={after}") };
         let request = Request::get(format!("{path}{page}")).header(header::ACCEPT, accept).body(Bytes::new())?;
         let answer = client.raw(request).await?;
         ensure!(answer.status().is_success(), "{}: {}", answer.status(), String::from_utf8_lossy(answer.body()));
