@@ -3,26 +3,19 @@
 
 use serde_json::{Map, Value};
 
-use super::{go_kind, unprocessable};
+use super::{go_kind, operations, unprocessable};
 use crate::status::Status;
 
 /// How many operations a JSON patch may have (apiserver, maxJSONPatchOperations).
 const MAX_OPERATIONS: usize = 10_000;
-/// How many bytes the copy operations of one JSON patch may add up to (apiserver, JSONPatchMaxCopyBytes).
-const MAX_COPIED: usize = 3 * 1024 * 1024;
 
 /// Applies a JSON patch. What cannot be decoded is a bad request; an operation that does not fit the object, including a failed
 /// test, is upstream's 422.
 pub fn json_patch(mut object: Value, patch: &Value) -> Result<Value, Status> {
-    let Value::Array(operations) = patch else {
-        let kind = match patch {
-            Value::Object(_) => "object",
-            Value::Number(_) => "number",
-            other => go_kind(other),
-        };
-        return Err(Status::bad_request(format!(
-            "json: cannot unmarshal {kind} into Go value of type jsonpatch.Patch"
-        )));
+    let operations = match patch {
+        Value::Array(operations) => operations.as_slice(),
+        Value::Null => &[],
+        other => return Err(not_decoded(other, "Patch")),
     };
     if operations.len() > MAX_OPERATIONS {
         let found = operations.len();
@@ -30,35 +23,62 @@ pub fn json_patch(mut object: Value, patch: &Value) -> Result<Value, Status> {
             "Request entity too large: The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {found}"
         )));
     }
-    let mut copied = 0;
+    let refused = operations.iter().find(|operation| !operation.is_object() && !operation.is_null());
+    if let Some(operation) = refused {
+        return Err(not_decoded(operation, "Operation"));
+    }
+    let (mut copied, none) = (0, Map::new());
     for operation in operations {
-        let operation: json_patch::PatchOperation = serde_json::from_value(operation.clone()).map_err(|error| {
-            if malformed(operation) { Status::bad_request(error.to_string()) } else { unprocessable() }
-        })?;
-        if let json_patch::PatchOperation::Copy(copy) = &operation {
-            copied += object.pointer(copy.from.as_str()).map_or(0, |value| value.to_string().len());
-            if copied > MAX_COPIED {
-                return Err(unprocessable());
-            }
-        }
-        json_patch::patch_unsafe(&mut object, &[operation]).map_err(|_| unprocessable())?;
+        let operation = operation.as_object().unwrap_or(&none);
+        operations::apply(&mut object, operation, &mut copied).map_err(|_| unprocessable())?;
     }
     Ok(object)
 }
 
-/// Whether an operation is not even of the right form: not an object, or with parts that are not text.
-fn malformed(operation: &Value) -> bool {
-    let texts = ["op", "path", "from"];
-    !operation.is_object() || texts.iter().any(|part| operation.get(part).is_some_and(|part| !part.is_string()))
+fn not_decoded(value: &Value, ty: &str) -> Status {
+    let found = match value {
+        Value::Object(_) => "object",
+        Value::Array(_) => "array",
+        Value::Number(_) => "number",
+        other => go_kind(other),
+    };
+    Status::bad_request(format!("json: cannot unmarshal {found} into Go value of type jsonpatch.{ty}"))
 }
 
 /// Applies a merge patch: maps merge, null deletes, anything else replaces.
 pub fn merge_patch(mut object: Value, patch: &Value) -> Result<Value, Status> {
-    if !patch.is_object() {
-        return Err(Status::bad_request("Invalid JSON Patch"));
-    }
-    json_patch::merge(&mut object, patch);
+    let Value::Object(patch) = patch else { return Err(Status::bad_request("Invalid JSON Patch")) };
+    merge(&mut object, patch);
     Ok(object)
+}
+
+fn merge(object: &mut Value, patch: &Map<String, Value>) {
+    let object = crate::object::as_map(object);
+    for (key, value) in patch {
+        match (object.get_mut(key), value) {
+            (_, Value::Null) => {
+                object.remove(key);
+            }
+            (Some(ours @ Value::Object(_)), Value::Object(patch)) => merge(ours, patch),
+            (Some(ours @ Value::Object(_)), value) => *ours = value.clone(),
+            (_, value) => {
+                object.insert(key.clone(), without_nulls(value));
+            }
+        }
+    }
+}
+
+/// A value without the nulls in its maps, also of those in lists: as evanphx/json-patch puts in what meets no map. (RFC 7386 leaves
+/// lists as they are.)
+fn without_nulls(value: &Value) -> Value {
+    match value {
+        Value::Object(map) => {
+            let fields = map.iter().filter(|(_, value)| !value.is_null());
+            Value::Object(fields.map(|(key, value)| (key.clone(), without_nulls(value))).collect())
+        }
+        Value::Array(list) => list.iter().map(without_nulls).collect(),
+        scalar => scalar.clone(),
+    }
 }
 
 /// The merge patch that turns `original` into `modified`.

@@ -5,6 +5,7 @@
 mod diff;
 mod json;
 mod lists;
+mod operations;
 mod strategic;
 
 use serde_json::Value;

@@ -3,6 +3,7 @@
 mod apply;
 mod merge;
 mod order;
+mod refused;
 mod retain;
 mod standard;
 

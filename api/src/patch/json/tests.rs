@@ -33,7 +33,7 @@ fn json_patches_that_do_not_fit() {
             "the server rejected our request due to an error in our request",
         ),
         (
-            json!([{"op": "replace", "path": "/x", "value": 1}]),
+            json!([{"op": "replace", "path": "/x/y", "value": 1}]),
             422,
             "the server rejected our request due to an error in our request",
         ),

@@ -22,6 +22,21 @@ object: {spec: {containers: [{name: side}, {name: a}, {name: b}]}}
 patch: {spec: {$setElementOrder/containers: [{name: b}, {name: a}]}}
 result: {spec: {containers: [{name: side}, {name: b}, {name: a}]}}
 ---
+name: what others put in between stays before what it was before
+object: {spec: {containers: [{name: a}, {name: s1}, {name: b}, {name: s2}, {name: c}]}}
+patch: {spec: {$setElementOrder/containers: [{name: c}, {name: a}, {name: b}]}}
+result: {spec: {containers: [{name: s1}, {name: s2}, {name: c}, {name: a}, {name: b}]}}
+---
+name: the first wanted one that it was before decides
+object: {spec: {containers: [{name: a}, {name: s1}, {name: b}, {name: s2}, {name: c}]}}
+patch: {spec: {$setElementOrder/containers: [{name: b}, {name: a}, {name: c}]}}
+result: {spec: {containers: [{name: s1}, {name: b}, {name: a}, {name: s2}, {name: c}]}}
+---
+name: when the order is that of the list, nothing moves
+object: {spec: {containers: [{name: a}, {name: s1}, {name: b}, {name: s2}, {name: c}]}}
+patch: {spec: {$setElementOrder/containers: [{name: a}, {name: b}, {name: c}]}}
+result: {spec: {containers: [{name: a}, {name: s1}, {name: b}, {name: s2}, {name: c}]}}
+---
 name: what is new stands where it is wanted
 object: {spec: {containers: [{name: a}, {name: b}]}}
 patch: {spec: {$setElementOrder/containers: [{name: a}, {name: new}, {name: b}], containers: [{name: new, image: "1"}]}}
@@ -149,6 +164,15 @@ patch:
   spec:
     $setElementOrder/containers: [{name: a}, {name: d}, {name: c}]
     containers: [{name: d}, {name: b, $patch: delete}]
+---
+name: one goes and the others change places, in another list only the places
+original: {spec: {containers: [{name: a}, {name: b}, {name: c}], imagePullSecrets: [{name: x}, {name: z}]}}
+modified: {spec: {containers: [{name: c}, {name: b}], imagePullSecrets: [{name: z}, {name: x}]}}
+patch:
+  spec:
+    $setElementOrder/containers: [{name: c}, {name: b}]
+    $setElementOrder/imagePullSecrets: [{name: z}, {name: x}]
+    containers: [{name: a, $patch: delete}]
 ---
 name: all go
 original: {spec: {containers: [{name: a}, {name: b}]}}

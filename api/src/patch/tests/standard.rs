@@ -20,7 +20,6 @@ const OPERATIONS: &[(&str, &str, &str)] = &[
     (r#"{"foo": ["a"]}"#, r#"[{"op": "add", "path": "/foo/-", "value": ["b", "c"]}]"#, r#"{"foo": ["a", ["b", "c"]]}"#),
     (r#"{"foo": []}"#, r#"[{"op": "add", "path": "/foo/0", "value": "x"}]"#, r#"{"foo": ["x"]}"#),
     (r#"{"foo": {"a": {}}}"#, r#"[{"op": "add", "path": "/foo/a/b", "value": 1}]"#, r#"{"foo": {"a": {"b": 1}}}"#),
-    (r#"{"a": 1}"#, r#"[{"op": "add", "path": "", "value": {"b": 2}}]"#, r#"{"b": 2}"#),
     (r#"{}"#, r#"[{"op": "add", "path": "/", "value": 1}]"#, r#"{"": 1}"#),
     (r#"{}"#, r#"[{"op": "add", "path": "/a", "value": 1, "extra": 5}]"#, r#"{"a": 1}"#),
     // remove
@@ -81,19 +80,36 @@ fn operations() {
 fn operations_that_do_not_fit() {
     let table = [
         (r#"{"a": 1}"#, r#"[{"op": "remove", "path": "/b"}]"#),
-        (r#"{"a": 1}"#, r#"[{"op": "replace", "path": "/b", "value": 1}]"#),
         (r#"{"a": 1}"#, r#"[{"op": "add", "path": "/b/c", "value": 1}]"#),
         (r#"{"a": 1}"#, r#"[{"op": "add", "path": "/a/b", "value": 1}]"#),
         (r#"{"l": [1]}"#, r#"[{"op": "add", "path": "/l/2", "value": 1}]"#),
         (r#"{"l": [1]}"#, r#"[{"op": "add", "path": "/l/x", "value": 1}]"#),
         (r#"{"l": [1]}"#, r#"[{"op": "remove", "path": "/l/1"}]"#),
         (r#"{"l": [1]}"#, r#"[{"op": "remove", "path": "/l/-"}]"#),
-        (r#"{"l": [1]}"#, r#"[{"op": "add", "path": "/l/01", "value": 1}]"#),
         (r#"{"a": 1}"#, r#"[{"op": "test", "path": "/a", "value": "1"}]"#),
         (r#"{"a": 1}"#, r#"[{"op": "test", "path": "/b", "value": 1}]"#),
         (r#"{"a": 1}"#, r#"[{"op": "move", "from": "/b", "path": "/c"}]"#),
         (r#"{"a": {"b": 1}}"#, r#"[{"op": "move", "from": "/a", "path": "/a/c"}]"#),
-        (r#"{"a": 1}"#, r#"[{"op": "copy", "from": "/b", "path": "/c"}]"#),
+        (r#"{"l": [1]}"#, r#"[{"op": "copy", "from": "/l/1", "path": "/l/0"}]"#),
+        (r#"{"l": [1]}"#, r#"[{"op": "remove", "path": "/l/-2"}]"#),
+        (r#"{"l": [1]}"#, r#"[{"op": "add", "path": "/l/-4", "value": 1}]"#),
+        (r#"{"l": [1]}"#, r#"[{"op": "replace", "path": "/l/1", "value": 1}]"#),
+        (r#"{"a": 1}"#, r#"[{"op": "replace", "path": "/b/c", "value": 1}]"#),
+        (r#"{"a": null}"#, r#"[{"op": "add", "path": "/a/b", "value": 1}]"#),
+        (r#"{"a": 1}"#, r#"[{"op": "test", "path": "/a", "value": 1.0}]"#),
+        (r#"{"a": {}}"#, r#"[{"op": "test", "path": "/a", "value": null}]"#),
+        // At the root nothing is added, removed or copied, and only a map or a list can stand.
+        (r#"{"a": 1}"#, r#"[{"op": "add", "path": "", "value": {"b": 2}}]"#),
+        (r#"{"a": 1}"#, r#"[{"op": "remove", "path": ""}]"#),
+        (r#"{"a": 1}"#, r#"[{"op": "copy", "from": "", "path": "/b"}]"#),
+        (r#"{"a": 1}"#, r#"[{"op": "replace", "path": "", "value": 5}]"#),
+        (r#"{"a": 1}"#, r#"[{"op": "remove", "path": "a"}]"#),
+        // Parts that are no texts, or not there.
+        (r#"{"a": 1}"#, r#"[{"op": 5, "path": "/a"}]"#),
+        (r#"{"a": 1}"#, r#"[{"op": "remove", "path": 5}]"#),
+        (r#"{"a": 1}"#, r#"[{"op": "remove", "path": null}]"#),
+        (r#"{"a": 1}"#, r#"[{"op": "copy", "path": "/b"}]"#),
+        (r#"{"a": 1}"#, "[null]"),
         (r#"{"a": 1}"#, r#"[{"op": "jump", "path": "/a"}]"#),
         (r#"{"a": 1}"#, r#"[{"path": "/a"}]"#),
         (r#"{"a": 1}"#, r#"[{"op": "add", "value": 1}]"#),
@@ -104,9 +120,55 @@ fn operations_that_do_not_fit() {
         let status = json_patch(read(object), &read(patch)).expect_err(patch);
         assert_eq!((status.code, status.reason.as_str()), (422, "Invalid"), "{patch}");
     }
-    for patch in [r#"{}"#, r#""x""#, r#"5"#, r#"[5]"#, r#"[{"op": 5, "path": "/a"}]"#, r#"[{"op": "add", "path": 5}]"#]
-    {
-        assert_eq!(json_patch(json!({"a": 1}), &read(patch)).expect_err(patch).code, 400, "{patch}");
+}
+
+/// Where evanphx/json-patch, and so Kubernetes, is not as strict as the RFC.
+#[test]
+fn what_the_rfc_forbids() {
+    let table = [
+        // Indexes from the end, and in other spellings.
+        (r#"{"l": [1, 2, 3]}"#, r#"[{"op": "remove", "path": "/l/-1"}]"#, r#"{"l": [1, 2]}"#),
+        (r#"{"l": [1, 2, 3]}"#, r#"[{"op": "remove", "path": "/l/-3"}]"#, r#"{"l": [2, 3]}"#),
+        (r#"{"l": [1, 2]}"#, r#"[{"op": "replace", "path": "/l/-2", "value": 9}]"#, r#"{"l": [9, 2]}"#),
+        (r#"{"l": [1, 2]}"#, r#"[{"op": "add", "path": "/l/-1", "value": 9}]"#, r#"{"l": [1, 2, 9]}"#),
+        (r#"{"l": [1, 2]}"#, r#"[{"op": "add", "path": "/l/-3", "value": 9}]"#, r#"{"l": [9, 1, 2]}"#),
+        (r#"{"l": []}"#, r#"[{"op": "add", "path": "/l/-1", "value": 9}]"#, r#"{"l": [9]}"#),
+        (r#"{"l": [{"a": 1}]}"#, r#"[{"op": "add", "path": "/l/-1/b", "value": 2}]"#, r#"{"l": [{"a": 1, "b": 2}]}"#),
+        (r#"{"l": [1]}"#, r#"[{"op": "add", "path": "/l/01", "value": 2}]"#, r#"{"l": [1, 2]}"#),
+        (r#"{"l": [1, 2]}"#, r#"[{"op": "remove", "path": "/l/+1"}]"#, r#"{"l": [1]}"#),
+        // A field is replaced that is not there, but not in a map that is not there.
+        (r#"{"a": 1}"#, r#"[{"op": "replace", "path": "/b", "value": 2}]"#, r#"{"a": 1, "b": 2}"#),
+        // Nothing is null.
+        (r#"{"a": 1}"#, r#"[{"op": "test", "path": "/b", "value": null}]"#, r#"{"a": 1}"#),
+        (r#"{"a": 1}"#, r#"[{"op": "test", "path": "/b"}]"#, r#"{"a": 1}"#),
+        (r#"{"a": 1}"#, r#"[{"op": "add", "path": "/b"}]"#, r#"{"a": 1, "b": null}"#),
+        (r#"{"a": 1}"#, r#"[{"op": "copy", "from": "/b", "path": "/c"}]"#, r#"{"a": 1, "c": null}"#),
+        // What stands before the first slash is not looked at.
+        (r#"{"a": 1}"#, r#"[{"op": "remove", "path": "x/a"}]"#, "{}"),
+        // No patch at all.
+        (r#"{"a": 1}"#, "null", r#"{"a": 1}"#),
+    ];
+    for (object, patch, result) in table {
+        let patched = json_patch(read(object), &read(patch)).unwrap_or_else(|status| panic!("{patch}: {status}"));
+        assert_eq!(patched, read(result), "{patch}");
+    }
+}
+
+#[test]
+fn what_is_no_patch() {
+    let table = [
+        ("{}", "object", "Patch"),
+        ("\"x\"", "string", "Patch"),
+        ("5", "number", "Patch"),
+        ("true", "bool", "Patch"),
+        ("[5]", "number", "Operation"),
+        ("[[]]", "array", "Operation"),
+        (r#"[{"op": "remove", "path": "/a"}, "x"]"#, "string", "Operation"),
+    ];
+    for (patch, found, ty) in table {
+        let status = json_patch(json!({"a": 1}), &read(patch)).expect_err(patch);
+        let message = format!("json: cannot unmarshal {found} into Go value of type jsonpatch.{ty}");
+        assert_eq!((status.code, status.message), (400, message), "{patch}");
     }
 }
 
@@ -124,8 +186,14 @@ fn merge_patches() {
         (r#"{"e": null}"#, r#"{"a": 1}"#, r#"{"e": null, "a": 1}"#),
         (r#"{}"#, r#"{"a": {"bb": {"ccc": null}}}"#, r#"{"a": {"bb": {}}}"#),
         (r#"{"a": 1}"#, r#"{"a": {"b": null, "c": 2}}"#, r#"{"a": {"c": 2}}"#),
-        // Nulls in lists are values.
-        (r#"{}"#, r#"{"a": [null, {"b": null}]}"#, r#"{"a": [null, {"b": null}]}"#),
+        // Nulls in lists are values, those in maps in lists go with what they would delete; unless the list takes the place of a map.
+        (r#"{}"#, r#"{"a": [null, {"b": null}]}"#, r#"{"a": [null, {}]}"#),
+        (r#"{"a": [1]}"#, r#"{"a": [{"b": null, "c": [{"d": null}]}]}"#, r#"{"a": [{"c": [{}]}]}"#),
+        (r#"{"a": 1}"#, r#"{"a": [{"b": null}]}"#, r#"{"a": [{}]}"#),
+        (r#"{"a": {"x": 1}}"#, r#"{"a": [{"b": null}]}"#, r#"{"a": [{"b": null}]}"#),
+        (r#"{"a": null}"#, r#"{"a": {"b": null, "c": 1}}"#, r#"{"a": {"c": 1}}"#),
+        (r#"{"a": [{"b": 1}]}"#, r#"{"a": {"b": null}}"#, r#"{"a": {}}"#),
+        (r#"{"a": 1, "b": 2}"#, r#"{}"#, r#"{"a": 1, "b": 2}"#),
     ];
     for (object, patch, result) in table {
         assert_eq!(merge_patch(read(object), &read(patch)).unwrap(), read(result), "{object} {patch}");
