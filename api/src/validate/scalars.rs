@@ -4,20 +4,49 @@ use serde_json::Value;
 
 use super::Checked;
 
-/// Like encoding/base64: line breaks are allowed, the error names the byte.
+/// Like encoding/base64, whose bytes are written anew: line breaks are allowed, and bits at the end that belong to no byte; neither
+/// stays.
 pub(super) fn base64(text: &mut String) -> Checked {
     use base64::Engine as _;
-    use base64::engine::general_purpose::STANDARD;
-    if text.contains(['\r', '\n']) {
-        text.retain(|c| !matches!(c, '\r' | '\n'));
+    use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
+    if STANDARD.decode(text.as_bytes()).is_ok() {
+        return Ok(());
     }
-    STANDARD.decode(text.as_bytes()).map(drop).map_err(|error| {
-        let at = match error {
-            base64::DecodeError::InvalidByte(at, _) | base64::DecodeError::InvalidLastSymbol(at, _) => at,
-            base64::DecodeError::InvalidLength(_) | base64::DecodeError::InvalidPadding => text.len() / 4 * 4,
-        };
-        format!("illegal base64 data at input byte {at}")
-    })
+    if let Some(at) = corrupt(text.as_bytes()) {
+        return Err(format!("illegal base64 data at input byte {at}"));
+    }
+    text.retain(|c| !matches!(c, '\r' | '\n'));
+    let lenient = GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true);
+    let bytes = GeneralPurpose::new(&base64::alphabet::STANDARD, lenient).decode(text.as_bytes());
+    *text = STANDARD.encode(bytes.map_err(|error| format!("illegal base64 data: {error}"))?);
+    Ok(())
+}
+
+/// Where encoding/base64 finds a text corrupt: in groups of four, line breaks stepped over, of which the last may end in `=`.
+fn corrupt(text: &[u8]) -> Option<usize> {
+    let line_break = |at: usize| matches!(text.get(at), Some(b'\r' | b'\n'));
+    let (mut at, mut place) = (0, 0);
+    while let Some(byte) = text.get(at) {
+        at += 1;
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'+' | b'/' => place = (place + 1) % 4,
+            b'\r' | b'\n' => {}
+            b'=' if place >= 2 => {
+                if place == 2 {
+                    at += (at..).take_while(|at| line_break(*at)).count();
+                    match text.get(at) {
+                        None => return Some(at),
+                        Some(b'=') => at += 1,
+                        Some(_) => return Some(at - 1),
+                    }
+                }
+                at += (at..).take_while(|at| line_break(*at)).count();
+                return (at < text.len()).then_some(at);
+            }
+            _ => return Some(at - 1),
+        }
+    }
+    (place > 0).then(|| at - place)
 }
 
 pub(super) fn int_or_string(value: &Value) -> Checked {

@@ -5,6 +5,8 @@ use serde_json::json;
 use super::*;
 use crate::schema::def;
 
+mod tables;
+
 fn pruned(name: &str, mut value: Value) -> Result<(Value, Vec<String>), String> {
     let reports = prune(def(name).unwrap(), &mut value)?;
     Ok((value, reports))
