@@ -2,7 +2,7 @@
 //! patched, protobuf number, and whether Go writes the field when it is empty.
 //!
 //! One table for everything that needs to know a type's shape: field validation, strategic merge, the protobuf
-//! transcoder, OpenAPI. It is parsed once, on first use, from `schema.txt` (made by `examples/make_schema.rs`), and
+//! transcoder, OpenAPI. It is parsed once, on first use, from `schema.txt` (made by `examples/make_schema`), and
 //! lives as long as the program; lookups are hashed.
 //!
 //! ```
