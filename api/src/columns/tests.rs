@@ -5,11 +5,14 @@ use serde_json::{Value, json};
 use super::*;
 use crate::view::View;
 
+mod autoscalers;
 mod cluster;
 mod core;
+mod headings;
 mod init;
 mod network;
 mod pods;
+mod rows;
 mod storage;
 mod workloads;
 

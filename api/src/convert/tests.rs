@@ -3,6 +3,8 @@
 use super::*;
 use crate::kinds::find;
 
+mod metrics;
+
 fn there_and_back(group: &str, version: &str, plural: &str, value: &Value) -> Value {
     let (kind, served) = find(group, version, plural).unwrap();
     let other = convert(kind, value.clone(), &served).unwrap();

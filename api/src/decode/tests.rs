@@ -3,6 +3,8 @@
 use super::*;
 use serde_json::json;
 
+mod grammar;
+
 #[test]
 fn agrees_with_serde_json_on_what_is_valid() {
     let table = [

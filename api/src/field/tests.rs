@@ -3,6 +3,8 @@
 use super::*;
 use serde_json::json;
 
+mod table;
+
 #[test]
 fn errors_read_like_upstreams() {
     let path = Path::new("spec").child("containers").index(0).child("name");

@@ -3,6 +3,8 @@
 use super::*;
 use serde_json::json;
 
+mod setters;
+
 fn pod() -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {
         "name": "a", "namespace": "b", "uid": "u", "resourceVersion": "7", "labels": {"x": "y"},

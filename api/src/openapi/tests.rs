@@ -5,6 +5,8 @@ use serde_json::Value;
 use super::*;
 use crate::kinds::Verbs;
 
+mod operations;
+
 fn document(path: &str) -> Value {
     serde_json::from_slice(&v3_document(path).unwrap()).unwrap()
 }

@@ -5,6 +5,9 @@ use serde_json::json;
 use super::*;
 use crate::kinds::KINDS;
 
+mod bytes;
+mod filled;
+
 fn hex(text: &str) -> Vec<u8> {
     let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
     digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()

@@ -4,6 +4,7 @@ use super::*;
 use crate::kinds::{KINDS, Subresource};
 
 mod facts;
+mod lookups;
 
 #[test]
 fn every_kind_has_a_definition() {

@@ -5,6 +5,7 @@ use serde_json::json;
 
 mod grammar;
 mod matching;
+mod validation;
 
 fn matches(selector: &str, labels: &[(&str, &str)]) -> bool {
     let selector = LabelSelector::parse(selector).unwrap_or_else(|error| panic!("{selector}: {error}"));

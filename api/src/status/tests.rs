@@ -3,6 +3,8 @@
 use super::*;
 use crate::field::Path;
 
+mod table;
+
 #[test]
 fn messages_are_those_of_upstream() {
     let table = [

@@ -3,6 +3,8 @@
 use super::*;
 use serde_json::json;
 
+mod accessors;
+
 #[test]
 fn what_is_read_is_what_a_tree_has() {
     let table = [

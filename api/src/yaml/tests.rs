@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::*;
 
 mod documents;
+mod manifests;
 mod scalars;
 mod written;
 

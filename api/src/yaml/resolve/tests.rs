@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod times;
+
 #[test]
 fn meanings() {
     use Resolved::{Bool, Float, Int, Null, Text, Timestamp, Uint};
