@@ -4,6 +4,9 @@ use base::logging::{self, Format};
 use clap::Parser;
 use store::process::Options;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// The store of mkube: etcd's v3 API.
 #[derive(Parser)]
 #[command(name = "mkube-store", version)]
