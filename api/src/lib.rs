@@ -19,6 +19,7 @@ pub mod quantity;
 pub mod schema;
 pub mod selector;
 pub mod status;
+pub mod toleration;
 pub mod validate;
 pub mod view;
 pub mod yaml;

@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::api::core::v1::{ContainerPort, Pod, Toleration};
+use api::toleration::tolerates;
+use k8s_openapi::api::core::v1::{ContainerPort, Pod};
 
 use crate::eviction::plan::{self, Pressure};
 use crate::known::memory::Rejection;
@@ -28,15 +29,8 @@ pub fn is_judged(pod: &Pod) -> bool {
 
 /// Why a pod may not start while the node lacks something (eviction_manager.go, Admit).
 pub fn under_pressure(pod: &Pod, pressures: &[Pressure]) -> Option<Rejection> {
-    let tolerates = |toleration: &Toleration| {
-        let given = |field: &Option<String>| field.clone().unwrap_or_default();
-        let (key, effect, value) = (given(&toleration.key), given(&toleration.effect), given(&toleration.value));
-        let exists = toleration.operator.as_deref() == Some("Exists");
-        (key == MEMORY_TAINT || key.is_empty() && exists)
-            && matches!(effect.as_str(), "" | "NoSchedule")
-            && (exists || value.is_empty())
-    };
-    let tolerant = pod::spec(pod).tolerations.iter().flatten().any(tolerates);
+    let mut tolerations = pod::spec(pod).tolerations.iter().flatten();
+    let tolerant = tolerations.any(|toleration| tolerates(toleration, (MEMORY_TAINT, "", "NoSchedule")));
     let critical = resources::is_critical(pod);
     let message = plan::refuse(pressures, critical, resources::qos(pod) == "BestEffort", tolerant)?;
     Some(Rejection { reason: EVICTED.into(), message })

@@ -1,5 +1,6 @@
-//! Taints and tolerations (api: core/v1 Taint, Toleration; component-helpers, scheduling/corev1/helpers.go).
+//! Taints and tolerations (kube-scheduler, tainttoleration/taint_toleration.go).
 
+use api::toleration::tolerates;
 use k8s_openapi::api::core::v1::Toleration;
 
 use crate::framework::{Plugin, Verdict, normalize};
@@ -41,20 +42,7 @@ impl Plugin for TaintToleration {
 
 /// Whether one of `tolerations` covers the taint (key, value, effect).
 pub(super) fn tolerated(tolerations: &[Toleration], taint: (&str, &str, &str)) -> bool {
-    tolerations.iter().any(|toleration| covers(toleration, taint))
-}
-
-fn covers(toleration: &Toleration, (key, value, effect): (&str, &str, &str)) -> bool {
-    let text = |field: &Option<String>| field.as_deref().unwrap_or_default().to_string();
-    let (for_key, for_effect) = (text(&toleration.key), text(&toleration.effect));
-    if (!for_effect.is_empty() && for_effect != effect) || (!for_key.is_empty() && for_key != key) {
-        return false;
-    }
-    match toleration.operator.as_deref().unwrap_or("Equal") {
-        "Exists" => true,
-        "Equal" => !for_key.is_empty() && text(&toleration.value) == value,
-        _ => false,
-    }
+    tolerations.iter().any(|toleration| tolerates(toleration, taint))
 }
 
 #[cfg(test)]
