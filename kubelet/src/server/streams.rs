@@ -6,11 +6,12 @@ use std::time::Duration;
 
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
 use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_code};
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use futures::stream::SplitStream;
 use futures::{SinkExt, StreamExt};
+use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
 
@@ -33,13 +34,11 @@ struct Wanted {
 }
 
 /// Both the kubelet's own names of the parameters (`input`) and the API's (`stdin`) are taken.
-fn wanted(query: &str) -> Wanted {
+fn wanted(query: Query<Vec<(String, String)>>) -> Wanted {
     let mut wanted = Wanted::default();
-    for pair in query.split('&') {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let value = decode(value);
+    for (name, value) in query.0 {
         let on = matches!(value.as_str(), "1" | "true");
-        match name {
+        match name.as_str() {
             "command" => wanted.command.push(value),
             "input" | "stdin" => wanted.streams.stdin |= on,
             "output" | "stdout" => wanted.streams.stdout |= on,
@@ -55,81 +54,41 @@ fn wanted(query: &str) -> Wanted {
     wanted
 }
 
-/// Undoes percent-encoding and `+`.
-fn decode(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let hex = |b: u8| char::from(b).to_digit(16);
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut index = 0;
-    while index < bytes.len() {
-        let pair = (bytes.get(index + 1).copied().and_then(hex), bytes.get(index + 2).copied().and_then(hex));
-        match (bytes[index], pair) {
-            (b'%', (Some(high), Some(low))) => {
-                out.push(u8::try_from(high * 16 + low).unwrap_or(b'?'));
-                index += 2;
-            }
-            (b'+', _) => out.push(b' '),
-            (byte, _) => out.push(byte),
-        }
-        index += 1;
-    }
-    String::from_utf8_lossy(&out).into_owned()
+/// Whose streams they are. A path may name the pod's UID too, which nobody needs.
+#[derive(Deserialize)]
+pub struct Target {
+    namespace: String,
+    pod: String,
+    container: String,
 }
 
 /// Runs a command.
 pub async fn exec(
     State(server): State<Arc<Server>>,
-    Path((namespace, pod, container)): Path<(String, String, String)>,
-    RawQuery(query): RawQuery,
+    Path(target): Path<Target>,
+    query: Query<Vec<(String, String)>>,
     upgrade: Upgrade,
 ) -> Result<Response, Refusal> {
-    start(server, Target { namespace, pod, container, attach: false }, query, upgrade).await
-}
-
-/// The same with the pod's UID in the path.
-pub async fn exec_by_uid(
-    State(server): State<Arc<Server>>,
-    Path((namespace, pod, _, container)): Path<(String, String, String, String)>,
-    RawQuery(query): RawQuery,
-    upgrade: Upgrade,
-) -> Result<Response, Refusal> {
-    start(server, Target { namespace, pod, container, attach: false }, query, upgrade).await
+    start(server, target, false, wanted(query), upgrade).await
 }
 
 /// Connects to the container's first process.
 pub async fn attach(
     State(server): State<Arc<Server>>,
-    Path((namespace, pod, container)): Path<(String, String, String)>,
-    RawQuery(query): RawQuery,
+    Path(target): Path<Target>,
+    query: Query<Vec<(String, String)>>,
     upgrade: Upgrade,
 ) -> Result<Response, Refusal> {
-    start(server, Target { namespace, pod, container, attach: true }, query, upgrade).await
-}
-
-/// The same with the pod's UID in the path.
-pub async fn attach_by_uid(
-    State(server): State<Arc<Server>>,
-    Path((namespace, pod, _, container)): Path<(String, String, String, String)>,
-    RawQuery(query): RawQuery,
-    upgrade: Upgrade,
-) -> Result<Response, Refusal> {
-    start(server, Target { namespace, pod, container, attach: true }, query, upgrade).await
-}
-
-struct Target {
-    namespace: String,
-    pod: String,
-    container: String,
-    attach: bool,
+    start(server, target, true, wanted(query), upgrade).await
 }
 
 async fn start(
     server: Arc<Server>,
     target: Target,
-    query: Option<String>,
+    attach: bool,
+    wanted: Wanted,
     upgrade: Upgrade,
 ) -> Result<Response, Refusal> {
-    let wanted = wanted(query.as_deref().unwrap_or_default());
     let streams = wanted.streams;
     if !(streams.stdin || streams.stdout || streams.stderr) {
         let message = "you must specify at least 1 of stdin, stdout, stderr";
@@ -139,7 +98,7 @@ async fn start(
     let container = server.running(&target.namespace, &target.pod, &target.container).await?;
     let upgrade = upgrade.map_err(|_| Refusal(StatusCode::BAD_REQUEST, only_websocket()))?;
     let runtime = server.manager.node().runtime.clone();
-    let session = if target.attach {
+    let session = if attach {
         runtime.attach(&container.id, streams).await
     } else {
         runtime.exec(&container.id, &wanted.command, streams).await
@@ -147,7 +106,7 @@ async fn start(
     let upgrade = upgrade.protocols(channels::PROTOCOLS);
     Ok(upgrade.on_upgrade(move |socket| async move {
         match session {
-            Ok(session) => copy(socket, session, streams, target.attach).await,
+            Ok(session) => copy(socket, session, streams, attach).await,
             Err(error) => end(socket, &channels::failure(&describe(&error))).await,
         }
     }))
@@ -274,6 +233,7 @@ mod tests {
 
     #[test]
     fn queries_in_both_dialects() {
+        let wanted = |query: &str| wanted(Query::try_from_uri(&format!("/?{query}").parse().unwrap()).unwrap());
         let streams = Streams { stdin: true, stdout: true, stderr: true, tty: false };
         let command = vec!["sh".to_string(), "-c".into(), "echo a+b & c".into()];
         let text = "command=sh&command=-c&command=echo+a%2Bb%20%26%20c";
@@ -281,6 +241,7 @@ mod tests {
             assert_eq!(wanted(&format!("{text}{rest}")), Wanted { command: command.clone(), streams });
         }
         assert!(!wanted("tty=1&stdout=1&stderr=1").streams.stderr);
-        assert_eq!(decode("%zz%4"), "%zz%4");
+        assert_eq!(wanted("command=%zz%4&command&tty").command, ["%zz%4", ""]);
+        assert_eq!(wanted(""), Wanted::default());
     }
 }
