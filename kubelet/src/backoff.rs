@@ -78,16 +78,6 @@ impl Backoff {
     }
 }
 
-/// A duration as Go prints it (`10s`, `1m20s`, `5m0s`), whole seconds.
-pub fn go_seconds(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match (seconds / 3600, seconds / 60 % 60, seconds % 60) {
-        (0, 0, s) => format!("{s}s"),
-        (0, m, s) => format!("{m}m{s}s"),
-        (h, m, s) => format!("{h}h{m}m{s}s"),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,12 +123,5 @@ mod tests {
         assert_eq!(backoff.until_since_update("image", at(11)), Some(at(30)));
         backoff.reset("image");
         assert_eq!(backoff.until_since_update("image", at(11)), None);
-    }
-
-    #[test]
-    fn durations_read_as_in_go() {
-        for (seconds, text) in [(10, "10s"), (20, "20s"), (80, "1m20s"), (300, "5m0s"), (3600, "1h0m0s")] {
-            assert_eq!(go_seconds(Duration::from_secs(seconds)), text);
-        }
     }
 }

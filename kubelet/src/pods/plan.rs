@@ -5,24 +5,22 @@
 //! start at a time. Ended containers are started again as their restart policy says, after the crash back-off. A pod that
 //! has nothing left to run is wound down: main containers, then sidecars from the last to the first, then the sandbox.
 
+mod next;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container as Spec, Pod};
 
-use crate::backoff::go_seconds;
-use crate::known::memory::Waiting;
-use crate::known::memory::{Failure, Memory, Retry};
+use crate::known::memory::{Memory, Step, Waiting};
 use crate::known::observed::{Observed, is_up};
 use crate::pod::{self, Role};
 use crate::runtime::{Container, ContainerState};
+use next::Next;
 
 /// The shortest time a container gets between SIGTERM and SIGKILL (kuberuntime, minimumGracePeriodInSeconds).
 pub const MINIMUM_GRACE: Duration = Duration::from_secs(2);
-
-/// How long a failed pull shows as ErrImagePull before it shows as ImagePullBackOff.
-const ERR_IMAGE_PULL_SHOWN: Duration = Duration::from_secs(1);
 
 /// One thing to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -102,21 +100,6 @@ struct Planner<'a> {
     out: Plan,
 }
 
-/// What is to become of one container.
-enum Next {
-    /// It runs and shall go on.
-    Up,
-    /// It is being started or stopped, or waits: look again later.
-    Later,
-    /// It ended and stays so.
-    Over {
-        /// Whether it ended well.
-        success: bool,
-    },
-    /// To be started now.
-    Start(Action),
-}
-
 enum Init {
     Pending,
     Failed,
@@ -126,6 +109,16 @@ enum Init {
 impl Planner<'_> {
     fn wake_at(&mut self, at: Timestamp) {
         self.out.wake = Some(self.out.wake.map_or(at, |wake| wake.min(at)));
+    }
+
+    /// Whether the step is to be begun now; if it waits for a time, that is when to look again.
+    fn is_due(&mut self, step: &Step) -> bool {
+        match step.due(self.now) {
+            Ok(()) => return true,
+            Err(Some(retry)) => self.wake_at(retry),
+            Err(None) => {}
+        }
+        false
     }
 
     /// `activeDeadlineSeconds` counts from `status.startTime` (pkg/kubelet/active_deadline.go).
@@ -158,12 +151,10 @@ impl Planner<'_> {
     }
 
     fn volumes(&mut self) -> bool {
-        match self.memory.volumes.due(self.now) {
-            Ok(()) => self.out.actions.push(Action::PrepareVolumes),
-            Err(Some(retry)) => self.wake_at(retry),
-            Err(None) => {}
+        if self.is_due(&self.memory.volumes) {
+            self.out.actions.push(Action::PrepareVolumes);
         }
-        self.memory.volumes == crate::known::memory::Step::Done
+        self.memory.volumes == Step::Done
     }
 
     /// Without a sandbox: make one, unless what ran in the last one shall not run again.
@@ -174,13 +165,9 @@ impl Planner<'_> {
         if !self.anything_to_run() {
             return self.wind_down();
         }
-        match self.memory.sandbox.due(self.now) {
-            Ok(()) => {
-                let attempt = self.seen.sandbox().map_or(0, |old| old.attempt + 1);
-                self.out.actions.push(Action::RunSandbox { attempt });
-            }
-            Err(Some(retry)) => self.wake_at(retry),
-            Err(None) => {}
+        if self.is_due(&self.memory.sandbox) {
+            let attempt = self.seen.sandbox().map_or(0, |old| old.attempt + 1);
+            self.out.actions.push(Action::RunSandbox { attempt });
         }
     }
 
@@ -209,10 +196,8 @@ impl Planner<'_> {
     }
 
     fn stop_sandbox(&mut self, id: String) {
-        match self.memory.sandboxes_stopping.get(&id).map_or(Ok(()), |step| step.due(self.now)) {
-            Ok(()) => self.out.actions.push(Action::StopSandbox { id }),
-            Err(Some(retry)) => self.wake_at(retry),
-            Err(None) => {}
+        if self.is_due(self.memory.sandboxes_stopping.get(&id).unwrap_or(&Step::Todo)) {
+            self.out.actions.push(Action::StopSandbox { id });
         }
     }
 
@@ -313,89 +298,6 @@ impl Planner<'_> {
         self.seen.current(&spec.name).is_some_and(|c| self.memory.is_started(spec, c))
     }
 
-    fn next(&mut self, role: Role, spec: &Spec) -> Next {
-        let name = &spec.name;
-        if self.memory.starting.is_some() {
-            // Ended containers are judged while another one starts; only starting waits.
-            if self.memory.starting.as_deref() == Some(name) {
-                return Next::Later;
-            }
-        }
-        let last = self.seen.latest(name);
-        if let Some(current) = self.seen.current(name)
-            && is_up(current)
-        {
-            let stopping = self.memory.stopping.contains_key(&current.id);
-            return if stopping { Next::Later } else { Next::Up };
-        }
-        if let Some(last) = last
-            && last.state == ContainerState::Exited
-        {
-            // A new sandbox runs init containers again, whatever they said in the old one.
-            let here = self.seen.current(name).is_some();
-            let code = exit_code(last);
-            if (here || role != Role::Init) && !pod::restarts(self.pod, role, spec, code) {
-                return Next::Over { success: code == 0 };
-            }
-        }
-        self.start(spec, last)
-    }
-
-    fn start(&mut self, spec: &Spec, last: Option<&Container>) -> Next {
-        let name = &spec.name;
-        let failure = self.memory.failures.get(name);
-        let after = crashed_at(last, failure);
-        if let Some((until, waiting)) = self.back_off(name, failure, after) {
-            self.wake_at(until);
-            if let Some(waiting) = waiting {
-                self.out.waiting.insert(name.clone(), waiting);
-            }
-            return Next::Later;
-        }
-        if self.memory.starting.is_some() {
-            return Next::Later;
-        }
-        let attempt = last.map_or(0, |last| last.attempt + 1);
-        Next::Start(Action::Start { container: name.clone(), attempt, after })
-    }
-
-    /// Until when a start must wait, and what to say meanwhile.
-    fn back_off(
-        &self,
-        name: &str,
-        failure: Option<&Failure>,
-        after: Option<Timestamp>,
-    ) -> Option<(Timestamp, Option<Waiting>)> {
-        match failure.map(|f| &f.retry) {
-            Some(Retry::At(at)) if *at > self.now => return Some((*at, None)),
-            Some(Retry::Image(image)) => {
-                if let Some(until) = self.memory.pulls.until_since_update(image, self.now) {
-                    return Some(match self.pull_waiting(image, failure) {
-                        Ok(waiting) => (until, Some(waiting)),
-                        Err(flips) => (flips.min(until), None),
-                    });
-                }
-            }
-            _ => {}
-        }
-        let until = self.memory.crashes.until_since(name, after?, self.now)?;
-        let delay = go_seconds(self.memory.crashes.delay(name));
-        let pod = pod::full_name(self.pod);
-        let message = format!("back-off {delay} restarting failed container={name} pod={pod}");
-        Some((until, Some(Waiting { reason: "CrashLoopBackOff".into(), message })))
-    }
-
-    /// For a moment after the failure the reason stays ErrImagePull, so that both are seen; `Err` says until when.
-    fn pull_waiting(&self, image: &str, failure: Option<&Failure>) -> Result<Waiting, Timestamp> {
-        let flips = failure.map_or(self.now, |f| f.at.saturating_add(ERR_IMAGE_PULL_SHOWN).unwrap_or(f.at));
-        if self.now < flips {
-            return Err(flips);
-        }
-        let cause = failure.map(|f| format!(": {}: {}", f.reason, f.message)).unwrap_or_default();
-        let message = format!("Back-off pulling image \"{image}\"{cause}");
-        Ok(Waiting { reason: "ImagePullBackOff".into(), message })
-    }
-
     fn stop(&mut self, container: &Container, grace: Duration, message: String) {
         let killed_by = self.now.saturating_add(grace).unwrap_or(Timestamp::MAX);
         // Asked again only to make it end sooner.
@@ -442,9 +344,8 @@ impl Planner<'_> {
             return self.stop(&last, grace, format!("Stopping container {}", last.name));
         }
         let ready: Vec<String> = self.seen.sandboxes.iter().filter(|s| s.ready).map(|s| s.id.clone()).collect();
-        let stopped = |id: &String| self.memory.sandboxes_stopping.get(id) == Some(&crate::known::memory::Step::Done);
-        let busy = self.memory.sandbox == crate::known::memory::Step::Busy
-            || self.memory.volumes == crate::known::memory::Step::Busy;
+        let stopped = |id: &String| self.memory.sandboxes_stopping.get(id) == Some(&Step::Done);
+        let busy = self.memory.sandbox == Step::Busy || self.memory.volumes == Step::Busy;
         if !busy && ready.iter().all(stopped) {
             self.out.actions.push(Action::Finished);
         }
@@ -460,17 +361,6 @@ fn grace(seconds: i64) -> Duration {
 
 fn exit_code(container: &Container) -> i32 {
     container.exit_code.unwrap_or(137)
-}
-
-/// When the predecessor failed, if there was one: what the crash back-off counts from.
-fn crashed_at(last: Option<&Container>, failure: Option<&Failure>) -> Option<Timestamp> {
-    let failed = failure.filter(|f| f.retry == Retry::Crash).map(|f| f.at);
-    let ended =
-        last.and_then(|last| last.finished_at.or((last.state == ContainerState::Exited).then_some(last.created_at)));
-    match (failed, ended) {
-        (Some(a), Some(b)) => Some(a.max(b)),
-        (a, b) => a.or(b),
-    }
 }
 
 #[cfg(test)]
