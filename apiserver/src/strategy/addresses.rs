@@ -114,11 +114,8 @@ fn canonical(text: &str) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::strategy::testing::texts;
     use serde_json::json;
-
-    fn said(errors: &[FieldError]) -> Vec<String> {
-        errors.iter().map(ToString::to_string).collect()
-    }
 
     #[test]
     fn names_are_canonical_addresses() {
@@ -139,7 +136,7 @@ mod tests {
             (address(json!({"resource": "services"})), "spec.parentRef.name: Required value"),
         ];
         for (bad, message) in table {
-            assert_eq!(said(&IpAddress.validate(&bad)), [message]);
+            assert_eq!(texts(&IpAddress.validate(&bad)), [message]);
         }
         let other = address(json!({"resource": "services", "namespace": "a", "name": "c"}));
         assert_eq!(IpAddress.validate_update(&other, &good).len(), 1);
@@ -160,7 +157,7 @@ mod tests {
             (json!(["10.0.0.0/33"]), "spec.cidrs[0]: Invalid value"),
         ];
         for (bad, message) in table {
-            let said = said(&ServiceCidr.validate(&cidr(bad.clone())));
+            let said = texts(&ServiceCidr.validate(&cidr(bad.clone())));
             assert!(said.len() == 1 && said[0].contains(message), "{bad}: {said:?}");
         }
         let old = cidr(json!(["10.0.0.0/24"]));

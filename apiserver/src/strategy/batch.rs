@@ -174,6 +174,7 @@ impl Strategy for CronJob {
 mod tests {
     use super::*;
     use crate::strategy::defaults;
+    use crate::strategy::testing::texts;
     use api::kinds;
 
     fn made(plural: &str, mut object: Value) -> Value {
@@ -189,10 +190,6 @@ mod tests {
             {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}}});
         job["spec"].as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
         job
-    }
-
-    fn texts(errors: &[FieldError]) -> Vec<String> {
-        errors.iter().map(ToString::to_string).collect()
     }
 
     #[test]

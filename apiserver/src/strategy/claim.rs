@@ -102,10 +102,7 @@ fn access_modes(modes: &At<'_>, errors: &mut Errors) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn texts(errors: &[FieldError]) -> Vec<String> {
-        errors.iter().map(ToString::to_string).collect()
-    }
+    use crate::strategy::testing::texts;
 
     fn claim(modes: Value, storage: &str) -> Value {
         json!({"spec": {"accessModes": modes, "resources": {"requests": {"storage": storage}}}})

@@ -173,11 +173,8 @@ fn slice_ports(list: &At<'_>, errors: &mut Errors) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::strategy::testing::texts;
     use serde_json::json;
-
-    fn texts(errors: &[FieldError]) -> Vec<String> {
-        errors.iter().map(ToString::to_string).collect()
-    }
 
     #[test]
     fn endpoints() {

@@ -159,11 +159,8 @@ fn finalizers(object: &Value, path: &Path) -> Vec<FieldError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::strategy::testing::texts;
     use api::kinds;
-
-    fn texts(errors: &[FieldError]) -> Vec<String> {
-        errors.iter().map(ToString::to_string).collect()
-    }
 
     #[test]
     fn metadata_is_checked_at_birth() {

@@ -170,6 +170,18 @@ pub fn validate(kind: KindRef, object: &Value) -> Vec<FieldError> {
 }
 
 #[cfg(test)]
+mod testing {
+    //! What tests of strategies share.
+
+    use super::FieldError;
+
+    /// Errors as people read them.
+    pub(super) fn texts(errors: &[FieldError]) -> Vec<String> {
+        errors.iter().map(ToString::to_string).collect()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
     use api::kinds::KINDS;

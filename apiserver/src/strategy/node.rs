@@ -138,10 +138,7 @@ fn addresses(root: &At<'_>, errors: &mut Errors) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn texts(errors: &[FieldError]) -> Vec<String> {
-        errors.iter().map(ToString::to_string).collect()
-    }
+    use crate::strategy::testing::texts;
 
     #[test]
     fn nodes() {

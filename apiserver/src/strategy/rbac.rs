@@ -118,10 +118,7 @@ fn subject(subject: &At<'_>, namespaced: bool, errors: &mut Errors) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn texts(errors: &[FieldError]) -> Vec<String> {
-        errors.iter().map(ToString::to_string).collect()
-    }
+    use crate::strategy::testing::texts;
 
     #[test]
     fn rules() {

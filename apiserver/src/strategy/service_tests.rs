@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::strategy::defaults;
+use crate::strategy::testing::texts;
 use api::{kinds, object};
 
 fn good() -> Value {
@@ -11,10 +12,6 @@ fn good() -> Value {
 fn defaulted(mut service: Value) -> Value {
     defaults::apply(kinds::find("", "v1", "services").unwrap().0, &mut service);
     service
-}
-
-fn texts(errors: &[FieldError]) -> Vec<String> {
-    errors.iter().map(ToString::to_string).collect()
 }
 
 #[test]

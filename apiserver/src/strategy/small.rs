@@ -266,10 +266,7 @@ impl Strategy for ControllerRevision {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn texts(errors: &[FieldError]) -> Vec<String> {
-        errors.iter().map(ToString::to_string).collect()
-    }
+    use crate::strategy::testing::texts;
 
     #[test]
     fn refusals() {

@@ -1,5 +1,6 @@
 //! Makers of pods that are refused, and why.
 
+use crate::strategy::testing::texts;
 use api::{kinds, object};
 use serde_json::json;
 
@@ -18,10 +19,6 @@ fn object_of(group: &str, plural: &str, edits: &[(&str, Value)]) -> Value {
     }
     defaults::apply(kind, &mut made);
     made
-}
-
-fn texts(errors: &[FieldError]) -> Vec<String> {
-    errors.iter().map(ToString::to_string).collect()
 }
 
 fn check(group: &str, plural: &str, table: &[(&str, Value, &[&str])]) {

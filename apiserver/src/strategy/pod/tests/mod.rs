@@ -14,6 +14,7 @@ use api::kinds;
 
 use super::*;
 use crate::strategy::defaults;
+use crate::strategy::testing::texts;
 
 fn good() -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "p", "namespace": "default"},
@@ -32,14 +33,10 @@ fn with(pointer: &str, value: &Value) -> Value {
     defaulted(pod)
 }
 
-fn texts(errors: Vec<FieldError>) -> Vec<String> {
-    errors.iter().map(ToString::to_string).collect()
-}
-
 fn refused(pod: &Value) -> Vec<String> {
     let mut errors = Pod.validate(pod);
     errors.extend(Pod.validate_create(pod));
-    texts(errors)
+    texts(&errors)
 }
 
 fn check(table: &[(&str, Value, &[&str])]) {

@@ -62,7 +62,7 @@ fn updates() {
         let mut new = old.clone();
         object::set(&mut new, pointer, value.clone());
         let (new, old) = (defaulted(new), defaulted(old));
-        assert_eq!(texts(Pod.validate_update(&new, &old)), expected, "{pointer} = {value}");
+        assert_eq!(texts(&Pod.validate_update(&new, &old)), expected, "{pointer} = {value}");
     }
 }
 
@@ -77,14 +77,14 @@ fn status_updates() {
     };
     let (old, new) = (pod("Never", &ended), pod("Never", &running));
     assert_eq!(
-        texts(Pod.validate_status_update(&new, &old)),
+        texts(&Pod.validate_status_update(&new, &old)),
         ["status.containerStatuses[0].state: Forbidden: may not be transitioned to non-terminated state"]
     );
     let (old, mut new) = (pod("Always", &ended), pod("Always", &running));
-    assert_eq!(texts(Pod.validate_status_update(&new, &old)), Vec::<String>::new());
+    assert_eq!(texts(&Pod.validate_status_update(&new, &old)), Vec::<String>::new());
     new["status"]["qosClass"] = json!("Burstable");
     assert_eq!(
-        texts(Pod.validate_status_update(&new, &old)),
+        texts(&Pod.validate_status_update(&new, &old)),
         ["status.qosClass: Invalid value: \"Burstable\": field is immutable"]
     );
 }
