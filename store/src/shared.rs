@@ -37,11 +37,15 @@ pub(crate) struct Core {
     pub(crate) swept: watch::Sender<Revision>,
     /// Who leads, as far as this member knows.
     pub(crate) standing: watch::Sender<Standing>,
-    /// Whether this member alone votes: then it knows all that was ever acknowledged.
+    /// Whether this member alone votes.
     pub(crate) alone: AtomicBool,
+    /// Whether it leads, and has applied an entry of its own term: all that was ever acknowledged came before that one.
+    leads: AtomicBool,
     /// Whether there is no other member at all.
     pub(crate) solitary: AtomicBool,
-    /// Who takes part has changed.
+    /// Whether time matters: others are there, nobody leads, or something waits for room on the disk.
+    pub(crate) wants_ticks: AtomicBool,
+    /// Who takes part has changed, or whether time matters.
     pub(crate) membership_changed: Notify,
     /// Why the last checkpoint could not be written, until one can.
     pub(crate) checkpoint_failure: Mutex<Option<String>>,
@@ -76,7 +80,9 @@ impl Core {
             lease_ended: Notify::new(),
             standing: watch::Sender::new(Standing::default()),
             alone: AtomicBool::new(false),
+            leads: AtomicBool::new(false),
             solitary: AtomicBool::new(false),
+            wants_ticks: AtomicBool::new(true),
             membership_changed: Notify::new(),
             checkpoint_failure: Mutex::default(),
             clock,
@@ -109,6 +115,7 @@ impl Core {
     /// This process leads in `term`: from now on it judges leases, each with its full time again. The state must be that
     /// of the beginning of the term.
     pub(crate) fn lead(&self, term: u64) {
+        self.leads.store(true, Ordering::Release);
         let state = self.state.read();
         self.lessor.lock().promote(self.now(), term, state.leases().iter());
         self.lease_changed.notify_one();
@@ -116,9 +123,23 @@ impl Core {
 
     /// This process leads no longer: another one judges leases.
     pub(crate) fn follow(&self) {
+        self.leads.store(false, Ordering::Release);
         self.lessor.lock().demote();
         self.lease_changed.notify_one();
         self.lease_ended.notify_waiters();
+    }
+
+    /// Whether everything that was ever acknowledged is in the state here, without asking anybody: this member alone votes,
+    /// and leads. Until it has been elected again after a start, the last group of its log is not applied.
+    pub(crate) fn knows_all(&self) -> bool {
+        self.alone.load(Ordering::Acquire) && self.leads.load(Ordering::Acquire)
+    }
+
+    /// Whether time matters from now on.
+    pub(crate) fn want_ticks(&self, wants: bool) {
+        if self.wants_ticks.swap(wants, Ordering::AcqRel) != wants {
+            self.membership_changed.notify_waiters();
+        }
     }
 
     /// What an applied entry means for the leases' clockwork.

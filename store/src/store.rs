@@ -9,7 +9,6 @@ mod members;
 mod start;
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::BoxStream;
@@ -202,8 +201,7 @@ impl Store {
     /// Returns when this member's state contains everything that was acknowledged before the call.
     async fn catch_up(&self) -> Result<(), Error> {
         self.core.open()?;
-        // A member that alone votes has applied everything that was ever acknowledged.
-        if self.core.alone.load(Ordering::Acquire) {
+        if self.core.knows_all() {
             return Ok(());
         }
         self.tell(None, Input::Read).await.map(|_| ())
@@ -289,6 +287,6 @@ impl Kv for Store {
     }
 
     fn is_private(&self) -> bool {
-        self.core.alone.load(Ordering::Acquire)
+        self.core.knows_all()
     }
 }

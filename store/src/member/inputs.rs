@@ -67,8 +67,9 @@ impl<T> Member<T> {
         if self.unwritten.is_none() {
             self.raft.tick(&self.log);
         }
-        let leads = self.raft.standing().role == Role::Leader;
-        for ticket in self.waiting.tick(leads) {
+        let standing = self.raft.standing();
+        let leads = standing.role == Role::Leader && self.unwritten.is_none();
+        for ticket in self.waiting.tick(leads.then_some(standing.term)) {
             port.answer(ticket, Err(Error::TimedOut));
         }
         let late = self.ticks.saturating_sub(self.waiting.patience());
@@ -140,8 +141,8 @@ impl<T> Member<T> {
         }
     }
 
-    /// Whether the cluster stays able to work: a learner has nearly everything before it votes, and whoever is counted
-    /// on is there (etcd: server/etcdserver/server.go, isLearnerReady, and mayAddMember, mayRemoveMember).
+    /// Whether the cluster stays able to work: a learner has nearly everything before it votes, the leader feeds one at a time, and
+    /// whoever is counted on is there (etcd: server/etcdserver/server.go, isLearnerReady, and mayAddMember, mayRemoveMember).
     fn ready_for(&self, change: &MembershipChange) -> Result<(), Reason> {
         let status = self.raft.status();
         let voters = &self.raft.membership().voters;
@@ -255,12 +256,18 @@ impl<T> Member<T> {
         }
     }
 
-    pub(super) fn ask_for_reads(&mut self) {
-        let mut names = if self.raft.standing().leader == 0 { Vec::new() } else { self.waiting.due() };
+    /// Whoever wants to read waits from now on, also if nobody can be asked.
+    pub(super) fn gather_reads(&mut self) {
         if !self.reads.is_empty() {
-            names.push(self.waiting.read(std::mem::take(&mut self.reads)));
+            self.waiting.read(std::mem::take(&mut self.reads));
         }
-        for name in names {
+    }
+
+    pub(super) fn ask_for_reads(&mut self) {
+        if self.raft.standing().leader == 0 {
+            return;
+        }
+        for name in self.waiting.due() {
             if self.raft.read_index(name).is_err() {
                 self.waiting.unasked(name);
             }

@@ -19,6 +19,8 @@
 mod apply;
 mod inputs;
 mod snapshots;
+#[cfg(test)]
+mod tests;
 mod waiting;
 
 use std::collections::VecDeque;
@@ -36,7 +38,7 @@ use crate::shared::Core;
 use crate::state::{Members, Outcome};
 pub(crate) use apply::replay;
 use inputs::Asked;
-pub(crate) use snapshots::Arrived;
+pub(crate) use snapshots::{Arrived, Temporary};
 use waiting::Waiting;
 
 /// Bytes of applied entries that stay in memory for followers that are a little behind.
@@ -144,6 +146,7 @@ pub(crate) struct Member<T> {
     reads: Vec<T>,
     /// What could not be written for want of room. Nothing else is done until it is.
     unwritten: Option<Persist>,
+    /// What raft is about to ask for.
     arrived: Option<Box<Arrived>>,
     /// A snapshot is being written to the directory.
     saving: bool,
@@ -223,6 +226,13 @@ impl<T> Member<T> {
 
     /// Does everything that follows from the inputs so far.
     pub(crate) fn advance(&mut self, port: &mut impl Port<Ticket = T>) -> Result<(), Fatal> {
+        let result = self.work(port);
+        self.core.want_ticks(!self.solitary() || self.unwritten.is_some() || self.raft.standing().leader == 0);
+        result
+    }
+
+    fn work(&mut self, port: &mut impl Port<Ticket = T>) -> Result<(), Fatal> {
+        self.gather_reads();
         if let Some(persist) = self.unwritten.take()
             && !self.persist(persist, port)?
         {
@@ -243,20 +253,22 @@ impl<T> Member<T> {
                 self.stand(standing, port);
             }
             self.waiting.confirmed(ready.reads);
-            if let Some(persist) = ready.persist
-                && !self.persist(persist, port)?
-            {
-                return Ok(());
-            }
+            let written = match ready.persist {
+                Some(persist) => self.persist(persist, port)?,
+                None => true,
+            };
+            // Durable already, whatever became of the rest; and it is named once.
             if let Some(to) = ready.apply_to {
                 self.apply(to, port)?;
             }
             self.waiting.readable(self.applied).for_each(|ticket| port.answer(ticket, Ok(Done::Readable)));
+            if !written {
+                return Ok(());
+            }
             if idle {
                 break;
             }
         }
-        self.forget_arrived();
         self.consider_saving(port);
         Ok(())
     }
@@ -272,7 +284,9 @@ impl<T> Member<T> {
                 Ok(true)
             }
             Err(AppendError::Refused(error)) => {
-                tracing::error!(%error, "the store cannot write to its log");
+                if !std::mem::replace(&mut self.full, true) {
+                    tracing::error!(%error, "the store cannot write to its log: what it has to say waits for room");
+                }
                 self.unwritten = Some(Persist { snapshot: None, ..persist });
                 Ok(false)
             }
@@ -306,7 +320,7 @@ impl<T> Member<T> {
         port.standing_changed(standing);
     }
 
-    /// Whether reads need nobody else follows from who votes.
+    /// What this member may do alone follows from who votes.
     fn note_membership(&self) {
         self.core.alone.store(self.alone(), Ordering::Release);
         self.core.solitary.store(self.solitary(), Ordering::Release);

@@ -1,21 +1,47 @@
 //! Snapshots: when a checkpoint is written and the own log trimmed, how one is sent to a member that is too far behind, and how one
 //! that another member sent is put in place of log and state.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use proto::log::{HardState, SnapshotHead};
 
 use super::{Fatal, Member, Port};
 use crate::checkpoint;
+use crate::disk::Disk;
 use crate::kv::Error;
 use crate::raft::{Body, Message, Role, Snapshot};
 use crate::state::State;
 
+/// A file under a temporary name, which goes with its owner unless it has been given another name by then: on a full disk
+/// nothing else would ever make that room again.
+pub(crate) struct Temporary {
+    disk: Arc<dyn Disk>,
+    path: PathBuf,
+}
+
+impl Temporary {
+    pub(crate) fn new(disk: Arc<dyn Disk>, path: PathBuf) -> Self {
+        Self { disk, path }
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        // Fails if it has another name. What cannot be removed now is by the next start.
+        let _ = self.disk.remove(&self.path);
+    }
+}
+
 /// A snapshot of another member, received as a whole and loaded.
 pub(crate) struct Arrived {
-    /// Its file in the directory, durable, under a temporary name.
-    pub(crate) path: PathBuf,
+    /// Its file in the directory, durable.
+    pub(crate) file: Temporary,
     pub(crate) head: SnapshotHead,
     pub(crate) state: State,
     /// What raft is told of it.
@@ -85,21 +111,19 @@ impl<T> Member<T> {
         }
     }
 
+    /// Keeps what has arrived if raft wants it, and so does not want any that came before. Two senders may take each other
+    /// for silent, and their snapshots come between two calls of [`Member::advance`].
     pub(super) fn arrive(&mut self, arrived: Box<Arrived>) -> Result<(), Fatal> {
-        if self.unwritten.is_none() {
-            let message = arrived.message.clone();
+        if self.unwritten.is_some() {
+            return Ok(());
+        }
+        let before = self.raft.wants_snapshot();
+        self.step_raft(arrived.message.clone())?;
+        let wants = self.raft.wants_snapshot();
+        if wants != before && wants == Some(arrived.head.index) {
             self.arrived = Some(arrived);
-            self.step_raft(message)?;
         }
         Ok(())
-    }
-
-    /// What has arrived and was not needed goes: raft has had its chance to ask for it.
-    pub(super) fn forget_arrived(&mut self) {
-        if let Some(arrived) = self.arrived.take() {
-            // Otherwise the next start does it.
-            let _ = self.log.place().0.remove(&arrived.path);
-        }
     }
 
     /// Puts the snapshot that has arrived in the place of log and state.
@@ -113,10 +137,10 @@ impl<T> Member<T> {
         let Some(arrived) = arrived else {
             return Err(Fatal::Broken(format!("the snapshot at {} has not arrived", snapshot.index)));
         };
-        let Arrived { path, head, state, .. } = *arrived;
+        let Arrived { file, head, state, .. } = *arrived;
         let made = self.log.prepare_restart(snapshot.index, snapshot.term, hard).map_err(Fatal::Log)?;
         let (disk, dir) = self.log.place();
-        checkpoint::adopt(&*disk, &dir, &path, head.index).map_err(Fatal::Install)?;
+        checkpoint::adopt(&*disk, &dir, file.path(), head.index).map_err(Fatal::Install)?;
         self.log.restart(made).map_err(Fatal::Install)?;
         let (before, revision) = (self.core.state.read().revision(), state.revision());
         let old = std::mem::replace(&mut *self.core.state.write(), state);

@@ -25,7 +25,8 @@ pub(super) struct Waiting<T> {
     placed: VecDeque<Placed<T>>,
     handed: BTreeMap<u64, (u64, T)>,
     asked: BTreeMap<u64, Asked<T>>,
-    readable: BTreeMap<u64, Vec<T>>,
+    /// By index: since when, and who.
+    readable: BTreeMap<u64, Vec<(u64, T)>>,
     last_name: u64,
 }
 
@@ -114,10 +115,10 @@ impl<T> Waiting<T> {
         self.handed.remove(&name).map(|(_, ticket)| ticket)
     }
 
-    /// Reads that wait together: the name to ask by.
+    /// Reads that wait together, to be asked for now: the name to ask by.
     pub(super) fn read(&mut self, tickets: Vec<T>) -> u64 {
         let name = self.name();
-        self.asked.insert(name, Asked { since: self.now, asked: Some(self.now), tickets });
+        self.asked.insert(name, Asked { since: self.now, asked: None, tickets });
         name
     }
 
@@ -149,7 +150,8 @@ impl<T> Waiting<T> {
     pub(super) fn confirmed(&mut self, reads: Vec<Read>) {
         for Read { context, index } in reads {
             if let Some(asked) = self.asked.remove(&context) {
-                self.readable.entry(index).or_default().extend(asked.tickets);
+                let tickets = asked.tickets.into_iter().map(|ticket| (asked.since, ticket));
+                self.readable.entry(index).or_default().extend(tickets);
             }
         }
     }
@@ -163,17 +165,19 @@ impl<T> Waiting<T> {
             }
             _ => BTreeMap::new(),
         };
-        ready.into_values().flatten()
+        ready.into_values().flatten().map(|(_, ticket)| ticket)
     }
 
-    /// A tick has passed: who has waited too long. `leads`: what is placed is certain to be decided.
-    pub(super) fn tick(&mut self, leads: bool) -> Vec<T> {
+    /// A tick has passed: who has waited too long. `leading`: the term in which this member leads and can write; what it
+    /// has placed itself in that term is certain to be decided.
+    pub(super) fn tick(&mut self, leading: Option<u64>) -> Vec<T> {
         self.now += 1;
         let (now, patience) = (self.now, self.patience);
         let late = |since: u64| now > since + patience;
         let mut gone = Vec::new();
-        if !leads {
-            let (lost, rest) = std::mem::take(&mut self.placed).into_iter().partition(|placed| late(placed.since));
+        let lost = |placed: &Placed<T>| late(placed.since) && Some(placed.term) != leading;
+        if self.placed.iter().any(lost) {
+            let (lost, rest) = std::mem::take(&mut self.placed).into_iter().partition(lost);
             self.placed = rest;
             gone.extend(VecDeque::into_iter(lost).map(|placed| placed.ticket));
         }
@@ -184,6 +188,11 @@ impl<T> Waiting<T> {
         while self.asked.first_key_value().is_some_and(|(_, asked)| late(asked.since)) {
             gone.extend(self.asked.pop_first().into_iter().flat_map(|(_, asked)| asked.tickets));
         }
+        // Confirmed, but what they must see does not come.
+        for waiting in self.readable.values_mut() {
+            gone.extend(waiting.extract_if(.., |(since, _)| late(*since)).map(|(_, ticket)| ticket));
+        }
+        self.readable.retain(|_, waiting| !waiting.is_empty());
         gone
     }
 
@@ -226,11 +235,11 @@ mod tests {
         assert_eq!(waiting.readable(8).collect::<Vec<_>>(), ['c']);
         assert_eq!(waiting.readable(9).collect::<Vec<_>>(), ['a', 'b']);
         let three = waiting.read(vec!['d']);
-        assert!(waiting.due().is_empty());
+        assert_eq!((waiting.due(), waiting.due()), (vec![three], vec![]));
         waiting.ask_again();
         assert_eq!((waiting.due(), waiting.due()), (vec![three], vec![]));
         for _ in 0..READ_AGAIN {
-            assert!(waiting.tick(false).is_empty());
+            assert!(waiting.tick(None).is_empty());
         }
         assert_eq!(waiting.due(), [three], "lost on the way, perhaps");
     }
@@ -241,9 +250,14 @@ mod tests {
         waiting.place(1, 1, 'a');
         waiting.hand('b');
         waiting.read(vec!['c']);
-        let gone: Vec<_> = (0..4).flat_map(|_| waiting.tick(true)).collect();
-        assert_eq!(gone, ['b', 'c'], "a leader's own entries are decided or it leads no longer");
-        assert_eq!(waiting.tick(false), ['a']);
+        let confirmed = waiting.read(vec!['f']);
+        waiting.confirmed(vec![Read { context: confirmed, index: 7 }]);
+        waiting.place(2, 2, 'g');
+        let gone: Vec<_> = (0..4).flat_map(|_| waiting.tick(Some(2))).collect();
+        // 'g' is a leader's own: decided, or it leads no longer. 'a' was placed by another one, whose log may be lost.
+        assert_eq!(gone, ['a', 'b', 'c', 'f']);
+        assert_eq!(waiting.readable(7).count(), 0);
+        assert_eq!(waiting.tick(None), ['g']);
         waiting.place(8, 1, 'd');
         waiting.place(9, 1, 'e');
         assert_eq!(waiting.passed(8), ['d']);

@@ -13,8 +13,10 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::admit::{REMOVED, admit};
 use super::{Door, Inner, MOST_BYTES};
+use crate::cluster::random;
+use crate::disk::Disk;
 use crate::inbox::Message;
-use crate::member::{Arrived, Input};
+use crate::member::{Arrived, Input, Temporary};
 use crate::raft;
 use crate::snapshot;
 use crate::state::{HashKv, State};
@@ -96,12 +98,13 @@ impl Peer for Service {
         let Some(raft::Body::Snapshot(snapshot)) = message.body.as_ref().filter(|_| message.from == from) else {
             return Err(Status::invalid_argument("a snapshot that is none"));
         };
-        let path = self.inner.dir.join(format!("received-{from:016x}-{:020}.tmp", snapshot.index));
+        // A name of its own: the same snapshot may be on its way twice.
+        let path = self.inner.dir.join(format!("received-{from:016x}-{:020}-{:016x}.tmp", snapshot.index, random()));
+        let file = Temporary::new(Arc::clone(&self.inner.disk), path);
         let index = snapshot.index;
         let (parts, writing) = mpsc::channel(AHEAD);
-        let inner = Arc::clone(&self.inner);
-        let written = path.clone();
-        let load = tokio::task::spawn_blocking(move || receive(&inner, &written, index, writing));
+        let disk = Arc::clone(&self.inner.disk);
+        let load = tokio::task::spawn_blocking(move || receive(&*disk, file, index, writing));
         while let Some(part) = stream.message().await? {
             // Fails when the other side has: its reason comes below.
             if parts.send(part).await.is_err() {
@@ -110,8 +113,8 @@ impl Peer for Service {
         }
         drop(parts);
         let loaded = load.await.map_err(|error| Status::internal(error.to_string()))?;
-        let (state, head) = loaded.map_err(Status::aborted)?;
-        let arrived = Arrived { path, head, state, message };
+        let (file, state, head) = loaded.map_err(Status::aborted)?;
+        let arrived = Arrived { file, head, state, message };
         self.inner.tell(Message::Input(Input::Arrived(Box::new(arrived))));
         Ok(Response::new(Farewell {}))
     }
@@ -135,15 +138,15 @@ impl Peer for Service {
     }
 }
 
-/// Writes the parts to a file and loads it.
+/// Writes the parts to a file and loads it. The file is gone if that fails.
 fn receive(
-    inner: &Inner,
-    path: &std::path::Path,
+    disk: &dyn Disk,
+    to: Temporary,
     index: u64,
     mut parts: mpsc::Receiver<SnapshotPart>,
-) -> Result<(State, SnapshotHead), String> {
+) -> Result<(Temporary, State, SnapshotHead), String> {
     let said = |error: std::io::Error| error.to_string();
-    let mut file = inner.disk.create(path).map_err(said)?;
+    let mut file = disk.create(to.path()).map_err(said)?;
     let (mut at, mut complete) = (0, false);
     while let Some(part) = parts.blocking_recv() {
         file.write_at(at, &part.data).map_err(said)?;
@@ -151,13 +154,41 @@ fn receive(
         complete |= part.size == at && part.size > 0;
     }
     if !complete {
-        let _ = inner.disk.remove(path);
         return Err("the snapshot did not arrive as a whole".into());
     }
     file.sync().map_err(said)?;
-    let loaded = snapshot::load_file(&*inner.disk, path, index);
-    loaded.map_err(|error| {
-        let _ = inner.disk.remove(path);
-        error.to_string()
-    })
+    let (state, head) = snapshot::load_file(disk, to.path(), index).map_err(|error| error.to_string())?;
+    Ok((to, state, head))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::disk::MemoryDisk;
+
+    #[test]
+    fn what_does_not_arrive_as_a_whole_takes_no_room() {
+        let part =
+            |data: &'static [u8], size| SnapshotPart { data: Bytes::from_static(data), size, ..Default::default() };
+        let table = [
+            ("the disk is full", 10, vec![part(b"twelve bytes", 12)]),
+            ("the sender has gone", 1000, vec![part(b"twelve", 0)]),
+            ("it is no snapshot", 1000, vec![part(b"twelve bytes", 12)]),
+        ];
+        for (what, room, parts) in table {
+            let (memory, dir) = (MemoryDisk::new(), Path::new("/store"));
+            memory.fill_after(room);
+            let disk: Arc<dyn Disk> = Arc::new(memory.clone());
+            let (sender, receiver) = mpsc::channel(parts.len());
+            parts.into_iter().for_each(|part| sender.try_send(part).unwrap());
+            drop(sender);
+            let file = Temporary::new(Arc::clone(&disk), dir.join("received.tmp"));
+            assert!(receive(&*disk, file, 7, receiver).is_err(), "{what}");
+            assert_eq!(memory.list(dir).unwrap(), Vec::<String>::new(), "{what}");
+        }
+    }
 }

@@ -404,6 +404,11 @@ impl Raft {
         &self.membership
     }
 
+    /// The entry of the snapshot that the next [`Ready`] asks for, if it does.
+    pub fn wants_snapshot(&self) -> Option<u64> {
+        self.pending_snapshot.as_ref().map(|snapshot| snapshot.index)
+    }
+
     /// Whether a snapshot is on its way into the log.
     pub(super) fn installing(&self) -> bool {
         self.pending_snapshot.is_some() || self.flights.iter().any(|flight| flight.installs)

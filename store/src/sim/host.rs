@@ -12,7 +12,7 @@ use base::ManualClock;
 use crate::cluster::Cluster;
 use crate::disk::{Disk, MemoryDisk};
 use crate::kv::{Error, Page, Range};
-use crate::member::{Done, Fatal, Input, Member, Port};
+use crate::member::{Done, Fatal, Input, Member, Port, Temporary};
 use crate::options::{OpenError, Options};
 use crate::raft::{Message, Role, Standing, Status};
 use crate::shared::Core;
@@ -211,10 +211,11 @@ impl Life {
 }
 
 /// Whether a file system's directory is what it is here: one place for all of a member's files.
-pub(super) fn receive(disk: &MemoryDisk, from: u64, index: u64, bytes: &[u8]) -> std::io::Result<std::path::PathBuf> {
+pub(super) fn receive(disk: &MemoryDisk, from: u64, index: u64, bytes: &[u8]) -> std::io::Result<Temporary> {
     let path = Options::in_memory().dir.join(format!("received-{from:016x}-{index:020}.tmp"));
-    let mut file = disk.create(&path)?;
+    let received = Temporary::new(Arc::new(disk.clone()), path);
+    let mut file = disk.create(received.path())?;
     file.write_at(0, bytes)?;
     file.sync()?;
-    Ok(path)
+    Ok(received)
 }

@@ -469,9 +469,9 @@ impl World {
         sender.core.state.write().end_save(head);
         let received = match self.hosts.get(&to).filter(|host| host.life.is_some() && !lost && encoded.is_ok()) {
             None => None,
-            Some(host) => receive(&host.disk, from, head.index, &bytes).ok().and_then(|path| {
-                let (state, head) = snapshot::load_file(&host.disk, &path, head.index).ok()?;
-                Some(Box::new(Arrived { path, head, state, message }))
+            Some(host) => receive(&host.disk, from, head.index, &bytes).ok().and_then(|file| {
+                let (state, head) = snapshot::load_file(&host.disk, file.path(), head.index).ok()?;
+                Some(Box::new(Arrived { file, head, state, message }))
             }),
         };
         let ok = received.is_some();

@@ -246,13 +246,13 @@ fn identify(options: &Options, founding: &Founding) -> Result<(Identity, Vec<(u6
     }
 }
 
-/// Ticks for raft, as long as there is anybody to talk to.
+/// Ticks for the member, as long as time matters to it.
 pub(super) async fn tick(core: Arc<Core>, writer: mpsc::WeakUnboundedSender<Message>, every: Duration) {
     let mut interval = tokio::time::interval(every);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while core.open().is_ok() {
         let changed = core.membership_changed.notified();
-        if core.solitary.load(Ordering::Acquire) {
+        if !core.wants_ticks.load(Ordering::Acquire) {
             changed.await;
             continue;
         }
@@ -284,4 +284,70 @@ pub(crate) fn bare<T>(options: &Options, joins: Option<(u64, u64)>, seed: u64) -
     let raft = Config { seed, max_append_bytes: 2 << 10, max_inflight_bytes: 8 << 10, ..setup.raft };
     let member = Member::new(Arc::clone(&core), log, applied, Setup { raft, ..setup });
     Ok(Bare { core, member, _lock: lock })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::MemoryDisk;
+    use crate::kv::{Error, Kv, Range};
+    use crate::store::Store;
+    use crate::testing::{put, single, text};
+
+    const DEADLINE: Duration = Duration::from_secs(60);
+
+    /// Time passes quickly here: whoever waits for a leader gives up after 0.35 s.
+    fn open(disk: &MemoryDisk) -> Arc<Store> {
+        let cluster = Cluster::new("a", "http://127.0.0.1:0");
+        let (heartbeat, election) = (Duration::from_millis(5), Duration::from_millis(50));
+        let cluster = Some(Cluster { heartbeat, election, ..cluster });
+        Store::start(Options { disk: Arc::new(disk.clone()), cluster, ..Options::in_memory() }, Founding::Founder)
+            .unwrap()
+    }
+
+    async fn in_time<T>(what: impl Future<Output = T>) -> T {
+        tokio::time::timeout(DEADLINE, what).await.unwrap()
+    }
+
+    /// The log's last group counts as committed only once the member leads again, and its vote does not fit on the disk.
+    #[tokio::test]
+    async fn without_room_for_its_vote_a_member_alone_answers_nothing_old() {
+        let disk = MemoryDisk::new();
+        let store = open(&disk);
+        // Until it has told the cluster about itself: nothing follows the write into the log then.
+        let told = || store.core.state.read().members().get(store.member_id()).is_some_and(|me| me.nonce != 0);
+        in_time(async {
+            while !told() {
+                tokio::task::yield_now().await;
+            }
+        })
+        .await;
+        let revision = put(&*store, "k", "v").await.unwrap().revision;
+        store.close().await;
+        drop(store);
+        // Without what was reserved in the log's file.
+        let disk = disk.copy();
+        disk.fill_after(0);
+        let store = open(&disk);
+        assert!(store.local_revision() < revision, "the write is known to be committed: there is nothing to be missed");
+        assert_eq!(in_time(store.revision()).await, Err(Error::TimedOut));
+        assert_eq!(in_time(store.range(single("k", 0))).await, Err(Error::TimedOut));
+        assert_eq!(in_time(store.hash_kv(0)).await, Err(Error::TimedOut));
+        assert_eq!(in_time(put(&*store, "k", "w")).await, Err(Error::TimedOut));
+        assert!(!store.is_private());
+        store.range(Range { serializable: true, ..single("k", 0) }).await.unwrap();
+
+        disk.free_space();
+        let found = in_time(async {
+            loop {
+                if let Ok(page) = store.range(single("k", 0)).await {
+                    return text(&page);
+                }
+            }
+        });
+        assert_eq!(found.await, format!("k=v@{revision}"));
+        assert!(store.is_private());
+        put(&*store, "k", "x").await.unwrap();
+        store.close().await;
+    }
 }

@@ -1,0 +1,183 @@
+//! A member on disks that refuse, and with snapshots that come at once.
+
+use std::sync::Arc;
+
+use proto::log::{Entry, EntryKind};
+use proto::peer::parcel::Body as Said;
+use proto::raft::{Append, Heartbeat};
+
+use super::*;
+use crate::cluster::Cluster;
+use crate::disk::{Disk, MemoryDisk};
+use crate::kv::Txn;
+use crate::options::Options;
+use crate::raft::{Body, Message, Snapshot};
+use crate::store::{Bare, bare};
+use crate::testing::put_op;
+use crate::{request, snapshot};
+
+/// Takes what goes out.
+#[derive(Default)]
+struct Post {
+    answers: Vec<(u64, Result<Done, Error>)>,
+}
+
+impl Port for Post {
+    type Ticket = u64;
+
+    fn send(&mut self, _: u64, _: Parcel) {}
+
+    fn answer(&mut self, ticket: u64, result: Result<Done, Error>) {
+        self.answers.push((ticket, result));
+    }
+
+    fn send_snapshot(&mut self, _: u64, _: SnapshotHead, _: Message) {}
+
+    fn save(&mut self, _: SnapshotHead) {}
+
+    fn members_changed(&mut self, _: &Members) {}
+
+    fn standing_changed(&mut self, _: Standing) {}
+}
+
+fn on(disk: &MemoryDisk) -> Options {
+    Options { disk: Arc::new(disk.clone()), ..Options::in_memory() }
+}
+
+fn dir() -> std::path::PathBuf {
+    Options::in_memory().dir
+}
+
+fn write(key: &str) -> Bytes {
+    request::encode_txn(&Txn { then: vec![put_op(key.to_owned(), "v")], ..Txn::default() })
+}
+
+/// Gives a member its inputs, and then lets it do what follows from all of them.
+fn work(store: &mut Bare<u64>, inputs: impl IntoIterator<Item = Input<u64>>) -> Result<Post, Fatal> {
+    let mut post = Post::default();
+    for input in inputs {
+        store.member.input(input, &mut post)?;
+    }
+    store.member.advance(&mut post)?;
+    Ok(post)
+}
+
+fn applied(store: &Bare<u64>) -> u64 {
+    store.core.state.read().applied().index
+}
+
+/// A member alone, which leads.
+fn leader() -> Bare<u64> {
+    let mut store = bare(&Options::in_memory(), None, 1).unwrap();
+    store.member.campaign();
+    work(&mut store, []).unwrap();
+    store
+}
+
+/// A member that has been added to the cluster of another, and knows nothing yet.
+fn joiner(disk: &MemoryDisk) -> Bare<u64> {
+    let cluster = Cluster { existing: true, ..Cluster::new("joiner", "http://joiner:1") };
+    bare(&Options { cluster: Some(cluster), ..on(disk) }, Some((7, 9)), 1).unwrap()
+}
+
+/// The leader's state as it comes to the joiner.
+fn arrival(leader: &mut Bare<u64>, disk: &MemoryDisk, name: &str) -> Box<Arrived> {
+    let head = leader.core.state.write().begin_save();
+    let file = Temporary::new(Arc::new(disk.clone()), dir().join(format!("{name}.tmp")));
+    snapshot::write(&leader.core, disk, file.path(), &head).unwrap();
+    leader.core.state.write().end_save(&head);
+    let (state, head) = snapshot::load_file(disk, file.path(), head.index).unwrap();
+    let (standing, membership) = (leader.member.raft().standing(), leader.member.raft().membership().clone());
+    let snapshot = Snapshot { index: head.index, term: head.term, membership: Some(membership) };
+    let message = Message { from: standing.leader, to: 9, term: standing.term, body: Some(Body::Snapshot(snapshot)) };
+    Box::new(Arrived { file, head, state, message })
+}
+
+fn temporary(disk: &MemoryDisk) -> Vec<String> {
+    disk.list(&dir()).unwrap().into_iter().filter(|name| name.ends_with(".tmp")).collect()
+}
+
+#[test]
+fn of_snapshots_that_come_at_once_the_newest_is_taken() {
+    for (what, order) in [("newer first", [1, 0]), ("older first", [0, 1]), ("twice the same", [1, 1])] {
+        let (mut leader, disk) = (leader(), MemoryDisk::new());
+        let mut joiner = joiner(&disk);
+        let mut made = Vec::new();
+        for key in ["a", "b"] {
+            work(&mut leader, [Input::Propose(write(key), 0)]).unwrap();
+            made.push([1, 2].map(|copy| Some(arrival(&mut leader, &disk, &format!("{key}{copy}")))));
+        }
+        let newest = applied(&leader);
+        let inputs: Vec<_> = order.into_iter().enumerate().map(|(copy, at)| made[at][copy].take().unwrap()).collect();
+        drop(made);
+        work(&mut joiner, inputs.into_iter().map(Input::Arrived)).unwrap_or_else(|error| panic!("{what}: {error}"));
+        assert_eq!(applied(&joiner), newest, "{what}");
+        assert_eq!(temporary(&disk), Vec::<String>::new(), "{what}");
+        // And it is what the next start begins with.
+        let Bare { core, member, _lock } = joiner;
+        drop((core, member, _lock));
+        assert_eq!(applied(&self::joiner(&disk)), newest, "{what}");
+    }
+}
+
+#[test]
+fn a_snapshot_that_cannot_be_taken_takes_no_room() {
+    let (mut leader, disk) = (leader(), MemoryDisk::new());
+    drop(joiner(&disk));
+    // Without what was reserved in its log.
+    let disk = disk.copy();
+    let mut joiner = joiner(&disk);
+    let arrived = arrival(&mut leader, &disk, "received");
+    disk.fill_after(0);
+    // The term cannot be written, so everything waits.
+    let from = arrived.message.from;
+    let said = Message { from, to: 9, term: 5, body: Some(Body::Heartbeat(Heartbeat::default())) };
+    work(&mut joiner, [Input::Peer(from, Parcel { body: Some(Said::Raft(said)) })]).unwrap();
+    assert!(joiner.member.unwritten.is_some());
+    work(&mut joiner, [Input::Arrived(arrived)]).unwrap();
+    assert_eq!(temporary(&disk), Vec::<String>::new());
+}
+
+/// A member of three, and the ID of another one.
+fn follower(disk: &MemoryDisk) -> (Bare<u64>, u64, u64) {
+    let initial: Vec<(String, String)> = (1..=3).map(|n| (format!("n{n}"), format!("http://n{n}:1"))).collect();
+    let cluster = Cluster { initial, ..Cluster::new("n1", "http://n1:1") };
+    let store = bare(&Options { cluster: Some(cluster), ..on(disk) }, None, 1).unwrap();
+    let (me, other) = {
+        let state = store.core.state.read();
+        let named = |name: &str| state.members().iter().find(|member| member.name == name).unwrap().id;
+        (named("n1"), named("n2"))
+    };
+    (store, me, other)
+}
+
+#[test]
+fn what_is_durable_is_applied_although_more_cannot_be_written() {
+    let disk = MemoryDisk::new();
+    let (mut store, me, leader) = follower(&disk);
+    let from_leader = |term, body| {
+        let message = Message { from: leader, to: me, term, body: Some(body) };
+        Input::Peer(leader, Parcel { body: Some(Said::Raft(message)) })
+    };
+    let at = store.core.state.read().applied();
+    let index = at.index + 1;
+    let entry = Entry { term: 2, index, request: write("a"), kind: EntryKind::Request.into() };
+    let append =
+        Append { prev_index: at.index, prev_term: at.term, entries: vec![entry], commit: at.index, quiet: false };
+    work(&mut store, [from_leader(2, Body::Append(append))]).unwrap();
+    assert_eq!(applied(&store), at.index);
+    drop(store);
+    // Started again, without what was reserved in its log, under another leader.
+    let disk = disk.copy();
+    let (mut store, ..) = follower(&disk);
+    assert_eq!(applied(&store), at.index, "it did not know that more was committed");
+    disk.fill_after(0);
+    work(&mut store, [from_leader(3, Body::Heartbeat(Heartbeat { commit: index, round: 0 }))]).unwrap();
+    assert!(store.member.unwritten.is_some());
+    assert_eq!(applied(&store), index);
+    // Nobody says it again.
+    disk.free_space();
+    work(&mut store, [Input::Tick]).unwrap();
+    assert!(store.member.unwritten.is_none());
+    assert_eq!((applied(&store), store.core.published()), (index, 2));
+}
