@@ -7,7 +7,7 @@ use std::time::Duration;
 use base::Clock;
 use parking_lot::{Mutex, RwLock};
 use proto::log::LeaseRevoke;
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::kv::{Error, Revision};
 use crate::lessor::{Lessor, Renewal};
@@ -49,6 +49,8 @@ pub(crate) struct Core {
     pub(crate) membership_changed: Notify,
     /// Why the last checkpoint could not be written, until one can.
     pub(crate) checkpoint_failure: Mutex<Option<String>>,
+    /// For one checksum at a time: each holds on to every version that it has seen.
+    hashing: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
     closed: AtomicBool,
     #[cfg(test)]
@@ -85,6 +87,7 @@ impl Core {
             wants_ticks: AtomicBool::new(true),
             membership_changed: Notify::new(),
             checkpoint_failure: Mutex::default(),
+            hashing: Arc::new(Semaphore::new(1)),
             clock,
             closed: AtomicBool::new(false),
             #[cfg(test)]
@@ -162,15 +165,25 @@ impl Core {
         self.solitary.load(Ordering::Acquire)
     }
 
-    /// A checksum of all keys with their history up to a revision (0: the last one here), taken in portions.
+    /// A checksum of all keys with their history up to a revision (0: the last one here): gathered in portions, and then
+    /// taken by a thread that serves nobody meanwhile.
     pub(crate) async fn hash(&self, revision: Revision) -> Result<HashKv, Error> {
+        let turn = Arc::clone(&self.hashing).acquire_owned().await.map_err(|_| stopped())?;
         'again: loop {
             let mut scan = self.state.read().begin_hash(revision)?;
             loop {
                 self.open()?;
                 let advanced = self.state.read().advance_hash(&mut scan, HASHED);
                 match advanced {
-                    Ok(true) => return Ok(scan.finish()),
+                    Ok(true) => {
+                        let work = move || {
+                            let hash = scan.finish();
+                            drop(turn);
+                            hash
+                        };
+                        let taken = tokio::task::spawn_blocking(work).await;
+                        return taken.map_err(|error| Error::Unavailable(error.to_string()));
+                    }
                     Ok(false) => tokio::task::yield_now().await,
                     // A compaction came between.
                     Err(_) => continue 'again,
@@ -216,4 +229,36 @@ impl Core {
 /// What a closed store answers.
 pub(crate) fn stopped() -> Error {
     Error::Unavailable("the store is stopped".into())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    /// The one thread for blocking work is taken: a checksum waits for it, and those who are served do not wait for the
+    /// checksum.
+    #[test]
+    fn no_thread_that_serves_takes_a_checksum() {
+        let runtime = tokio::runtime::Builder::new_current_thread().max_blocking_threads(1).build().unwrap();
+        let core = Core::new(State::default(), Duration::from_secs(5), base::SystemClock::shared());
+        runtime.block_on(async {
+            let (free, taken) = std::sync::mpsc::channel::<()>();
+            let held = tokio::task::spawn_blocking(move || taken.recv());
+            let mut first = core.hash(0).boxed();
+            let mut second = core.hash(0).boxed();
+            for _ in 0..100 {
+                assert!(futures::poll!(&mut first).is_pending());
+                assert!(futures::poll!(&mut second).is_pending());
+                tokio::task::yield_now().await;
+            }
+            // Given up, it still has its turn until its work is done.
+            drop(first);
+            assert_eq!(core.hashing.available_permits(), 0);
+            free.send(()).unwrap();
+            held.await.unwrap().unwrap();
+            assert_eq!(second.await, core.hash(0).await);
+        });
+    }
 }
