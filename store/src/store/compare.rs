@@ -25,9 +25,9 @@ impl Store {
         loop {
             attempt += 1;
             let own = self.core().hash(0).await?;
-            let members = self.core().state.read().members().iter().filter(|member| !member.learner).count();
+            let voters = self.core().state.read().members().membership().voters;
             let others = peers.hashes(own.revision).await;
-            let verdict = judge((self.member_id(), own), &others, members);
+            let verdict = judge((self.member_id(), own), &others, &voters);
             if attempt == ATTEMPTS || !matches!(verdict, Verdict::Incomplete(_)) {
                 return Ok((own, verdict));
             }
