@@ -104,6 +104,24 @@ fn inflict(path: &Path, damage: Option<&Vec<u8>>) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_checkpoint_that_cannot_be_read_is_made_up_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(options(dir.path()), &base::Context::new()).unwrap();
+    fill(&store, dir.path()).await;
+    let expected = all_of(&store).await;
+    store.close().await;
+    // What says so in any file system: a directory in the place of a file. A bad sector says it with another error.
+    let newest = checkpoints(dir.path()).pop().unwrap();
+    let file = newest.join("data").join("db");
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+    let store = Store::open(options(dir.path()), &base::Context::new()).unwrap();
+    assert_eq!(all_of(&store).await, expected);
+    store.close().await;
+    assert!(!newest.exists(), "the log has made up for it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_damaged_checkpoint_is_made_up_for_or_refused() {
     let dir = tempfile::tempdir().unwrap();
     let original = dir.path().join("original");

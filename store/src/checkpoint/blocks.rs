@@ -14,6 +14,7 @@ use proto::log::{Manifest, SnapshotHead};
 use rustix::fs::{FlockOperation, flock};
 
 use super::{damaged, manifest};
+use crate::cluster::random;
 use crate::disk::DiskFile;
 use crate::options::OpenError;
 use crate::snapshot;
@@ -109,32 +110,55 @@ impl Cutter<'_> {
 /// copy that finds no room beside the checkpoint is made elsewhere, also where it is sled that needs the room, to open it.
 pub(super) fn read(dir: &Path, index: u64) -> Result<(State, SnapshotHead), OpenError> {
     let manifest = manifest::read(dir, index)?;
-    match read_copy(&manifest, dir, Copy(dir.with_file_name("loading.tmp"))) {
+    let beside = dir.with_file_name("loading.tmp");
+    // Nobody else's, since the store's directory is locked: left over.
+    let _ = fs::remove_dir_all(&beside);
+    match read_copy(&manifest, dir, beside) {
         Err(OpenError::Io { source, .. }) if crate::log::is_full(&source) => {
-            let elsewhere = std::env::temp_dir().join(format!("mkube-store-{}-{index}", std::process::id()));
+            let elsewhere = elsewhere();
             tracing::warn!(dir = %elsewhere.display(), "no room beside the store's checkpoint: reading it elsewhere");
-            read_copy(&manifest, dir, Copy(elsewhere))
+            read_copy(&manifest, dir, elsewhere)
         }
         read => read,
     }
 }
 
-fn read_copy(manifest: &Manifest, dir: &Path, copy: Copy) -> Result<(State, SnapshotHead), OpenError> {
+/// A directory that nobody can have made before.
+fn elsewhere() -> PathBuf {
+    std::env::temp_dir().join(format!("mkube-store-{:016x}{:016x}", random(), random()))
+}
+
+fn read_copy(manifest: &Manifest, dir: &Path, to: PathBuf) -> Result<(State, SnapshotHead), OpenError> {
     let index = manifest.index;
+    let copy = Copy::create(&to).map_err(|error| OpenError::io(&to, "create", error))?;
     manifest::copy(manifest, dir, &copy.0)?;
-    let database = open(&copy.0).map_err(|error| match error {
-        sled::Error::Io(error) if crate::log::is_full(&error) => OpenError::io(&copy.0, "open", error),
-        error => damaged(dir, index, format!("its database cannot be read: {error}")),
+    // It is what was written: whatever is wrong from here on was so when it was written.
+    let unreadable = |error: io::Error| match crate::log::is_full(&error) {
+        true => OpenError::io(&copy.0, "open", error),
+        false => damaged(dir, index, format!("its database cannot be read: {error}")),
+    };
+    let database = open(&copy.0).map_err(|error| unreadable(error.into()))?;
+    let loaded = snapshot::read(dir, &Blocks { database, bytes: manifest.bytes });
+    let loaded = loaded.map_err(|error| match error {
+        OpenError::Io { source, .. } => unreadable(source),
+        error => error,
     })?;
-    let loaded = snapshot::read(dir, &Blocks { database, bytes: manifest.bytes })?;
     if loaded.1.index != index {
         return Err(damaged(dir, index, format!("it holds the state at entry {}", loaded.1.index)));
     }
     Ok(loaded)
 }
 
-/// A directory that goes with its owner.
+/// A directory that goes with its owner, and that nobody else can look into.
 struct Copy(PathBuf);
+
+impl Copy {
+    /// Fails if there is anything at this path.
+    fn create(path: &Path) -> io::Result<Self> {
+        DirBuilder::new().mode(0o700).create(path)?;
+        Ok(Self(path.to_owned()))
+    }
+}
 
 impl Drop for Copy {
     fn drop(&mut self) {
@@ -182,5 +206,43 @@ impl DiskFile for Blocks {
 
     fn sync(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    #[test]
+    fn a_copy_is_made_where_nobody_was_before() {
+        assert_ne!(elsewhere(), elsewhere());
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("copy");
+        let copy = Copy::create(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(Copy::create(&path).err().unwrap().kind(), io::ErrorKind::AlreadyExists);
+        assert!(path.exists(), "what somebody else made is not removed");
+        drop(copy);
+        assert!(!path.exists());
+        // As who shares the directory may prepare it.
+        symlink(dir.path().join("target"), &path).unwrap();
+        assert!(Copy::create(&path).is_err());
+    }
+
+    #[test]
+    fn a_block_that_is_missing_is_damage() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("checkpoint");
+        DirBuilder::new().create(&path).unwrap();
+        let data = manifest::data(&path);
+        let database = open(&data).unwrap();
+        drop(database);
+        wait_closed(&data.join("db")).unwrap();
+        manifest::seal(&path, 7, 3 * BLOCK as u64).unwrap();
+        let found = read(&path, 7).err().unwrap();
+        assert!(matches!(&found, OpenError::Damaged { last: Some(7), .. }), "{found:?}");
+        assert!(!dir.path().join("loading.tmp").exists());
     }
 }

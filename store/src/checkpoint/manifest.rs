@@ -76,13 +76,13 @@ pub(super) fn read(dir: &Path, index: u64) -> Result<Manifest, OpenError> {
     Ok(manifest)
 }
 
-/// Copies the database's files, and makes sure that they are what was written.
+/// Copies the database's files to a new directory, and makes sure that they are what was written.
 pub(super) fn copy(manifest: &Manifest, from: &Path, to: &Path) -> Result<(), OpenError> {
     for file in &manifest.files {
         let (source, target) = (data(from).join(&file.name), to.join(&file.name));
         let copied = (|| {
             fs::create_dir_all(target.parent().unwrap_or(to))?;
-            let mut target = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&target)?;
+            let mut target = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&target)?;
             digest(&source, &mut target)
         })();
         match copied {

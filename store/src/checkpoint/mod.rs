@@ -86,7 +86,7 @@ pub(crate) fn load(disk: &dyn Disk, dir: &Path) -> Result<Loaded, OpenError> {
     for generation in generations(&names).into_iter().rev() {
         match load_one(disk, dir, generation) {
             Ok((state, head)) => return Ok(Loaded { state, head, damage }),
-            Err(error @ OpenError::Damaged { .. }) => {
+            Err(error) if makes_good(&error) => {
                 tracing::error!(%error, "a checkpoint of the store cannot be read: falling back to the one before it");
                 damage.push(error);
             }
@@ -99,6 +99,16 @@ pub(crate) fn load(disk: &dyn Disk, dir: &Path) -> Result<Loaded, OpenError> {
         return Err(error);
     }
     Ok(Loaded { state: State::default(), head: SnapshotHead::default(), damage })
+}
+
+/// Whether the generation before, and the log behind it, make up for a checkpoint that cannot be read so: it is damaged, or a
+/// sector of its cannot be read. Not for one that only finds no room to be read in, or is of a later program.
+fn makes_good(error: &OpenError) -> bool {
+    match error {
+        OpenError::Damaged { .. } => true,
+        OpenError::Io { source, .. } => !crate::log::is_full(source),
+        _ => false,
+    }
 }
 
 fn load_one(disk: &dyn Disk, dir: &Path, generation: Generation) -> Result<(State, SnapshotHead), OpenError> {

@@ -3,11 +3,12 @@
 //!
 //! Files of a store directory:
 //! ```text
-//! LOCK                            held while a store is open
-//! snapshot-00000000000000004711   the state right after entry 4711 (at most one; see `snapshot`)
+//! LOCK                                held while a store is open
+//! checkpoint-00000000000000004711     the state right after entry 4711, the older of two (see `checkpoint`)
+//! checkpoint-00000000000000008500     the newer one; `snapshot-…`, a file, where another member sent it
 //! log-00000007-00000000000000004100   the seventh file, entries from 4100 on: kept, because it holds 4712
 //! log-00000008-00000000000000009000   the eighth, entries from 9000 on: the one that is appended to
-//! *.tmp                           files that were being made when the process died: removed at start
+//! *.tmp                               files that were being made when the process died: removed at start
 //! ```
 //! What must be kept: an entry is acknowledged only after [`Log::append`] returned; entries of one frame survive
 //! together or not at all; no gap in the indices ever goes unnoticed; what is committed is never replaced.
@@ -99,7 +100,6 @@ impl Log {
     }
 
     /// The term of an entry, or of the one before the first; `None` for what is not known (any more, or yet).
-    #[allow(dead_code)] // raft will ask
     pub(crate) fn term_of(&self, index: u64) -> Option<u64> {
         self.index.term(index)
     }
