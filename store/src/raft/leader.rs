@@ -4,6 +4,7 @@ use bytes::Bytes;
 use prost::Message as _;
 use proto::raft::{Append, AppendReply, Heartbeat, TimeoutNow};
 
+use super::core::MOST;
 use super::membership::{changed, quorum, reached};
 use super::progress::{Progress, State};
 use super::{
@@ -148,6 +149,9 @@ impl Raft {
     ) -> Result<(), Violation> {
         if self.role != Role::Leader {
             return Ok(());
+        }
+        if reply.index > MOST || reply.hint_index > MOST {
+            return Err(Violation::Malformed("an index that cannot be"));
         }
         // Probing at an entry of a later term than the member's there is no use.
         let hint = match reply.rejected && reply.hint_term > 0 {

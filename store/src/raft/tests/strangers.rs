@@ -6,7 +6,7 @@ use proto::raft::{
 };
 
 use super::super::*;
-use super::net::{MemLog, Node};
+use super::net::{MemLog, Net, Node};
 use crate::random::SplitMix;
 
 fn number(random: &mut SplitMix) -> u64 {
@@ -57,6 +57,30 @@ fn no_message_makes_a_member_panic_or_go_back() {
             let status = node.raft.status();
             assert!(status.commit >= commit && status.commit <= status.last_index, "seed {seed}: {status:?}");
             commit = status.commit;
+        }
+    }
+}
+
+#[test]
+fn a_leader_survives_any_answer_to_its_appends() {
+    for (index, hint_index) in [(u64::MAX, 0), (0, u64::MAX), (u64::MAX, u64::MAX), (u64::MAX - 1, 1 << 63)] {
+        for (rejected, hint_term) in [(false, 0), (true, 0), (true, 1), (true, u64::MAX)] {
+            let mut net = Net::new(3);
+            // 3 stays in the state of a probe.
+            net.cut.insert(3);
+            net.campaign(1);
+            let node = net.node(1);
+            let term = node.raft.standing().term;
+            let reply = AppendReply { index, rejected, hint_index, hint_term };
+            for from in [2, 3] {
+                let message = Message { from, to: 1, term, body: Some(Body::AppendReply(reply)) };
+                let result = node.raft.step(&node.log, message);
+                assert!(matches!(result, Err(Violation::Malformed(_))), "{reply:?}: {result:?}");
+            }
+            net.cut.clear();
+            net.tick(2);
+            let index = net.propose(1, "on it goes");
+            assert_eq!(net.node(3).raft.status().last_index, index);
         }
     }
 }
