@@ -5,6 +5,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use rustix::fs::{FallocateFlags, fallocate, statvfs};
 use store::testing::put;
@@ -13,6 +14,7 @@ use store::{Kv, Options, Store};
 const INSIDE: &str = "STORE_FULL_DISK";
 const TEST: &str = "a_full_disk_keeps_no_store_from_starting";
 const PAGE: u64 = 4096;
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Takes all room of the disk under `dir` but so many bytes.
 fn leave(dir: &Path, bytes: u64) {
@@ -60,7 +62,9 @@ async fn inside() {
         let names = fs::read_dir(data).unwrap().flatten().map(|entry| entry.file_name().into_string().unwrap());
         names.filter(|name| name.starts_with("checkpoint-") && !name.ends_with(".tmp")).count()
     };
+    let deadline = Instant::now() + PATIENCE;
     while saved(&data) < 2 {
+        assert!(Instant::now() < deadline, "no two checkpoints within {PATIENCE:?}");
         for at in 0..32 {
             put(&*store, format!("k{at}"), vec![b'v'; 700]).await.unwrap();
         }

@@ -7,8 +7,8 @@ mod common;
 use std::sync::Arc;
 use std::time::Duration;
 
-use common::{eventually, free_ports, options};
-use store::testing::{everything, next_events, prefix, put, single, started};
+use common::{eventually, options};
+use store::testing::{everything, free_ports, next_events, prefix, put, single, started};
 use store::{ClusterError, Error, Kv, OpenError, Options, Range, Signal, Store, WatchOptions};
 
 struct Cluster {

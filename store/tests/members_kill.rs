@@ -16,8 +16,8 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
-use common::{eventually, free_ports, options};
-use store::testing::{everything, put_op};
+use common::{eventually, options};
+use store::testing::{everything, free_ports, put_op};
 use store::{Error, Kv, Store, Txn};
 
 const DIR: &str = "STORE_MEMBERS_DIR";

@@ -310,8 +310,7 @@ async fn a_member_of_another_cluster_is_refused() {
     let dirs = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
     let mut ours = Etcd::start(dirs[0].path()).unwrap();
     let context = Context::new();
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let gate = Gate::listening(free).await;
+    let gate = Gate::listening("127.0.0.1:0".parse().unwrap()).await;
     let kv = connect(&[ours.url(), &gate.url()], &context).await;
     put(&*kv, "ours", "").await.unwrap();
     let foreign = Etcd::start(dirs[1].path()).unwrap();

@@ -113,7 +113,7 @@ mod tests {
     use crate::cluster::Cluster;
     use crate::kv::Kv;
     use crate::options::Options;
-    use crate::testing::put;
+    use crate::testing::{free_ports, put};
 
     const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -121,16 +121,18 @@ mod tests {
         let deadline = Instant::now() + PATIENCE;
         while !done().await {
             assert!(Instant::now() < deadline, "{what}: not within {PATIENCE:?}");
-            tokio::task::yield_now().await;
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
 
     async fn three(dir: &std::path::Path, context: &base::Context) -> Vec<Arc<Store>> {
-        let open = [(); 3].map(|()| std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap());
-        let urls = open.map(|open| format!("http://{}", open.local_addr().unwrap()));
+        let urls: Vec<_> = free_ports(3).iter().map(|port| format!("http://127.0.0.1:{port}")).collect();
         let initial: Vec<_> = urls.iter().enumerate().map(|(at, url)| (format!("m{at}"), url.clone())).collect();
         let start = |at: usize| {
-            let cluster = Cluster { initial: initial.clone(), ..Cluster::new(&format!("m{at}"), &urls[at]) };
+            // Who leads first stays it, on however busy a machine: founders elect at once, whatever this says.
+            let election = PATIENCE;
+            let own = Cluster::new(&format!("m{at}"), &urls[at]);
+            let cluster = Cluster { initial: initial.clone(), election, ..own };
             let options = Options { cluster: Some(cluster), prompt: false, ..Options::new(dir.join(format!("m{at}"))) };
             Store::open_member(options, context)
         };
@@ -147,6 +149,7 @@ mod tests {
         for store in &stores {
             until("the write everywhere", async || store.local_revision() >= revision).await;
         }
+        let led = stores[0].status();
         let leader = stores.iter().position(|store| store.is_leader()).unwrap();
         stores[leader].check_members().await.unwrap();
         assert_eq!(stores[leader].compare().await.unwrap().1, Verdict::Same);
@@ -172,6 +175,7 @@ mod tests {
         let comparing = tokio::spawn(keep_comparing(Arc::downgrade(&stores[leader]), Duration::from_millis(10)));
         until("the alarm", async || stores[leader].alarms() == [alarm]).await;
         comparing.abort();
+        assert_eq!(stores[0].status().term, led.term, "another election came between");
         for store in stores {
             store.close().await;
         }

@@ -2,11 +2,12 @@
 //! with their owner. What they keep is in the directory they are given.
 
 use std::io;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
+
+use super::free_ports;
 
 /// The etcd in the PATH, or what `MKUBE_ETCD` names: another program that takes etcd's flags, with arguments that come before
 /// them, e.g. `target/debug/mkube store`.
@@ -61,7 +62,7 @@ impl Etcd {
         members: usize,
         tls: Option<&ServingFiles>,
     ) -> io::Result<Vec<Self>> {
-        let ports = free_ports(members * 2)?;
+        let ports = free_ports(members * 2);
         let (clients, peers) = ports.split_at(members);
         let url = |port: &u16| format!("http://127.0.0.1:{port}");
         let served = |port: &u16| format!("{}://127.0.0.1:{port}", if tls.is_some() { "https" } else { "http" });
@@ -152,10 +153,4 @@ impl Drop for Etcd {
     fn drop(&mut self) {
         self.kill();
     }
-}
-
-/// Ports of loopback that nobody listens on.
-fn free_ports(count: usize) -> io::Result<Vec<u16>> {
-    let open: io::Result<Vec<_>> = (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0))).collect();
-    open?.iter().map(|listener| Ok(listener.local_addr()?.port())).collect()
 }

@@ -8,6 +8,7 @@ mod basic;
 pub mod etcd;
 pub mod fuzz;
 pub mod history;
+mod ports;
 mod txn;
 mod watch;
 
@@ -18,6 +19,8 @@ use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
+
+pub use ports::free_ports;
 
 use crate::kv::{Error, Kv, Op, Page, Range, Revision, Signal, Txn, TxnReply, prefix_end};
 

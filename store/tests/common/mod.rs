@@ -1,19 +1,13 @@
-//! Clusters for tests: ports, certificates, members' options.
+//! Clusters for tests: certificates, members' options.
 #![allow(clippy::unwrap_used, dead_code)]
 
-use std::net::{IpAddr, TcpListener};
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use base::pki::{Authority, Subject};
 use store::remote::TlsFiles;
 use store::{Cluster, Options};
-
-/// Ports of 127.0.0.1 that nobody listens on.
-pub fn free_ports(count: usize) -> Vec<u16> {
-    let listeners: Vec<_> = (0..count).map(|_| TcpListener::bind(("127.0.0.1", 0)).unwrap()).collect();
-    listeners.iter().map(|listener| listener.local_addr().unwrap().port()).collect()
-}
 
 /// Makes an authority and a certificate for 127.0.0.1 in `dir`, once.
 pub fn certificates(dir: &Path) -> TlsFiles {

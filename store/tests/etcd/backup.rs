@@ -1,7 +1,6 @@
 //! Backups: saved of a running store, checked, made a new cluster of one member and of three, which goes on from there; and
 //! every damage refused. An etcd's keys and leases taken over, with its HashKV.
 
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
 
@@ -12,6 +11,7 @@ use proto::etcd::etcdserverpb::lease_client::LeaseClient;
 use proto::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
 use proto::etcd::etcdserverpb::watch_client::WatchClient;
 use store::testing::etcd::{self, Etcd};
+use store::testing::free_ports;
 use tonic::transport::{Channel, Endpoint};
 
 use super::members::eventually;
@@ -176,11 +176,10 @@ async fn three_members_restored_from_one_backup_go_on_together() {
     tool(&["snapshot", "save", &file, "--endpoints", &server.url()]).unwrap();
     drop(server);
 
-    let ports =
-        [(); 3].map(|()| TcpListener::bind(("127.0.0.1", 0)).unwrap()).map(|open| open.local_addr().unwrap().port());
+    let ports = free_ports(3);
     let names = ["a", "b", "c"];
     let all: Vec<String> =
-        names.iter().zip(ports).map(|(name, port)| format!("{name}=http://127.0.0.1:{port}")).collect();
+        names.iter().zip(&ports).map(|(name, port)| format!("{name}=http://127.0.0.1:{port}")).collect();
     let all = format!("--initial-cluster={}", all.join(","));
     let mut servers = Vec::new();
     for (name, port) in names.into_iter().zip(ports) {

@@ -1,7 +1,6 @@
 //! Three members: whichever a client asks, the answer is the cluster's; and the death of the leader's process costs nothing that
 //! was acknowledged.
 
-use std::net::TcpListener;
 use std::time::Instant;
 
 use futures::StreamExt;
@@ -9,16 +8,16 @@ use proto::etcd::etcdserverpb as pb;
 use proto::etcd::etcdserverpb::kv_client::KvClient;
 use proto::etcd::etcdserverpb::lease_client::LeaseClient;
 use proto::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
+use store::testing::free_ports;
 
 use super::server::{PATIENCE, Server};
 
 /// Three members in new directories below `dir`.
 pub(crate) fn cluster(dir: &std::path::Path) -> Vec<Server> {
-    let open = [(); 3].map(|()| TcpListener::bind(("127.0.0.1", 0)).unwrap());
-    let ports = open.map(|open| open.local_addr().unwrap().port());
+    let ports = free_ports(3);
     let names = ["a", "b", "c"];
     let all: Vec<String> =
-        names.iter().zip(ports).map(|(name, port)| format!("{name}=http://127.0.0.1:{port}")).collect();
+        names.iter().zip(&ports).map(|(name, port)| format!("{name}=http://127.0.0.1:{port}")).collect();
     let all = format!("--initial-cluster={}", all.join(","));
     let start = |(name, port): (&str, u16)| {
         let dir = dir.join(name);

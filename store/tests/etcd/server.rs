@@ -1,9 +1,10 @@
 //! `mkube-store` as a process on loopback, ended with its owner.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use store::testing::free_ports;
 
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -18,13 +19,13 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start(dir: &Path, further: &[&str]) -> Self {
-        Self::start_as(dir, free_port(), further)
+        Self::start_as(dir, free_ports(1)[0], further)
     }
 
     /// A member whose peers know it by this port.
     pub(crate) fn start_as(dir: &Path, peer: u16, further: &[&str]) -> Self {
         let further = further.iter().map(|argument| (*argument).to_owned()).collect();
-        let mut server = Self { dir: dir.to_owned(), port: free_port(), peer, further, child: None };
+        let mut server = Self { dir: dir.to_owned(), port: free_ports(1)[0], peer, further, child: None };
         server.run();
         server
     }
@@ -74,6 +75,18 @@ impl Server {
         format!("http://{}", self.endpoint())
     }
 
+    /// The answer to a request over HTTP/1.1: its status, and what follows the head.
+    pub(crate) async fn http(&self, method: &str, path: &str) -> (u16, String) {
+        use tokio::io::{AsyncReadExt, AsyncWriteExt};
+        let mut stream = tokio::net::TcpStream::connect(self.endpoint()).await.unwrap();
+        let request = format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        (head.split(' ').nth(1).unwrap().parse().unwrap(), body.to_owned())
+    }
+
     pub(crate) async fn channel(&self) -> tonic::transport::Channel {
         tonic::transport::Endpoint::from_shared(self.url()).unwrap().connect().await.unwrap()
     }
@@ -86,8 +99,4 @@ impl Drop for Server {
             eprintln!("{}", std::fs::read_to_string(self.dir.join("log")).unwrap_or_default());
         }
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
