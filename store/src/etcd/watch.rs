@@ -26,6 +26,8 @@ use crate::marks::Bell;
 use crate::span::end_of;
 use crate::watch::Cursor;
 
+/// Requests taken between two portions of history.
+const REQUESTS: usize = 16;
 /// The ID by which a response speaks for all watches of its stream.
 const ALL: i64 = -1;
 
@@ -111,6 +113,15 @@ impl Session {
             for id in self.bell.take().iter().filter_map(|number| self.ids.get(number)) {
                 self.unread.push_back(*id);
             }
+            if !self.unread.is_empty() {
+                if let Err(end) = self.take_ready() {
+                    self.ended = true;
+                    return end.map(Err);
+                }
+                if !self.out.is_empty() {
+                    continue;
+                }
+            }
             if let Some(id) = self.unread.pop_front() {
                 if let Err(error) = self.read(id) {
                     self.ended = true;
@@ -185,19 +196,32 @@ impl Session {
                 self.tick();
                 Ok(())
             }
-            request = next => match request {
-                Some(Ok(request)) => {
-                    self.take(request);
-                    Ok(())
-                }
-                // The client is gone.
-                Some(Err(_)) => Err(None),
-                None => {
-                    self.requests = None;
-                    Ok(())
-                }
-            },
+            request = next => self.hear(request),
         }
+    }
+
+    /// Takes what the client has asked for by now: however much there is to read, it does not wait, and what it cancels is
+    /// not read to the end.
+    fn take_ready(&mut self) -> Result<(), Option<Status>> {
+        for _ in 0..REQUESTS {
+            let next = self.requests.as_mut().map(|requests| requests.next().now_or_never());
+            match next.flatten() {
+                Some(request) => self.hear(request)?,
+                None => break,
+            }
+        }
+        Ok(())
+    }
+
+    /// The next request, or the end of them. `Err` ends the stream.
+    fn hear(&mut self, request: Option<Result<WatchRequest, Status>>) -> Result<(), Option<Status>> {
+        match request {
+            Some(Ok(request)) => self.take(request),
+            // The client is gone.
+            Some(Err(_)) => return Err(None),
+            None => self.requests = None,
+        }
+        Ok(())
     }
 
     fn tick(&mut self) {

@@ -9,6 +9,7 @@ mod etcdctl;
 mod kubernetes;
 mod members;
 mod server;
+mod streams;
 mod suite;
 mod survival;
 mod tls;
