@@ -296,6 +296,9 @@ pub enum ClusterError {
     /// Too few members would be there for a quorum.
     #[error("re-configuration failed due to not enough started members")]
     TooFewStarted,
+    /// The cluster has a learner already.
+    #[error("too many learner members in cluster")]
+    TooManyLearners,
 }
 
 /// A store. All methods are linearizable unless said otherwise; a write is durable when it is answered.

@@ -43,6 +43,8 @@ pub(crate) struct Core {
     leads: AtomicBool,
     /// Whether there is no other member at all.
     pub(crate) solitary: AtomicBool,
+    /// Whether this member only listens.
+    pub(crate) learner: AtomicBool,
     /// Whether time matters: others are there, nobody leads, or something waits for room on the disk.
     pub(crate) wants_ticks: AtomicBool,
     /// Who takes part has changed, or whether time matters.
@@ -84,6 +86,7 @@ impl Core {
             alone: AtomicBool::new(false),
             leads: AtomicBool::new(false),
             solitary: AtomicBool::new(false),
+            learner: AtomicBool::new(false),
             wants_ticks: AtomicBool::new(true),
             membership_changed: Notify::new(),
             checkpoint_failure: Mutex::default(),

@@ -37,6 +37,12 @@ pub(super) fn no_leader() -> Status {
     Status::unavailable("etcdserver: no leader")
 }
 
+/// For a learner, which answers for nobody but itself. (Unavailable in 3.5, so that clients ask another member;
+/// FailedPrecondition from 3.6 on.)
+pub(super) fn not_for_learners() -> Status {
+    Status::unavailable("etcdserver: rpc not supported for learner")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +66,11 @@ mod tests {
             (ClusterError::NotLeader.into(), Code::FailedPrecondition, "etcdserver: not leader"),
             (ClusterError::Unhealthy.into(), Code::Unavailable, "etcdserver: unhealthy cluster"),
             (ClusterError::NoMember.into(), Code::NotFound, "etcdserver: member not found"),
+            (
+                ClusterError::TooManyLearners.into(),
+                Code::FailedPrecondition,
+                "etcdserver: too many learner members in cluster",
+            ),
             (ClusterError::UrlExists.into(), Code::FailedPrecondition, "etcdserver: Peer URLs already exists"),
             (Error::CorruptCluster, Code::DataLoss, "etcdserver: corrupt cluster"),
         ];

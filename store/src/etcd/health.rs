@@ -6,7 +6,6 @@ use futures::{Stream, StreamExt, stream};
 use proto::grpc_health::health_check_response::ServingStatus;
 use proto::grpc_health::health_server::Health;
 use proto::grpc_health::{HealthCheckRequest, HealthCheckResponse};
-use proto::log::AlarmKind;
 use tonic::{Request, Response, Status};
 
 use super::Service;
@@ -14,21 +13,6 @@ use super::Service;
 type States = Pin<Box<dyn Stream<Item = Result<HealthCheckResponse, Status>> + Send>>;
 
 impl Service {
-    /// Why the store is not healthy; `None` if it is. etcd: server/etcdserver/api/etcdhttp/health.go.
-    pub(super) fn ailment(&self) -> Option<&'static str> {
-        if !self.store.is_open() {
-            return Some("the store is stopped");
-        }
-        if let Some(alarm) = self.store.alarms().first() {
-            return Some(match alarm.kind() {
-                AlarmKind::AlarmNoSpace => "ALARM NOSPACE",
-                AlarmKind::AlarmCorrupt => "ALARM CORRUPT",
-                AlarmKind::AlarmNone => "ALARM NONE",
-            });
-        }
-        self.store.leader().is_none().then_some("RAFT NO LEADER")
-    }
-
     fn serving(&self) -> HealthCheckResponse {
         let open = self.store.is_open() && self.store.leader().is_some();
         let state = if open { ServingStatus::Serving } else { ServingStatus::NotServing };
@@ -51,8 +35,24 @@ impl Health for Service {
 
     async fn watch(&self, request: Request<HealthCheckRequest>) -> Result<Response<States>, Status> {
         check_name(request.get_ref())?;
-        // What changes it here is the store's end, with which the stream ends too.
-        let now = self.serving();
-        Ok(Response::new(stream::iter([Ok(now)]).chain(stream::pending()).boxed()))
+        let standing = self.store.core().standing.subscribe();
+        let states = stream::unfold((self.clone(), standing, None), |(service, mut standing, told)| async move {
+            let mut ended = false;
+            loop {
+                standing.borrow_and_update();
+                let now = service.serving();
+                if told != Some(now.status) {
+                    return Some((Ok(now), (service, standing, Some(now.status))));
+                }
+                if ended {
+                    return None;
+                }
+                ended = tokio::select! {
+                    changed = standing.changed() => changed.is_err(),
+                    () = service.store.ended() => true,
+                };
+            }
+        });
+        Ok(Response::new(states.boxed()))
     }
 }

@@ -1,4 +1,4 @@
-//! What is not gRPC: /health, /livez, /readyz, /version, /metrics; and the one way all requests take. etcd:
+//! What is not gRPC: /version, /metrics, and `probes`; and the one way all requests take. etcd:
 //! server/etcdserver/api/etcdhttp.
 
 use std::fmt::Write as _;
@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::{Method, Request, StatusCode, header};
+use axum::http::{Request, StatusCode, header};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -21,9 +21,12 @@ use proto::grpc_health::health_server::HealthServer;
 use tonic::Status;
 use tonic::service::Routes;
 
-use super::errors::no_leader;
-use super::{CLUSTER_VERSION, OVERHEAD, Service, VERSION};
-use crate::kv::Kv;
+use super::errors::{no_leader, not_for_learners};
+use super::{CLUSTER_VERSION, OVERHEAD, Service, VERSION, probes};
+
+/// What a learner answers: etcd's interceptors let nothing else through. Of Ranges `kv` lets only serializable ones through.
+const FOR_LEARNERS: [&str; 3] =
+    ["/etcdserverpb.Maintenance/Status", "/etcdserverpb.Maintenance/Snapshot", "/etcdserverpb.KV/Range"];
 
 /// All paths of a client URL.
 pub(super) fn router(service: &Service) -> Router {
@@ -39,20 +42,21 @@ pub(super) fn router(service: &Service) -> Router {
         .add_service(ElectionServer::new(service.clone()).max_decoding_message_size(most))
         .add_service(HealthServer::new(service.clone()).max_decoding_message_size(most));
     let plain = Router::new()
-        .route("/health", get(health))
-        .route("/livez", get(ready))
-        .route("/readyz", get(ready))
         .route("/version", get(version))
         .route("/metrics", get(metrics))
+        .merge(probes::routes())
         .with_state(service.clone());
     let grpc = routes.routes().into_axum_router().fallback(unknown);
     let gate = middleware::from_fn_with_state(service.clone(), gate);
     grpc.layer(gate).merge(plain)
 }
 
-/// The way of every call. Clients that ask for it are refused by a member that knows no leader (etcd:
-/// server/etcdserver/api/v3rpc/interceptor.go).
+/// The way of every call. A learner refuses most of them, and clients that ask for it are refused by a member that knows no
+/// leader (etcd: server/etcdserver/api/v3rpc/interceptor.go).
 async fn gate(State(service): State<Service>, request: Request<Body>, next: Next) -> Response {
+    if service.store.is_learner() && is_grpc(&request) && !FOR_LEARNERS.contains(&request.uri().path()) {
+        return not_for_learners().into_http();
+    }
     let asked = request.headers().get("hasleader").is_some_and(|value| value == "true");
     if asked && service.store.leader().is_none() {
         return no_leader().into_http();
@@ -72,10 +76,14 @@ fn too_large(status: &Status) -> Option<Status> {
     Some(Status::resource_exhausted(format!("grpc: received message larger than max ({found} vs. {most})")))
 }
 
+fn is_grpc(request: &Request<Body>) -> bool {
+    let kind = request.headers().get(header::CONTENT_TYPE);
+    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
 async fn unknown(request: Request<Body>) -> Response {
     let path = request.uri().path();
-    let grpc = request.headers().get(header::CONTENT_TYPE);
-    if !grpc.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc")) {
+    if !is_grpc(&request) {
         return (StatusCode::NOT_FOUND, "404 page not found\n").into_response();
     }
     let text = if path.starts_with("/etcdserverpb.Auth/") {
@@ -84,34 +92,6 @@ async fn unknown(request: Request<Body>) -> Response {
         format!("unknown method {path}")
     };
     Status::unimplemented(text).into_http()
-}
-
-async fn health(State(service): State<Service>, method: Method) -> Response {
-    if method != Method::GET {
-        return (StatusCode::METHOD_NOT_ALLOWED, [(header::ALLOW, "GET")], "Method Not Allowed\n").into_response();
-    }
-    match ailment(&service).await {
-        None => r#"{"health":"true","reason":""}"#.into_response(),
-        Some(reason) => {
-            let body = format!("{{\"health\":\"false\",\"reason\":\"{reason}\"}}\n");
-            (StatusCode::SERVICE_UNAVAILABLE, body).into_response()
-        }
-    }
-}
-
-async fn ready(State(service): State<Service>) -> Response {
-    match ailment(&service).await {
-        None => "ok\n".into_response(),
-        Some(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")).into_response(),
-    }
-}
-
-async fn ailment(service: &Service) -> Option<&'static str> {
-    if let Some(reason) = service.ailment() {
-        return Some(reason);
-    }
-    // As etcd: a read through the quorum.
-    service.store.revision().await.is_err().then_some("RANGE ERROR")
 }
 
 async fn version() -> Response {

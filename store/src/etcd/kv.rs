@@ -6,7 +6,7 @@ use tonic::{Request, Response, Status};
 
 use super::Service;
 use super::convert::{delete, delete_body, put, put_body, txn, unsigned};
-use super::errors::status;
+use super::errors::{not_for_learners, status};
 use super::range::to_range;
 use crate::kv::{Error, Kv as _, Op, OpReply, Txn, TxnReply};
 
@@ -23,6 +23,9 @@ impl Service {
 impl Kv for Service {
     async fn range(&self, request: Request<pb::RangeRequest>) -> Result<Response<pb::RangeResponse>, Status> {
         let request = request.into_inner();
+        if !request.serializable && self.store.is_learner() {
+            return Err(not_for_learners());
+        }
         let page = self.store.range(to_range(&request)?).await.map_err(status)?;
         Ok(Response::new(self.range_response(&request, page)))
     }

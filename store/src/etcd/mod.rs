@@ -7,7 +7,8 @@
 //! | `lease`, `forward` | Lease; a follower asks the leader |
 //! | `lock`, `election`, `concurrency` | Lock and Election: keys under leases, waiting for those before |
 //! | `cluster`, `maintenance` | Cluster, Maintenance |
-//! | `health`, `http` | gRPC health; /health, /version, /metrics |
+//! | `health`, `probes` | whether this member is well: gRPC health; /health, /livez, /readyz |
+//! | `http` | /version, /metrics; the one way all requests take |
 //! | `errors` | the store's errors as gRPC's, in etcd's words |
 //! | `listen`, `tls`, `flags`, `run` | the process: sockets, certificates, the command line |
 //! | `fuzz` | calls and answers as bytes, without a server, for fuzzing |
@@ -30,6 +31,7 @@ mod lease;
 mod listen;
 mod lock;
 mod maintenance;
+mod probes;
 mod range;
 mod run;
 mod tls;

@@ -153,6 +153,8 @@ impl<T> Member<T> {
                 let peer = status.peers.iter().find(|peer| peer.id == change.id);
                 peer.is_none_or(|peer| peer.matched * 10 >= status.last_index * 9)
             }
+            // etcd's default bound (--max-learners).
+            Ok(ChangeKind::AddLearner) => self.raft.membership().learners.is_empty(),
             Ok(ChangeKind::AddVoter) => voters.len() == 1 || alive > voters.len().div_ceil(2),
             Ok(ChangeKind::Remove) if voters.contains(&change.id) => {
                 let left = alive - usize::from(active(&&change.id));
@@ -163,6 +165,7 @@ impl<T> Member<T> {
         match change.kind() {
             _ if enough => Ok(()),
             ChangeKind::Promote => Err(Reason::ChangeBehind),
+            ChangeKind::AddLearner => Err(Reason::ChangeTooManyLearners),
             _ => Err(Reason::ChangeTooFew),
         }
     }
@@ -348,5 +351,6 @@ fn error(reason: Reason) -> Error {
         Reason::ChangeNotLearner => Error::Cluster(ClusterError::NotLearner),
         Reason::ChangeBehind => Error::Cluster(ClusterError::LearnerBehind),
         Reason::ChangeTooFew => Error::Cluster(ClusterError::TooFewStarted),
+        Reason::ChangeTooManyLearners => Error::Cluster(ClusterError::TooManyLearners),
     }
 }

@@ -320,8 +320,9 @@ impl<T> Member<T> {
         port.standing_changed(standing);
     }
 
-    /// What this member may do alone follows from who votes.
+    /// What this member may do alone, and what it serves, follows from who votes.
     fn note_membership(&self) {
+        self.core.learner.store(self.raft.membership().learners.contains(&self.id), Ordering::Release);
         self.core.alone.store(self.alone(), Ordering::Release);
         self.core.solitary.store(self.solitary(), Ordering::Release);
         self.core.membership_changed.notify_waiters();

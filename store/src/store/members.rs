@@ -1,6 +1,7 @@
 //! The cluster, as the store's users see and change it.
 
 use std::sync::Weak;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use prost::Message as _;
@@ -84,6 +85,11 @@ impl Store {
         }
     }
 
+    /// Whether this member only listens.
+    pub(crate) fn is_learner(&self) -> bool {
+        self.core().learner.load(Ordering::Acquire)
+    }
+
     /// Whether this member leads.
     pub fn is_leader(&self) -> bool {
         self.core().standing.borrow().role == Role::Leader
@@ -117,7 +123,8 @@ impl Store {
     /// Adds a member, which is then to be started with the cluster state "existing". Returns it.
     ///
     /// # Errors
-    /// When an address is taken, a change is under way, too few members are there, or the leader is lost.
+    /// When an address is taken, a change is under way, too few members are there, there is a learner already and another is
+    /// to be added, or the leader is lost.
     pub async fn member_add(&self, peer_urls: Vec<String>, learner: bool) -> Result<MemberInfo, Error> {
         let taken = |info: &MemberInfo| info.peer_urls.iter().any(|url| peer_urls.contains(url));
         if self.current_members().await?.iter().any(taken) {
