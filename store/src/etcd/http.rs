@@ -1,4 +1,4 @@
-//! What is not gRPC: /version, /metrics, and `probes`; and the one way all requests take. etcd:
+//! What is not KV: the other services by their paths; what is not gRPC: /version, /metrics, and `probes`. etcd:
 //! server/etcdserver/api/etcdhttp.
 
 use std::fmt::Write as _;
@@ -7,11 +7,9 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::State;
 use axum::http::{Request, StatusCode, header};
-use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use proto::etcd::etcdserverpb::cluster_server::ClusterServer;
-use proto::etcd::etcdserverpb::kv_server::KvServer;
 use proto::etcd::etcdserverpb::lease_server::LeaseServer;
 use proto::etcd::etcdserverpb::maintenance_server::MaintenanceServer;
 use proto::etcd::etcdserverpb::watch_server::WatchServer;
@@ -21,19 +19,14 @@ use proto::grpc_health::health_server::HealthServer;
 use tonic::Status;
 use tonic::service::Routes;
 
-use super::errors::{no_leader, not_for_learners};
+use super::front::is_grpc;
 use super::{CLUSTER_VERSION, OVERHEAD, Service, VERSION, probes};
 
-/// What a learner answers: etcd's interceptors let nothing else through. Of Ranges `kv` lets only serializable ones through.
-const FOR_LEARNERS: [&str; 3] =
-    ["/etcdserverpb.Maintenance/Status", "/etcdserverpb.Maintenance/Snapshot", "/etcdserverpb.KV/Range"];
-
-/// All paths of a client URL.
+/// All paths of a client URL but KV's.
 pub(super) fn router(service: &Service) -> Router {
     let most = service.max_request_bytes + OVERHEAD;
     let mut routes = Routes::builder();
     routes
-        .add_service(KvServer::new(service.clone()).max_decoding_message_size(most))
         .add_service(WatchServer::new(service.clone()).max_decoding_message_size(most))
         .add_service(LeaseServer::new(service.clone()).max_decoding_message_size(most))
         .add_service(ClusterServer::new(service.clone()).max_decoding_message_size(most))
@@ -46,39 +39,7 @@ pub(super) fn router(service: &Service) -> Router {
         .route("/metrics", get(metrics))
         .merge(probes::routes())
         .with_state(service.clone());
-    let grpc = routes.routes().into_axum_router().fallback(unknown);
-    let gate = middleware::from_fn_with_state(service.clone(), gate);
-    grpc.layer(gate).merge(plain)
-}
-
-/// The way of every call. A learner refuses most of them, and clients that ask for it are refused by a member that knows no
-/// leader (etcd: server/etcdserver/api/v3rpc/interceptor.go).
-async fn gate(State(service): State<Service>, request: Request<Body>, next: Next) -> Response {
-    if service.store.is_learner() && is_grpc(&request) && !FOR_LEARNERS.contains(&request.uri().path()) {
-        return not_for_learners().into_http();
-    }
-    let asked = request.headers().get("hasleader").is_some_and(|value| value == "true");
-    if asked && service.store.leader().is_none() {
-        return no_leader().into_http();
-    }
-    let response = next.run(request).await;
-    match Status::from_header_map(response.headers()).as_ref().and_then(too_large) {
-        Some(status) => status.into_http(),
-        None => response,
-    }
-}
-
-/// What grpc-go says of a message that is too large, for what tonic says.
-fn too_large(status: &Status) -> Option<Status> {
-    let rest = status.message().strip_prefix("Error, decoded message length too large: found ")?;
-    let (found, rest) = rest.split_once(" bytes, the limit is: ")?;
-    let most = rest.trim_end_matches(" bytes");
-    Some(Status::resource_exhausted(format!("grpc: received message larger than max ({found} vs. {most})")))
-}
-
-fn is_grpc(request: &Request<Body>) -> bool {
-    let kind = request.headers().get(header::CONTENT_TYPE);
-    kind.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+    routes.routes().into_axum_router().fallback(unknown).merge(plain)
 }
 
 async fn unknown(request: Request<Body>) -> Response {
@@ -126,19 +87,4 @@ async fn metrics(State(service): State<Service>) -> Response {
     let _ = writeln!(text, "# TYPE etcd_server_version gauge\netcd_server_version{{server_version=\"{VERSION}\"}} 1");
     text.push_str(&String::from_utf8_lossy(&base::health::render_metrics()));
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text).into_response()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn too_large_is_said_as_by_etcd() {
-        let said =
-            Status::out_of_range("Error, decoded message length too large: found 9 bytes, the limit is: 7 bytes");
-        let status = too_large(&said).unwrap();
-        assert_eq!(status.code(), tonic::Code::ResourceExhausted);
-        assert_eq!(status.message(), "grpc: received message larger than max (9 vs. 7)");
-        assert!(too_large(&Status::out_of_range("etcdserver: too large lease TTL")).is_none());
-    }
 }

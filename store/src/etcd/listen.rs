@@ -7,8 +7,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
 use base::Context;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -17,7 +15,8 @@ use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
-use tower::ServiceExt;
+
+use super::front::Front;
 
 /// A TLS handshake, or the head of an HTTP/1.1 request, takes no longer.
 const DEADLINE: Duration = Duration::from_secs(10);
@@ -39,12 +38,12 @@ pub(super) struct Limits {
     pub(super) probe_timeout: Duration,
 }
 
-/// Serves `router` on a listener in `context` until it stops.
+/// Serves `front` on a listener in `context` until it stops.
 pub(super) fn serve(
     context: &Context,
     listener: TcpListener,
     tls: Option<Arc<ServerConfig>>,
-    router: Router,
+    front: Front,
     limits: Limits,
 ) {
     let connections = context.clone();
@@ -59,9 +58,9 @@ pub(super) fn serve(
                     continue;
                 }
             };
-            let (router, acceptor, context) = (router.clone(), acceptor.clone(), connections.clone());
+            let (front, acceptor, context) = (front.clone(), acceptor.clone(), connections.clone());
             connections.spawn_graceful("connection", async move {
-                begin(stream, address, acceptor, router, limits, context).await;
+                begin(stream, address, acceptor, front, limits, context).await;
             });
         }
     });
@@ -71,24 +70,24 @@ async fn begin(
     stream: TcpStream,
     address: SocketAddr,
     acceptor: Option<TlsAcceptor>,
-    router: Router,
+    front: Front,
     limits: Limits,
     context: Context,
 ) {
     let _ = stream.set_nodelay(true);
-    let Some(acceptor) = acceptor else { return connection(stream, address, router, limits, context).await };
+    let Some(acceptor) = acceptor else { return connection(stream, address, front, limits, context).await };
     let accepted = tokio::select! {
         accepted = tokio::time::timeout(DEADLINE, acceptor.accept(stream)) => accepted,
         () = context.stopped() => return,
     };
     match accepted {
-        Ok(Ok(stream)) => connection(stream, address, router, limits, context).await,
+        Ok(Ok(stream)) => connection(stream, address, front, limits, context).await,
         Ok(Err(error)) => tracing::debug!(peer = %address, %error, "TLS handshake failed"),
         Err(_) => tracing::debug!(peer = %address, "TLS handshake timed out"),
     }
 }
 
-async fn connection<S>(stream: S, address: SocketAddr, router: Router, limits: Limits, context: Context)
+async fn connection<S>(stream: S, address: SocketAddr, front: Front, limits: Limits, context: Context)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -102,7 +101,7 @@ where
         .initial_connection_window_size(WINDOW)
         .keep_alive_interval(limits.probe_interval)
         .keep_alive_timeout(limits.probe_timeout);
-    let service = TowerToHyperService::new(router.map_request(|request: http::Request<_>| request.map(Body::new)));
+    let service = TowerToHyperService::new(front);
     let connection = builder.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let ended = tokio::select! {

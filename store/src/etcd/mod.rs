@@ -8,7 +8,8 @@
 //! | `lock`, `election`, `concurrency` | Lock and Election: keys under leases, waiting for those before |
 //! | `cluster`, `maintenance` | Cluster, Maintenance |
 //! | `health`, `probes` | whether this member is well: gRPC health; /health, /livez, /readyz |
-//! | `http` | /version, /metrics; the one way all requests take |
+//! | `front` | the one way all requests take |
+//! | `http` | everything but KV by its path; /version, /metrics |
 //! | `errors` | the store's errors as gRPC's, in etcd's words |
 //! | `listen`, `tls`, `flags`, `run` | the process: sockets, certificates, the command line |
 //! | `fuzz` | calls and answers as bytes, without a server, for fuzzing |
@@ -23,6 +24,7 @@ mod errors;
 mod events;
 pub(crate) mod flags;
 mod forward;
+mod front;
 pub(crate) mod fuzz;
 mod health;
 mod http;

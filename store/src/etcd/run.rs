@@ -9,9 +9,10 @@ use base::Context;
 use tokio::net::TcpListener;
 
 use super::forward::Leader;
+use super::front::Front;
 use super::listen::Limits;
 use super::tls::TlsError;
-use super::{Options, Service, http, listen};
+use super::{Options, Service, listen};
 use crate::compactor::{Compactor, Retention};
 use crate::kv::{Error, Kv};
 use crate::options::{self, OpenError};
@@ -104,7 +105,7 @@ pub async fn serve(options: &Options, context: &Context) -> Result<Server, Serve
         probe_interval: options.grpc_keepalive_interval,
         probe_timeout: options.grpc_keepalive_timeout,
     };
-    let router = http::router(&service);
+    let front = Front::new(&service);
     let tls = match listeners.iter().any(|(_, encrypted)| *encrypted) {
         true => Some(options.files().config()?),
         false => None,
@@ -114,7 +115,7 @@ pub async fn serve(options: &Options, context: &Context) -> Result<Server, Serve
         let address = listener.local_addr().map_err(|source| ServeError::Listen { url: String::new(), source })?;
         tracing::info!(%address, encrypted, "serving clients");
         addresses.push(address);
-        listen::serve(context, listener, tls.clone().filter(|_| encrypted), router.clone(), limits);
+        listen::serve(context, listener, tls.clone().filter(|_| encrypted), front.clone(), limits);
     }
     if !options.experimental_corrupt_check_time.is_zero() {
         let every = options.experimental_corrupt_check_time;
