@@ -78,9 +78,7 @@ pub async fn start(options: Options, context: &Context) -> anyhow::Result<Runnin
     complete.context("the records of what Services hold cannot be completed")?;
     let masters = Masters::join(&registry, &facts, Pace::default()).await;
     let masters = masters.map_err(anyhow::Error::from).context("the endpoints of the Service kubernetes")?;
-    if let Some(masters) = masters {
-        context.spawn_graceful("masters", masters.keep(context.clone()));
-    }
+    context.spawn_graceful("masters", masters.keep(context.clone()));
     context.spawn("repair", repair::run(registry.clone()));
     front.health.set_bootstrapped();
     // Not sooner: components that connected meanwhile would be refused by rules that are not there yet, and try later.

@@ -297,7 +297,7 @@ async fn endpoints_follow_the_servers() {
     let [one, other] = Server::two().await;
     let pace = Pace { renew: Duration::from_millis(100), life: Duration::from_millis(2000) };
     for server in [&one, &other] {
-        let masters = Masters::join(&server.registry, &server.facts, pace).await.unwrap().unwrap();
+        let masters = Masters::join(&server.registry, &server.facts, pace).await.unwrap();
         server.context.spawn_graceful("masters", masters.keep(server.context.child()));
     }
     // One that was killed: nobody renews its record.

@@ -10,28 +10,41 @@ use super::Facts;
 use crate::registry::{Call, Registry, Target};
 use crate::storage::Freshness;
 
-const NAME: &str = "kubernetes";
-const NAMESPACE: &str = "default";
+/// Its name, and that of its endpoints.
+pub const NAME: &str = "kubernetes";
+/// Where they are.
+pub const NAMESPACE: &str = "default";
 
-/// Makes sure of the Service.
+/// Makes sure of the Service and its ports. For the start only: servers that differ about the ports would never agree.
 ///
 /// # Errors
-/// When the range is none, an object is refused, or the store fails.
-pub async fn reconcile(registry: &Registry, facts: &Facts) -> anyhow::Result<()> {
-    let address = first_address(&facts.service_range).ok_or_else(|| {
-        anyhow::anyhow!("--service-cluster-ip-range {:?} is no range of addresses", facts.service_range)
-    })?;
-    put(registry, service(address, facts.port), &["/spec/ports"]).await?;
-    Ok(())
+/// `Invalid` while another Service has its address; when the range is none, or the store fails.
+pub async fn reconcile(registry: &Registry, facts: &Facts) -> Result<bool, Status> {
+    put(registry, wanted(facts)?, &["/spec/ports"]).await
 }
 
-/// Makes these servers, one or more, the endpoints of the Service.
+/// Creates the Service if it is not there; says whether it did.
+///
+/// # Errors
+/// As [`reconcile`].
+pub async fn ensure(registry: &Registry, facts: &Facts) -> Result<bool, Status> {
+    put(registry, wanted(facts)?, &[]).await
+}
+
+/// Makes these servers, one or more, the endpoints of the Service; says whether anything had to change.
 ///
 /// # Errors
 /// When an object is refused or the store fails.
-pub async fn endpoints(registry: &Registry, facts: &Facts, servers: &[IpAddr]) -> Result<(), Status> {
-    put(registry, legacy(facts, servers), &["/subsets"]).await?;
-    put(registry, slice(facts, servers), &["/endpoints", "/ports"]).await
+pub async fn endpoints(registry: &Registry, facts: &Facts, servers: &[IpAddr]) -> Result<bool, Status> {
+    let legacy = put(registry, legacy(facts, servers), &["/subsets"]).await?;
+    Ok(put(registry, slice(facts, servers), &["/endpoints", "/ports"]).await? || legacy)
+}
+
+fn wanted(facts: &Facts) -> Result<Value, Status> {
+    let range = &facts.service_range;
+    let address = first_address(range)
+        .ok_or_else(|| Status::bad_request(format!("--service-cluster-ip-range {range:?} is no range of addresses")))?;
+    Ok(service(address, facts.port))
 }
 
 /// The first usable address of a range: the one after its base.
@@ -102,8 +115,8 @@ const ATTEMPTS: usize = 20;
 /// What one is told then: `Invalid`, as the address of the Service is taken.
 const BEATEN: &[&str] = &["AlreadyExists", "Conflict", "Invalid"];
 
-/// Creates the object, or brings `fields` of the present one up to date.
-async fn put(registry: &Registry, wanted: Value, fields: &[&str]) -> Result<(), Status> {
+/// Creates the object, or brings `fields` of the present one up to date; says whether it had to.
+async fn put(registry: &Registry, wanted: Value, fields: &[&str]) -> Result<bool, Status> {
     let mut attempt = 1;
     loop {
         match try_put(registry, &wanted, fields).await {
@@ -114,12 +127,12 @@ async fn put(registry: &Registry, wanted: Value, fields: &[&str]) -> Result<(), 
     }
 }
 
-async fn try_put(registry: &Registry, wanted: &Value, fields: &[&str]) -> Result<(), Status> {
+async fn try_put(registry: &Registry, wanted: &Value, fields: &[&str]) -> Result<bool, Status> {
     let found = kinds::by_api_version(object::api_version(wanted), object::kind(wanted));
     let (kind, _) = found.ok_or_else(|| Status::internal("kind without a row"))?;
     let call = Call::internal();
     let Some(entry) = registry.storage().get(kind, NAMESPACE, NAME, Freshness::Latest).await? else {
-        return registry.create(&call, kind, NAMESPACE, wanted.clone()).await.map(drop);
+        return registry.create(&call, kind, NAMESPACE, wanted.clone()).await.map(|_| true);
     };
     let present = entry.value();
     let mut merged = present.clone();
@@ -129,9 +142,9 @@ async fn try_put(registry: &Registry, wanted: &Value, fields: &[&str]) -> Result
         }
     }
     if merged == present {
-        return Ok(());
+        return Ok(false);
     }
-    registry.update(&call, kind, NAMESPACE, NAME, Target::Main, merged).await.map(drop)
+    registry.update(&call, kind, NAMESPACE, NAME, Target::Main, merged).await.map(|_| true)
 }
 
 #[cfg(test)]
