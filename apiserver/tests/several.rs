@@ -159,8 +159,8 @@ impl Server {
     }
 
     async fn ports(&self) -> Vec<u16> {
-        let owners = self.registry.allocator().port_owners().await.unwrap();
-        owners.into_iter().map(|(port, _, _)| port).collect()
+        let records = self.registry.allocator().node_port_records().await.unwrap();
+        records.all().map(|(port, _)| port).collect()
     }
 }
 

@@ -3,20 +3,22 @@
 //! lose track of it (upstream: pkg/registry/core/service, whose servers write the record first and repair what that leaves
 //! behind when they die in between).
 //!
-//! An address is an IPAddress object, as upstream's, so that other users of the ranges are seen and people can look. A node
-//! port is a record `/registry/mkube/nodeports/<port>` naming its Service. Upstream keeps one bitmap of all ports in a single
-//! RangeAllocation object; its writers all wait for each other, and a bit cannot say whose it is. Nothing but the API server
-//! ever reads either.
+//! An address is an IPAddress object, as upstream's, so that other users of the ranges are seen and people can look. Node
+//! ports are in records of their own, a block of them in each, that name their Services. Upstream keeps one bitmap of all ports
+//! in a single RangeAllocation object; its writers all wait for each other, and a bit cannot say whose it is. Nothing but the
+//! API server ever reads either.
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | [`plan`] | what a Service gets, and what it cannot have: pure |
+//! | [`node_ports`] | the records of node ports |
 //! | [`range`] | ranges of addresses and ports, and their bands: pure |
 
+pub mod node_ports;
 pub mod plan;
 pub mod range;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::ops::RangeInclusive;
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::storage::{Claim, Freshness, ListQuery, Storage};
+use node_ports::NodePorts;
 use plan::{Free, held};
 use range::Range;
 
@@ -36,8 +39,6 @@ pub const MANAGER: &str = "ipallocator.k8s.io";
 pub const MANAGED_BY: &str = "ipaddress.kubernetes.io/managed-by";
 /// Label of an IPAddress: `IPv4` or `IPv6`.
 pub const FAMILY: &str = "ipaddress.kubernetes.io/ip-family";
-/// Below it are the records of node ports.
-const NODE_PORTS: &str = "/registry/mkube/nodeports/";
 
 /// The kinds that it works with.
 struct Kinds {
@@ -106,8 +107,7 @@ impl Allocator {
     }
 
     async fn taken_ports(&self, own: &BTreeSet<u16>) -> Result<BTreeSet<u16>, Status> {
-        let records = self.storage.records(NODE_PORTS, true).await?;
-        Ok(records.iter().filter_map(|record| port_of(&record.key)).filter(|port| !own.contains(port)).collect())
+        Ok(self.node_port_records().await?.all().map(|(port, _)| port).filter(|port| !own.contains(port)).collect())
     }
 
     /// The ranges of addresses; with `ready`, only those that may still give something out.
@@ -121,26 +121,41 @@ impl Allocator {
     }
 
     /// What the write that makes `new` of `old` claims and gives back. Only what is recorded as this Service's is given back.
+    /// `None` if a node port that it takes has been given to another Service meanwhile.
     ///
     /// # Errors
     /// What the storage says.
-    pub async fn claims(&self, new: Option<&Value>, old: Option<&Value>, now: Timestamp) -> Result<Vec<Claim>, Status> {
+    pub async fn claims(
+        &self,
+        new: Option<&Value>,
+        old: Option<&Value>,
+        now: Timestamp,
+    ) -> Result<Option<Vec<Claim>>, Status> {
         let (after, before) = (new.map(held).unwrap_or_default(), old.map(held).unwrap_or_default());
         let mut claims = Vec::new();
         if let Some(service) = new {
             for address in after.addresses.iter().filter(|address| !before.addresses.contains(address)) {
                 claims.push(self.take_address(*address, service, now)?);
             }
-            claims.extend(after.ports.difference(&before.ports).map(|port| take_port(*port, service)));
         }
-        let Some(service) = old else { return Ok(claims) };
-        for address in before.addresses.iter().filter(|address| !after.addresses.contains(address)) {
-            claims.extend(self.free_address(*address, service).await?);
+        if let Some(service) = old {
+            for address in before.addresses.iter().filter(|address| !after.addresses.contains(address)) {
+                claims.extend(self.free_address(*address, service).await?);
+            }
         }
-        for port in before.ports.difference(&after.ports) {
-            claims.extend(self.free_port(*port, service).await?);
+        let records = self.records_of(after.ports.symmetric_difference(&before.ports).copied()).await?;
+        let name = new.or(old).map(owner).unwrap_or_default();
+        let mut changes = BTreeMap::new();
+        for port in after.ports.difference(&before.ports) {
+            if records.owner(*port).is_some_and(|other| other != name) {
+                return Ok(None);
+            }
+            changes.insert(*port, Some(name.clone()));
         }
-        Ok(claims)
+        let freed = before.ports.difference(&after.ports).filter(|port| records.owner(**port) == Some(&name));
+        changes.extend(freed.map(|port| (*port, None)));
+        claims.extend(records.claims(&changes));
+        Ok(Some(claims))
     }
 
     /// The claim of an address that nobody has yet.
@@ -175,23 +190,21 @@ impl Allocator {
         self.storage.claim(self.kinds.addresses, &name, entry.revision(), None).map(Some)
     }
 
-    async fn free_port(&self, port: u16, service: &Value) -> Result<Option<Claim>, Status> {
-        let key = port_key(port);
-        let records = self.storage.records(&key, false).await?;
-        let own = records.into_iter().find(|record| record.key == key && record.value == owner(service));
-        Ok(own.map(|record| Claim::record(record.key, record.mod_revision, None)))
-    }
-
-    /// Who has which node port: (port, `namespace/name`, revision of the record).
+    /// All records of node ports.
     ///
     /// # Errors
     /// What the storage says.
-    pub async fn port_owners(&self) -> Result<Vec<(u16, String, u64)>, Status> {
-        let records = self.storage.records(NODE_PORTS, false).await?;
-        let row = |record: store::KeyValue| {
-            Some((port_of(&record.key)?, String::from_utf8_lossy(&record.value).into_owned(), record.mod_revision))
-        };
-        Ok(records.into_iter().filter_map(row).collect())
+    pub async fn node_port_records(&self) -> Result<NodePorts, Status> {
+        Ok(NodePorts::of(self.storage.records(node_ports::PREFIX, false).await?))
+    }
+
+    /// The records that these ports are in, or would be.
+    ///
+    /// # Errors
+    /// What the storage says.
+    pub async fn records_of(&self, ports: impl IntoIterator<Item = u16>) -> Result<NodePorts, Status> {
+        let Some((first, last)) = node_ports::span(ports) else { return Ok(NodePorts::default()) };
+        Ok(NodePorts::of(self.storage.records_between(first, &last).await?))
     }
 }
 
@@ -202,25 +215,7 @@ pub fn refers_to(address: &Value, service: &Value) -> bool {
         && (parent("namespace"), parent("name")) == (object::namespace(service), object::name(service))
 }
 
-/// The claim of a node port that nobody has yet.
-pub fn take_port(port: u16, service: &Value) -> Claim {
-    Claim::record(port_key(port), 0, Some(owner(service).into()))
-}
-
-/// The claim that removes a node port's record as it is at this revision.
-pub fn drop_port(port: u16, revision: u64) -> Claim {
-    Claim::record(port_key(port), revision, None)
-}
-
 /// How a record names its Service.
 pub fn owner(service: &Value) -> String {
     format!("{}/{}", object::namespace(service), object::name(service))
-}
-
-fn port_key(port: u16) -> String {
-    format!("{NODE_PORTS}{port}")
-}
-
-fn port_of(key: &[u8]) -> Option<u16> {
-    std::str::from_utf8(key).ok()?.strip_prefix(NODE_PORTS)?.parse().ok()
 }

@@ -7,6 +7,7 @@ mod encodings;
 mod paging;
 mod patches;
 mod pods;
+mod services;
 mod validation;
 mod watches;
 

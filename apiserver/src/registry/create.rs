@@ -122,7 +122,7 @@ impl Registry {
                 None => Ok(Some(Object::Made(object.clone()))),
             };
         }
-        let claims = self.claims(kind, Some(object), None).await?;
+        let Some(claims) = self.claims(kind, Some(object), None).await? else { return Ok(None) };
         match self.storage.create_with(kind, namespace, name, object, &claims).await {
             Ok(entry) => Ok(entry.map(Object::Stored)),
             Err(status) if status.is("AlreadyExists") => Err(self.explain_taken(kind, namespace, name, status).await),

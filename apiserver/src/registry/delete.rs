@@ -107,7 +107,9 @@ impl Registry {
             Plan::Remove(last) if call.dry_run => return done(Object::Made(last), true),
             Plan::Mark(marked) if call.dry_run => return done(Object::Made(marked), false),
             Plan::Remove(last) => {
-                let claims = self.claims(kind, None, Some(&last)).await?;
+                let Some(claims) = self.claims(kind, None, Some(&last)).await? else {
+                    return Ok(Err(Some(current.clone())));
+                };
                 (self.storage.delete_with(kind, namespace, name, revision, &claims).await?, true)
             }
             Plan::Mark(marked) => (self.storage.update(kind, namespace, name, revision, &marked).await?, false),

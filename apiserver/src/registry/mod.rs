@@ -108,15 +108,15 @@ impl Registry {
         &self.allocator
     }
 
-    /// The records that go with the write that makes `new` of `old`.
+    /// The records that go with the write that makes `new` of `old`; `None` if somebody else has been given one of them.
     async fn claims(
         &self,
         kind: KindRef,
         new: Option<&serde_json::Value>,
         old: Option<&serde_json::Value>,
-    ) -> Result<Vec<Claim>, Status> {
+    ) -> Result<Option<Vec<Claim>>, Status> {
         if !self.allocator.concerns(kind) {
-            return Ok(Vec::new());
+            return Ok(Some(Vec::new()));
         }
         self.allocator.claims(new, old, self.now()).await
     }

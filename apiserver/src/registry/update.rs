@@ -144,7 +144,9 @@ impl Registry {
         }
         object::set_resource_version(&mut new, "");
         let (namespace, name, revision) = (change.namespace, change.name, current.revision());
-        let claims = self.claims(kind, Some(&new).filter(|_| !gone), Some(old)).await?;
+        let Some(claims) = self.claims(kind, Some(&new).filter(|_| !gone), Some(old)).await? else {
+            return Ok(Err(Some(current.clone())));
+        };
         if gone {
             return match self.storage.delete_with(kind, namespace, name, revision, &claims).await? {
                 Updated::Done(entry) => {

@@ -92,6 +92,15 @@ impl Storage {
         Ok(self.shared.kv.range(range).await.map_err(errors::from_store)?.kvs)
     }
 
+    /// The records from the first of these keys to the last, which is among them.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub async fn records_between(&self, first: Bytes, last: &Bytes) -> Result<Vec<KeyValue>, Status> {
+        let range = Range { end: prefix_end(last), key: first, ..Range::default() };
+        Ok(self.shared.kv.range(range).await.map_err(errors::from_store)?.kvs)
+    }
+
     /// Writes a record, whatever stands there.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 //! finds something only where a person (or a store from before) has put it there. Driven by two watches; every server does it,
 //! and what two do at once one of them does in vain.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,6 +18,8 @@ use crate::registry::{Call, Registry, timestamp};
 use crate::storage::{Claim, Entry, Freshness, ListQuery, Predicate, Updated, WatchFrom, WatchItem, WatchQuery};
 
 const PAUSE: Duration = Duration::from_secs(1);
+/// How often records that others change meanwhile are looked at again.
+const ATTEMPTS: usize = 100;
 /// Services looked at side by side in the first pass.
 const AT_ONCE: usize = 64;
 
@@ -119,14 +121,10 @@ impl Repair {
             return Ok(());
         }
         let Some(service) = self.get(self.services, namespace, name).await? else { return Ok(()) };
-        let held = plan::held(&service.value());
-        for address in &held.addresses {
-            self.service_address(&service, *address).await?;
+        for address in plan::held(&service.value()).addresses {
+            self.service_address(&service, address).await?;
         }
-        if !held.ports.is_empty() {
-            self.service_ports(&service, &held).await?;
-        }
-        Ok(())
+        if held.ports.is_empty() { Ok(()) } else { self.service_ports(namespace, name).await }
     }
 
     /// Whether the caches show the right record for every address.
@@ -155,53 +153,78 @@ impl Repair {
         };
         let mut claim = self.registry.allocator().take_address(address, &object, self.registry.now())?;
         claim.expected = entry.map_or(0, |entry| entry.revision());
-        self.mend(service, &finding, claim, "ClusterIPAllocation").await
+        let claims = if finding.act == Act::Write { vec![claim] } else { Vec::new() };
+        self.mend(service, &[finding], &claims, "ClusterIPAllocation").await.map(drop)
     }
 
-    async fn service_ports(&self, service: &Entry, held: &plan::Held) -> Result<(), Status> {
-        let allocator = self.registry.allocator();
-        let owners = allocator.port_owners().await?;
-        let owners: BTreeMap<u16, (String, u64)> =
-            owners.into_iter().map(|(port, owner, revision)| (port, (owner, revision))).collect();
-        let object = service.value();
-        for port in &held.ports {
-            let owner = owners.get(port);
-            let owner_holds = match owner {
-                Some((owner, _)) => self.holds(owner, *port).await?,
-                None => false,
-            };
-            let (name, in_range) = (allocation::owner(&object), allocator.node_ports().contains(port));
-            let owner_name = owner.map(|(owner, _)| owner.as_str());
-            let Some(finding) = findings::of_port(&name, *port, in_range, owner_name, owner_holds) else { continue };
-            let mut claim = allocation::take_port(*port, &object);
-            claim.expected = owner.map_or(0, |(_, revision)| *revision);
-            self.mend(service, &finding, claim, "PortAllocation").await?;
+    /// All that is wrong with the ports is put right by one write, as the next one would not find the Service as it was seen;
+    /// again where others have changed the records meanwhile.
+    async fn service_ports(&self, namespace: &str, name: &str) -> Result<(), Status> {
+        for _ in 0..ATTEMPTS {
+            let Some(service) = self.get(self.services, namespace, name).await? else { return Ok(()) };
+            let (findings, claims) = self.port_findings(&service.value()).await?;
+            if self.mend(&service, &findings, &claims, "PortAllocation").await? {
+                break;
+            }
         }
         Ok(())
     }
 
-    /// Whether `namespace/name` is a Service that has this node port.
-    async fn holds(&self, owner: &str, port: u16) -> Result<bool, Status> {
+    /// What is wrong with the records of a Service's node ports, and the claims that put it right.
+    async fn port_findings(&self, service: &Value) -> Result<(Vec<Finding>, Vec<Claim>), Status> {
+        let allocator = self.registry.allocator();
+        let (held, own) = (plan::held(service), allocation::owner(service));
+        let records = allocator.records_of(held.ports.iter().copied()).await?;
+        let (mut changes, mut findings) = (BTreeMap::new(), Vec::new());
+        for port in &held.ports {
+            let owner = records.owner(*port);
+            let owner_holds = match owner {
+                Some(owner) if owner != own => self.ports_of(owner).await?.contains(port),
+                _ => false,
+            };
+            let in_range = allocator.node_ports().contains(port);
+            let Some(finding) = findings::of_port(&own, *port, in_range, owner, owner_holds) else { continue };
+            if finding.act == Act::Write {
+                changes.insert(*port, Some(own.clone()));
+            }
+            findings.push(finding);
+        }
+        Ok((findings, records.claims(&changes)))
+    }
+
+    /// The node ports that the Service `namespace/name` has, if there is one.
+    async fn ports_of(&self, owner: &str) -> Result<BTreeSet<u16>, Status> {
         let (namespace, name) = owner.split_once('/').unwrap_or_default();
         let service = self.get(self.services, namespace, name).await?;
-        Ok(service.is_some_and(|service| plan::held(&service.value()).ports.contains(&port)))
+        Ok(service.map(|service| plan::held(&service.value()).ports).unwrap_or_default())
     }
 
-    /// Writes the record together with the Service as it was seen. Where the Service has changed meanwhile, the finding may
-    /// be wrong, and its change leads here again.
-    async fn mend(&self, service: &Entry, finding: &Finding, claim: Claim, action: &str) -> Result<(), Status> {
+    /// Writes the records together with the Service as it was seen. Where the Service has changed meanwhile, the findings may
+    /// be wrong, and its change leads here again. `false` if anything was not as it was seen.
+    async fn mend(
+        &self,
+        service: &Entry,
+        findings: &[Finding],
+        claims: &[Claim],
+        action: &str,
+    ) -> Result<bool, Status> {
+        if findings.is_empty() {
+            return Ok(true);
+        }
         let (storage, object) = (self.registry.storage(), service.value());
         let (namespace, name, revision) = (service.namespace(), service.name(), service.revision());
-        let still = if finding.act == Act::Write {
-            let written = storage.update_with(self.services, namespace, name, revision, &object, &[claim]).await?;
-            matches!(written, Updated::Done(_))
-        } else {
+        let still = if claims.is_empty() {
             self.get(self.services, namespace, name).await?.is_some_and(|now| now.revision() == revision)
+        } else {
+            let written = storage.update_with(self.services, namespace, name, revision, &object, claims).await?;
+            matches!(written, Updated::Done(_))
         };
         if still {
-            self.tell(&object, finding, action).await;
+            for finding in findings {
+                self.tell(&object, finding, action).await;
+            }
         }
-        Ok(())
+        Ok(still)
     }
 
     async fn address(&self, record: &Value) -> Result<(), Status> {
@@ -231,11 +254,24 @@ impl Repair {
 
     /// Records of node ports that no Service has: they name nobody, so no change of a Service leads to them.
     async fn forgotten_ports(&self) -> Result<(), Status> {
-        let owners = self.registry.allocator().port_owners().await?;
-        for (port, owner, revision) in owners {
-            if !self.holds(&owner, port).await? {
-                tracing::warn!(port, owner, "the node port has leaked: cleaning up");
-                self.registry.storage().settle(&[allocation::drop_port(port, revision)]).await?;
+        for _ in 0..ATTEMPTS {
+            let records = self.registry.allocator().node_port_records().await?;
+            let (mut held, mut leaked) = (BTreeMap::new(), BTreeMap::new());
+            for (port, owner) in records.all() {
+                if !held.contains_key(owner) {
+                    held.insert(owner, self.ports_of(owner).await?);
+                }
+                if !held[owner].contains(&port) {
+                    tracing::warn!(port, owner, "the node port has leaked: cleaning up");
+                    leaked.insert(port, None);
+                }
+            }
+            let mut settled = true;
+            for claim in records.claims(&leaked) {
+                settled &= self.registry.storage().settle(&[claim]).await?;
+            }
+            if settled {
+                break;
             }
         }
         Ok(())
@@ -268,3 +304,7 @@ impl Repair {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "repair_tests.rs"]
+mod tests;
