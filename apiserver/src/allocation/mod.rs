@@ -11,9 +11,11 @@
 //! | module | what it holds |
 //! |---|---|
 //! | [`plan`] | what a Service gets, and what it cannot have: pure |
+//! | [`families`] | of which families its addresses are: pure |
 //! | [`node_ports`] | the records of node ports |
 //! | [`range`] | ranges of addresses and ports, and their bands: pure |
 
+pub mod families;
 pub mod node_ports;
 pub mod plan;
 pub mod range;
@@ -89,20 +91,17 @@ impl Allocator {
             return Ok(());
         }
         plan::carry_over(service, old);
-        let own = old.map(held).unwrap_or_default();
+        let own_ports = old.map(|old| held(old).ports).unwrap_or_default();
         // Waits until the cache is up to date; the name is nobody's.
         self.storage.get(self.kinds.addresses, "", "-", Freshness::Latest).await?;
         let taken_ports = match plan::concerns_ports(service) {
-            true => self.taken_ports(&own.ports).await?,
+            true => self.taken_ports(&own_ports).await?,
             false => BTreeSet::new(),
         };
-        let taken = |address: Ipv4Addr| {
-            !own.addresses.contains(&address)
-                && self.storage.known(self.kinds.addresses, "", &address.to_string()).is_some()
-        };
+        let taken = |address: Ipv4Addr| self.storage.known(self.kinds.addresses, "", &address.to_string()).is_some();
         let (ranges, node_ports) = (self.ranges(true, Freshness::Latest).await?, self.node_ports.clone());
-        let free = Free { taken: &taken, taken_ports, ranges, node_ports, own: own.clone() };
-        let filled = plan::fill(service, &free, &|count| rand::random_range(0..count));
+        let free = Free { taken: &taken, taken_ports, ranges, node_ports, own_ports };
+        let filled = plan::fill(service, old, &free, &|count| rand::random_range(0..count));
         filled.map_err(|refusal| refusal.status(object::name(service)))
     }
 

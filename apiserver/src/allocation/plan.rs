@@ -8,6 +8,7 @@ use std::ops::RangeInclusive;
 use api::{FieldError, Path, Status, object};
 use serde_json::{Value, json};
 
+use super::families;
 use super::range::{self, Range};
 
 /// What a Service holds.
@@ -32,10 +33,6 @@ pub fn held(service: &Value) -> Held {
     held
 }
 
-fn protocol(port: &Value) -> &str {
-    port["protocol"].as_str().unwrap_or("TCP")
-}
-
 fn has_node_ports(kind: &str) -> bool {
     matches!(kind, "NodePort" | "LoadBalancer")
 }
@@ -50,49 +47,69 @@ pub fn concerns_ports(service: &Value) -> bool {
     has_node_ports(object::text(service, "/spec/type")) || !held(service).ports.is_empty()
 }
 
-/// What an update leaves out it keeps: clients that do not know the allocated fields must not lose them.
+/// What an update leaves out it keeps: clients that do not know the allocated fields must not lose them (upstream:
+/// patchAllocatedValues and normalizeClusterIPs). Node ports go by the name of their port, so that one whose number changes
+/// keeps it.
 pub fn carry_over(service: &mut Value, old: Option<&Value>) {
-    let Some(old) = old else { return };
-    let (kind, before) = (object::text(service, "/spec/type").to_string(), object::text(old, "/spec/type"));
-    if kind == "ExternalName" {
-        if before != "ExternalName" && service["spec"]["clusterIP"] == old["spec"]["clusterIP"] {
-            release_addresses(service);
-        }
-    } else if before != "ExternalName" && object::text(service, "/spec/clusterIP").is_empty() {
-        for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
-            if let Some(value) = old["spec"].get(field) {
-                service["spec"][field] = value.clone();
+    let of = |service: &Value| object::text(service, "/spec/type").to_string();
+    let (now, before) = (of(service), old.map(of).unwrap_or_default());
+    if let Some(old) = old {
+        if now != "ExternalName" && before != "ExternalName" {
+            for field in ["clusterIP", "clusterIPs"] {
+                keep(service, old, field, |value| value.as_str().is_none_or(str::is_empty) && !has_items(value));
             }
         }
-    }
-    if needs_health_port(old) && needs_health_port(service) {
-        let unset = service["spec"]["healthCheckNodePort"].as_i64().unwrap_or(0) == 0;
-        if let Some(port) = old["spec"].get("healthCheckNodePort").filter(|_| unset) {
-            service["spec"]["healthCheckNodePort"] = port.clone();
+        if has_node_ports(&now) && has_node_ports(&before) {
+            keep_ports(service, old);
+        }
+        if needs_health_port(old) && needs_health_port(service) {
+            keep(service, old, "healthCheckNodePort", |value| value.as_i64().unwrap_or(0) == 0);
         }
     }
-    let old_ports = object::list(old, "/spec/ports");
+    let list = |service: &Value| object::list(service, "/spec/clusterIPs").to_vec();
+    let (address, all) = (object::text(service, "/spec/clusterIP").to_string(), list(service));
+    let same = old.is_some_and(|old| object::text(old, "/spec/clusterIP") == address);
+    if !address.is_empty() && (all.is_empty() || (!same && old.is_some_and(|old| list(old) == all))) {
+        // A client that knows the one field only.
+        service["spec"]["clusterIPs"] = json!([address]);
+    } else if address.is_empty() && !same && old.is_some_and(|old| list(old) == all) {
+        set_aside(service, &["clusterIPs"]);
+    }
+}
+
+/// The field as it was, where it is not set now.
+fn keep(service: &mut Value, old: &Value, field: &str, unset: impl Fn(&Value) -> bool) {
+    if let Some(value) = old["spec"].get(field).filter(|_| unset(&service["spec"][field])) {
+        service["spec"][field] = value.clone();
+    }
+}
+
+fn has_items(value: &Value) -> bool {
+    value.as_array().is_some_and(|items| !items.is_empty())
+}
+
+fn node_port(port: &Value) -> Option<i64> {
+    port["nodePort"].as_i64().filter(|number| *number != 0)
+}
+
+fn keep_ports(service: &mut Value, old: &Value) {
+    let before = object::list(old, "/spec/ports");
+    let used: BTreeSet<i64> = object::list(service, "/spec/ports").iter().filter_map(node_port).collect();
     let Some(ports) = service.pointer_mut("/spec/ports").and_then(Value::as_array_mut) else { return };
-    for port in ports {
-        let same = old_ports.iter().find(|o| o["port"] == port["port"] && protocol(o) == protocol(port));
-        let taken = same.and_then(|old| old.get("nodePort")).filter(|number| **number != json!(0)).cloned();
-        let Some(taken) = taken else { continue };
-        let unset = port["nodePort"].as_i64().unwrap_or(0) == 0;
-        if has_node_ports(&kind) && unset {
-            port["nodePort"] = taken;
-        } else if !has_node_ports(&kind) && has_node_ports(before) && port["nodePort"] == taken {
-            port["nodePort"] = Value::Null;
-        }
-        if let Some(map) = port.as_object_mut() {
-            map.retain(|_, value| !value.is_null());
+    for port in ports.iter_mut().filter(|port| node_port(port).is_none()) {
+        let name = |port: &Value| port["name"].as_str().unwrap_or_default().to_string();
+        let same = before.iter().rfind(|other| name(other) == name(port));
+        // One that the request gives to another port is not to be had.
+        if let Some(number) = same.and_then(node_port).filter(|number| !used.contains(number)) {
+            port["nodePort"] = json!(number);
         }
     }
 }
 
-fn release_addresses(service: &mut Value) {
+fn set_aside(service: &mut Value, fields: &[&str]) {
     if let Some(spec) = service["spec"].as_object_mut() {
-        for field in ["clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"] {
-            spec.remove(field);
+        for field in fields {
+            spec.remove(*field);
         }
     }
 }
@@ -107,36 +124,48 @@ pub struct Free<'a> {
     pub ranges: Vec<Range>,
     /// And node ports.
     pub node_ports: RangeInclusive<u16>,
-    /// What the Service holds already.
-    pub own: Held,
+    /// The node ports that the Service has already.
+    pub own_ports: BTreeSet<u16>,
 }
 
 /// Why a Service does not get what it wants.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Refusal {
     /// It asks for something that it cannot have.
-    Invalid(FieldError),
+    Invalid(Vec<FieldError>),
     /// There is nothing left.
     Exhausted(&'static str),
 }
 
 impl Refusal {
+    fn one(error: FieldError) -> Self {
+        Self::Invalid(vec![error])
+    }
+
     /// As upstream answers it.
     pub fn status(self, service: &str) -> Status {
         match self {
-            Self::Invalid(error) => Status::invalid("", "Service", service, &[error]),
+            Self::Invalid(errors) => Status::invalid("", "Service", service, &errors),
             Self::Exhausted(what) => Status::internal(format!("failed to allocate {what}: range is full")),
         }
     }
 }
 
-/// Gives the Service what it lacks. `pick(n)` chooses one of n.
+/// Gives the Service, which was `old`, what it lacks. `pick(n)` chooses one of n.
 ///
 /// # Errors
 /// What it asks for and cannot have.
-pub fn fill(service: &mut Value, free: &Free<'_>, pick: &dyn Fn(u32) -> u32) -> Result<(), Refusal> {
+pub fn fill(
+    service: &mut Value,
+    old: Option<&Value>,
+    free: &Free<'_>,
+    pick: &dyn Fn(u32) -> u32,
+) -> Result<(), Refusal> {
+    families::settle(service, old).map_err(Refusal::Invalid)?;
     let kind = object::text(service, "/spec/type").to_string();
-    if kind != "ExternalName" {
+    // What has had an address keeps it: that it may not change is for the validation to say.
+    let has_had = old.is_some_and(|old| object::text(old, "/spec/type") != "ExternalName");
+    if kind != "ExternalName" && !has_had {
         address(service, free, pick)?;
     }
     let wanted = match kind.as_str() {
@@ -148,48 +177,29 @@ pub fn fill(service: &mut Value, free: &Free<'_>, pick: &dyn Fn(u32) -> u32) -> 
 }
 
 fn address(service: &mut Value, free: &Free<'_>, pick: &dyn Fn(u32) -> u32) -> Result<(), Refusal> {
-    let spec = Path::new("spec");
-    if object::text(service, "/spec/ipFamilyPolicy") == "RequireDualStack" {
-        let why = "this cluster is not configured for dual-stack services";
-        let error = FieldError::invalid(&spec.child("ipFamilyPolicy"), &json!("RequireDualStack"), why);
-        return Err(Refusal::Invalid(error));
-    }
-    let listed = object::list(service, "/spec/clusterIPs").first().and_then(Value::as_str);
-    let wanted = match object::text(service, "/spec/clusterIP") {
-        "" => listed.unwrap_or_default().to_string(),
-        set => set.to_string(),
-    };
-    let given = match wanted.as_str() {
-        "None" => wanted,
+    let given = match object::text(service, "/spec/clusterIP") {
+        "None" => return Ok(()),
         "" => {
             let all = free.ranges.iter().flat_map(|range| range.turn(pick));
             let address = all.into_iter().find(|address| !(free.taken)(*address));
             address.ok_or(Refusal::Exhausted("a serviceIP"))?.to_string()
         }
         text => {
-            // What is no address is for the validation to say.
             if let Some(why) = text.parse().ok().and_then(|address| refuse(free, address)) {
-                let why = format!("failed to allocate IP {text}: {why}");
-                return Err(Refusal::Invalid(FieldError::invalid(&spec.child("clusterIPs"), &json!([text]), why)));
+                let (path, why) =
+                    (Path::new("spec").child("clusterIPs"), format!("failed to allocate IP {text}: {why}"));
+                return Err(Refusal::one(FieldError::invalid(&path, &service["spec"]["clusterIPs"], why)));
             }
-            wanted
+            return Ok(());
         }
     };
     service["spec"]["clusterIP"] = json!(given);
     service["spec"]["clusterIPs"] = json!([given]);
-    let fields = [("ipFamilies", json!(["IPv4"])), ("ipFamilyPolicy", json!("SingleStack"))];
-    for (field, value) in fields {
-        if service["spec"].get(field).is_none_or(Value::is_null) {
-            service["spec"][field] = value;
-        }
-    }
     Ok(())
 }
 
 fn refuse(free: &Free<'_>, address: Ipv4Addr) -> Option<&'static str> {
-    if free.own.addresses.contains(&address) {
-        None
-    } else if !free.ranges.iter().any(|range| range.contains(address)) {
+    if !free.ranges.iter().any(|range| range.contains(address)) {
         Some("the provided network does not match the current range")
     } else {
         (free.taken)(address).then_some("provided IP is already allocated")
@@ -205,7 +215,7 @@ fn ports(service: &mut Value, free: &Free<'_>, wanted: bool, pick: &dyn Fn(u32) 
         let Some(number) = port["nodePort"].as_i64().filter(|number| *number != 0) else { continue };
         let chosen = chosen(free, number).map_err(|why| {
             let path = path.index(index).child("nodePort");
-            Refusal::Invalid(FieldError::invalid(&path, &json!(number), why))
+            Refusal::one(FieldError::invalid(&path, &json!(number), why))
         })?;
         own.push((port["port"].as_i64().unwrap_or(0), chosen));
     }
@@ -213,7 +223,7 @@ fn ports(service: &mut Value, free: &Free<'_>, wanted: bool, pick: &dyn Fn(u32) 
         chosen(free, health.1).map_err(|why| {
             let why = format!("failed to allocate requested HealthCheck NodePort {}: {why}", health.1);
             let path = Path::new("spec").child("healthCheckNodePort");
-            Refusal::Invalid(FieldError::invalid(&path, &json!(health.1), why))
+            Refusal::one(FieldError::invalid(&path, &json!(health.1), why))
         })?;
     }
     let next = |used: &mut BTreeSet<u16>| {
@@ -245,7 +255,7 @@ fn ports(service: &mut Value, free: &Free<'_>, wanted: bool, pick: &dyn Fn(u32) 
 fn chosen(free: &Free<'_>, number: i64) -> Result<u16, String> {
     let (first, last) = (free.node_ports.start(), free.node_ports.end());
     match u16::try_from(number) {
-        Ok(port) if free.own.ports.contains(&port) => Ok(port),
+        Ok(port) if free.own_ports.contains(&port) => Ok(port),
         Ok(port) if free.taken_ports.contains(&port) => Err("provided port is already allocated".into()),
         Ok(port) if free.node_ports.contains(&port) => Ok(port),
         _ => Err(format!("provided port is not in the valid range. The range of valid ports is {first}-{last}")),

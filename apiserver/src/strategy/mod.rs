@@ -38,7 +38,7 @@ mod required;
 pub mod rules;
 mod schedule;
 mod semantic;
-mod service;
+pub mod service;
 mod small;
 mod workloads;
 

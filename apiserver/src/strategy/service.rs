@@ -1,5 +1,7 @@
 //! Services (upstream: ValidateService in pkg/apis/core/validation, pkg/registry/core/service). Addresses and node ports
-//! are given out by admission, before these checks run.
+//! are given out by `allocation`, on behalf of `registry/create.rs` and `registry/update.rs`, before these checks run.
+
+use std::collections::BTreeSet;
 
 use api::{FieldError, names};
 use serde_json::{Value, json};
@@ -78,10 +80,13 @@ fn drop_outlived(new: &mut Value, old: &Value) {
     if needs_health_port(&at(&before)) && !needs_health_port(&at(&now)) && same("healthCheckNodePort") {
         gone.push("healthCheckNodePort");
     }
-    let node_ports = |spec: &Value| -> Vec<Value> {
-        spec["ports"].as_array().into_iter().flatten().map(|port| port["nodePort"].clone()).collect()
+    let node_ports = |spec: &Value| -> BTreeSet<i64> {
+        let all = spec["ports"].as_array().into_iter().flatten().filter_map(|port| port["nodePort"].as_i64());
+        all.filter(|number| *number != 0).collect()
     };
-    let drop_ports = has_node_ports(old_kind) && !has_node_ports(kind) && node_ports(&now) == node_ports(&before);
+    // Ports may come, go and change along with the type, as long as no node port is a new one.
+    let drop_ports =
+        has_node_ports(old_kind) && !has_node_ports(kind) && node_ports(&now).is_subset(&node_ports(&before));
     let Some(spec) = new.get_mut("spec").and_then(Value::as_object_mut) else { return };
     for field in gone {
         spec.remove(field);
@@ -220,11 +225,25 @@ fn affinity(spec: &At<'_>, errors: &mut Errors) {
     }
 }
 
+/// Complaints about the fields that say which addresses a Service has (upstream: ValidateServiceClusterIPsRelatedFields).
+pub fn address_errors(service: &Value) -> Vec<FieldError> {
+    run(|errors| addresses(&At::root(service).get("spec"), errors))
+}
+
 fn addresses(spec: &At<'_>, errors: &mut Errors) {
     if spec.get("type").text() == "ExternalName" {
         return;
     }
     let (ip, ips) = (spec.get("clusterIP"), spec.get("clusterIPs"));
+    if ip.text().is_empty() {
+        if ips.len() > 0 {
+            errors.invalid(&ips, "must be empty when `clusterIP` is not specified");
+        }
+    } else if ips.len() == 0 {
+        errors.required(&ips, "");
+    } else if ips.items().next().is_some_and(|first| first.text() != ip.text()) {
+        errors.invalid(&ips, "first value must match `clusterIP`");
+    }
     let mut seen = Vec::new();
     for family in spec.get("ipFamilies").items() {
         errors.supported(&family, &["IPv4", "IPv6"]);
@@ -237,23 +256,34 @@ fn addresses(spec: &At<'_>, errors: &mut Errors) {
     if policy.present() {
         errors.supported(&policy, &["PreferDualStack", "RequireDualStack", "SingleStack"]);
     }
-    if !ip.text().is_empty() && ips.len() == 0 {
-        errors.required(&ips, "");
-    }
-    if ips.items().next().is_some_and(|first| first.text() == "None") {
-        if ips.len() > 1 {
+    let before = errors.0.len();
+    for (index, address) in ips.items().enumerate() {
+        if index > 0 || address.text() != "None" {
+            errors.ip(&address);
+        } else if ips.len() > 1 {
             errors.invalid(&ips, "'None' must be the first and only value");
         }
-        return;
     }
-    for (index, address) in ips.items().enumerate() {
-        if index == 0 && address.text() != ip.text() {
-            errors.invalid(&ips, "first value must match `clusterIP`");
-        }
-        errors.ip(&address);
-    }
+    let sound = errors.0.len() == before;
     if ips.len() > 2 {
         errors.invalid(&ips, "may only hold up to 2 values");
+    }
+    // More cannot be said of what is no address.
+    if sound && !headless(spec) {
+        one_of_each_family(&ips, &seen, errors);
+    }
+}
+
+fn one_of_each_family(ips: &At<'_>, stated: &[&str], errors: &mut Errors) {
+    let family = |ip: &At<'_>| if ip.text().contains(':') { "IPv6" } else { "IPv4" };
+    let families: Vec<&str> = ips.items().map(|ip| family(&ip)).collect();
+    if families.len() > 1 && (!families.contains(&"IPv4") || !families.contains(&"IPv6")) {
+        errors.invalid(ips, "may specify no more than one IP for each IP family");
+    }
+    for (index, (ip, stated)) in ips.items().zip(stated).enumerate() {
+        if family(&ip) != *stated && ["IPv4", "IPv6"].contains(stated) {
+            errors.invalid(&ip, format!("expected an {stated} value as indicated by `ipFamilies[{index}]`"));
+        }
     }
 }
 

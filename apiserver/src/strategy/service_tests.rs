@@ -127,4 +127,14 @@ fn a_type_takes_its_fields_along() {
     assert_eq!(new["spec"]["ports"][0].get("nodePort"), None);
     assert_eq!(new["spec"].get("externalTrafficPolicy"), None);
     assert_eq!(texts(&Service.validate(&new)), Vec::<String>::new());
+    // Node ports of the new object → whether they go with the type: as long as none of them is new.
+    let table: [(&[i64], bool); 4] = [(&[30000], true), (&[0, 30000], true), (&[], true), (&[30001], false)];
+    for (numbers, go) in table {
+        let mut new = old.clone();
+        new["spec"]["type"] = json!("ClusterIP");
+        new["spec"]["ports"] = numbers.iter().map(|number| json!({"port": 80, "nodePort": number})).collect();
+        Service.prepare_update(&cx, &mut new, &old);
+        let left = new["spec"]["ports"].as_array().unwrap().iter().any(|port| port.get("nodePort").is_some());
+        assert_eq!(!left, go, "{numbers:?}");
+    }
 }

@@ -76,3 +76,57 @@ async fn services_made_side_by_side_share_no_node_port() {
     assert!(futures::future::join_all(gone).await.iter().all(|code| *code == 200));
     assert_eq!(recorded(&rig).await, []);
 }
+
+#[tokio::test]
+async fn a_port_whose_number_changes_keeps_its_node_port() {
+    let rig = rig().await;
+    let spec = json!({"type": "NodePort", "ports": [{"name": "http", "port": 80}]});
+    let mut changed = rig.post(SERVICES, service("web", spec)).await.json();
+    let given = node_ports(&changed);
+    changed["spec"]["ports"] = json!([{"name": "http", "port": 8080}]);
+    let changed = rig.put(&format!("{SERVICES}/web"), changed).await;
+    assert_eq!((changed.code, node_ports(&changed.json())), (200, given));
+    // The node ports go with the type.
+    let patch = json!({"spec": {"type": "ClusterIP"}});
+    let plain = rig.patch(&format!("{SERVICES}/web"), "merge", patch).await;
+    assert_eq!((plain.code, node_ports(&plain.json()).len(), recorded(&rig).await.len()), (200, 0, 0));
+}
+
+#[tokio::test]
+async fn addresses_of_a_family_that_the_cluster_has_not_are_refused() {
+    let rig = rig().await;
+    let port = json!([{"port": 80}]);
+    let table = [
+        (
+            json!({"clusterIP": "fd00::1", "ports": port}),
+            "spec.clusterIPs[0]: Invalid value: [\"fd00::1\"]: IPv6 is not configured on this cluster",
+        ),
+        (
+            json!({"ipFamilies": ["IPv6"], "ports": port}),
+            "spec.ipFamilies[0]: Invalid value: \"IPv6\": not configured on this cluster",
+        ),
+        (
+            json!({"clusterIP": "10.96.1.1", "clusterIPs": ["10.96.1.1", "10.96.1.2"], "ports": port}),
+            "spec.clusterIPs: Invalid value: [\"10.96.1.1\",\"10.96.1.2\"]: may specify no more than one IP for each IP family",
+        ),
+        (
+            json!({"clusterIP": "nonsense", "ports": port}),
+            "spec.clusterIPs[0]: Invalid value: \"nonsense\": must be a valid IP address, (e.g. 10.9.8.7 or 2001:db8::ffff)",
+        ),
+    ];
+    for (spec, why) in table {
+        let answer = rig.post(SERVICES, service("s", spec.clone())).await;
+        let expected = format!("Service \"s\" is invalid: {why}");
+        assert_eq!((answer.code, answer.message()), (422, expected), "{spec}");
+    }
+    // Nobody gives this one an address, so it may have endpoints of either family.
+    let free = rig.post(SERVICES, service("free", json!({"clusterIP": "None"}))).await.json();
+    assert_eq!(
+        (&free["spec"]["ipFamilyPolicy"], &free["spec"]["ipFamilies"]),
+        (&json!("RequireDualStack"), &json!(["IPv4", "IPv6"]))
+    );
+    let mut labelled = free.clone();
+    labelled["metadata"]["labels"] = json!({"a": "b"});
+    let labelled = rig.put(&format!("{SERVICES}/free"), labelled).await;
+    assert_eq!((labelled.code, labelled.json()["spec"].clone()), (200, free["spec"].clone()));
+}
