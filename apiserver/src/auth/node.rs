@@ -205,8 +205,8 @@ impl Nodes {
 
     async fn refers(&self, node: &str, what: Refers, namespace: &str, name: &str) -> Result<bool, Status> {
         let wanted = (what, name.to_string());
-        // What the cache knows allows; before something is refused, what other servers wrote is looked at too.
-        for freshness in [Freshness::Any, Freshness::Latest] {
+        // What this server knows allows; before something is refused, what other servers wrote is looked at too.
+        for freshness in [Freshness::Own, Freshness::Latest] {
             let pods = self.pods(node, Some(namespace), freshness).await?;
             if pods.iter().any(|pod| self.references(pod).contains(&wanted)) {
                 return Ok(true);

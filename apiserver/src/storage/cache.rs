@@ -115,11 +115,7 @@ impl Cache {
 
     /// Waits until the cache has seen every write of this kind that was acknowledged before, by this server or another one.
     pub(super) async fn own_writes(&self) -> Result<(), Status> {
-        if self.shared.kv.is_private() {
-            self.reach(self.written.load(Ordering::Acquire)).await
-        } else {
-            self.present().await
-        }
+        self.fresh(if self.shared.kv.is_private() { Freshness::Own } else { Freshness::Latest }).await
     }
 
     /// Waits until the cache is as recent as the store was at the call.
@@ -132,6 +128,7 @@ impl Cache {
     pub(super) async fn fresh(&self, freshness: Freshness) -> Result<(), Status> {
         match freshness {
             Freshness::Any => self.reach(0).await,
+            Freshness::Own => self.reach(self.written.load(Ordering::Acquire)).await,
             Freshness::AtLeast(revision) | Freshness::Exact(revision) => self.reach(revision).await,
             Freshness::Latest => self.present().await,
         }

@@ -15,6 +15,9 @@ use super::Entry;
 pub enum Freshness {
     /// Whatever the cache holds (`resourceVersion=0`).
     Any,
+    /// Everything that this process has acknowledged to a writer of the kind. Asks the store nothing: what other servers wrote
+    /// may be missing.
+    Own,
     /// At least this revision (`resourceVersion=N`, for lists with `NotOlderThan`). Waits up to 3 s for it.
     AtLeast(Revision),
     /// Exactly this revision (`resourceVersionMatch=Exact` and continued lists). 410 if it is compacted. Lists only;
