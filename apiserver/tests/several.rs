@@ -295,14 +295,20 @@ async fn records_are_repaired() {
 #[tokio::test(flavor = "multi_thread")]
 async fn endpoints_follow_the_servers() {
     let [one, other] = Server::two().await;
-    let pace = Pace { renew: Duration::from_millis(100), life: Duration::from_millis(2000) };
+    let pace = Pace { renew: Duration::from_millis(100), life: Duration::from_millis(5000) };
     for server in [&one, &other] {
         let masters = Masters::join(&server.registry, &server.facts, pace).await.unwrap();
         server.context.spawn_graceful("masters", masters.keep(server.context.child()));
     }
-    // One that was killed: nobody renews its record.
-    let storage = one.registry.storage();
-    storage.put_record("/registry/masterleases/192.0.2.3", "{}".into()).await.unwrap();
+    // A third one, that is killed: from then on nobody renews its record.
+    let storage = one.registry.storage().clone();
+    let third = tokio::spawn(async move {
+        let mut turn = tokio::time::interval(pace.renew);
+        loop {
+            turn.tick().await;
+            storage.put_record("/registry/masterleases/192.0.2.3", "{}".into()).await.unwrap();
+        }
+    });
     let lead_to = |wanted: &'static [&'static str]| {
         let one = &one;
         async move || {
@@ -315,6 +321,7 @@ async fn endpoints_follow_the_servers() {
         }
     };
     one.eventually("all three", lead_to(&["192.0.2.1", "192.0.2.2", "192.0.2.3"])).await;
+    third.abort();
     one.eventually("the dead one is taken out", lead_to(&["192.0.2.1", "192.0.2.2"])).await;
     other.context.stop();
     one.eventually("the one that ends takes itself out", lead_to(&["192.0.2.1"])).await;
