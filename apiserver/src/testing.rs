@@ -6,6 +6,7 @@
 //! [`Server`] lives, time moves only when [`pass`] says so; it never jumps because everybody waits, as a request that waits
 //! for the store's thread would then time out at once.
 
+use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
@@ -13,9 +14,11 @@ use std::time::Duration;
 
 use base::{Clock, Context, RuntimeClock};
 use client::{Client, Config};
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use store::Store;
+use store::{Error, Kv, Page, Range, Revision, Signal, Store, Txn, TxnReply, WatchOptions};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::bootstrap::{self, Facts};
@@ -63,7 +66,7 @@ impl Server {
         // A blocking task under way keeps a paused clock from moving by itself.
         let (hold, held) = std::sync::mpsc::channel::<()>();
         tokio::task::spawn_blocking(move || held.recv());
-        let storage = Storage::new(Store::in_memory(), context.clone());
+        let storage = Storage::new(Arc::new(Watched(Store::in_memory())), context.clone());
         let registry = Registry::with_clock(storage, clock.clone());
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await?;
         let address = listener.local_addr()?;
@@ -112,6 +115,68 @@ async fn respond(registry: Arc<Registry>, request: http::Request<Body>, address:
         .unwrap_or_else(|| answer::status(&api::Status::no_such_path()))
 }
 
+thread_local! {
+    /// Requests that a store's thread has yet to answer. Of this thread: a runtime whose time is paused has no other.
+    static UNANSWERED: Cell<usize> = const { Cell::new(0) };
+}
+
+/// Counts a request for as long as it lives.
+struct Unanswered;
+
+impl Unanswered {
+    fn new() -> Self {
+        UNANSWERED.set(UNANSWERED.get() + 1);
+        Self
+    }
+}
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        UNANSWERED.set(UNANSWERED.get() - 1);
+    }
+}
+
+/// A store of which one can see whether it owes somebody an answer: its thread may stand still for as long as the machine
+/// is busy, and then everybody waits without being at rest.
+struct Watched<K>(Arc<K>);
+
+impl<K: Kv> Kv for Watched<K> {
+    fn range(&self, range: Range) -> BoxFuture<'_, Result<Page, Error>> {
+        counted(self.0.range(range))
+    }
+
+    fn txn(&self, txn: Txn) -> BoxFuture<'_, Result<TxnReply, Error>> {
+        counted(self.0.txn(txn))
+    }
+
+    fn watch(&self, range: Range, options: WatchOptions) -> BoxStream<'static, Result<Signal, Error>> {
+        self.0.watch(range, options)
+    }
+
+    fn compact(&self, upto: Revision) -> BoxFuture<'_, Result<(), Error>> {
+        counted(self.0.compact(upto))
+    }
+
+    fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>> {
+        counted(self.0.revision())
+    }
+
+    fn local_revision(&self) -> Revision {
+        self.0.local_revision()
+    }
+
+    fn is_private(&self) -> bool {
+        self.0.is_private()
+    }
+}
+
+fn counted<T: 'static>(answer: BoxFuture<'_, T>) -> BoxFuture<'_, T> {
+    Box::pin(async move {
+        let _unanswered = Unanswered::new();
+        answer.await
+    })
+}
+
 /// Lets `duration` pass on a paused clock, step by step, with real time in between for everybody to act on each.
 pub async fn pass(duration: Duration) {
     let mut left = duration;
@@ -147,11 +212,68 @@ pub async fn breathe() {
     for _ in 0..PATIENCE {
         let before = runtime.worker_park_count(0);
         let _ = tokio::task::spawn_blocking(|| std::thread::sleep(QUIET)).await;
-        // The runtime has parked once, for this sleep, and woke for nothing else.
-        quiet = if runtime.worker_park_count(0) - before == 1 { quiet + 1 } else { 0 };
+        // The runtime has parked once, for this sleep, and woke for nothing else; and nothing is to come from a store.
+        let idle = runtime.worker_park_count(0) - before == 1 && UNANSWERED.get() == 0;
+        quiet = if idle { quiet + 1 } else { 0 };
         if quiet == 2 {
             return;
         }
     }
     panic!("somebody is never at rest")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    use super::*;
+
+    /// A store whose thread stands still before it answers.
+    struct Busy(Arc<Store>);
+
+    impl Kv for Busy {
+        fn range(&self, range: Range) -> BoxFuture<'_, Result<Page, Error>> {
+            self.0.range(range)
+        }
+
+        fn txn(&self, txn: Txn) -> BoxFuture<'_, Result<TxnReply, Error>> {
+            self.0.txn(txn)
+        }
+
+        fn watch(&self, range: Range, options: WatchOptions) -> BoxStream<'static, Result<Signal, Error>> {
+            self.0.watch(range, options)
+        }
+
+        fn compact(&self, upto: Revision) -> BoxFuture<'_, Result<(), Error>> {
+            self.0.compact(upto)
+        }
+
+        fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>> {
+            let (tell, told) = tokio::sync::oneshot::channel();
+            // Fifty times what counts as rest.
+            std::thread::spawn(move || {
+                std::thread::sleep(QUIET * 50);
+                tell.send(7)
+            });
+            Box::pin(async move { Ok(told.await.unwrap()) })
+        }
+
+        fn local_revision(&self) -> Revision {
+            self.0.local_revision()
+        }
+
+        fn is_private(&self) -> bool {
+            self.0.is_private()
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_for_a_store_that_stands_still_is_not_at_rest() {
+        let (kv, done) = (Watched(Arc::new(Busy(Store::in_memory()))), Arc::new(AtomicBool::new(false)));
+        let told = done.clone();
+        tokio::spawn(async move { told.store(kv.revision().await.unwrap() == 7, Ordering::SeqCst) });
+        tokio::task::yield_now().await;
+        breathe().await;
+        assert!(done.load(Ordering::SeqCst));
+    }
 }
