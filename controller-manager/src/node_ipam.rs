@@ -1,7 +1,7 @@
 //! Gives every node its part of the pods' address range (kube-controller-manager, nodeipam, RangeAllocator). The parts
 //! that nodes have are the record: nothing else is kept.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use anyhow::{Context as _, ensure};
@@ -22,7 +22,7 @@ pub(crate) fn start(setup: &Setup) -> anyhow::Result<()> {
         recorder: setup.recorder("cidrAllocator"),
         nodes: setup.caches.of(),
         parts,
-        given: Mutex::default(),
+        underway: Mutex::default(),
     };
     controller::run(&setup.context, &setup.caches, controller, 4);
     Ok(())
@@ -64,13 +64,47 @@ impl Parts {
     }
 }
 
+/// A part on its way to a node.
+struct Given {
+    part: String,
+    /// The node is known to have it; otherwise it may have it or not, or come to have it yet.
+    written: bool,
+}
+
+/// The parts given to nodes of which the cache may not have heard, by name of the node. A part is here before anything is
+/// written: where the answer to a write is lost, nobody else may get it.
+#[derive(Default)]
+struct Underway(BTreeMap<String, Given>);
+
+impl Underway {
+    /// The part for a node, the same one each time it is asked for; `taken` are those that nodes are seen to have.
+    fn part(&mut self, node: &str, mut taken: BTreeSet<String>, parts: &Parts) -> Option<String> {
+        if let Some(given) = self.0.get(node) {
+            return Some(given.part.clone());
+        }
+        taken.extend(self.0.values().map(|given| given.part.clone()));
+        let part = parts.free(&taken)?;
+        self.0.insert(node.to_string(), Given { part: part.clone(), written: false });
+        Some(part)
+    }
+
+    fn is_written(&self, node: &str) -> bool {
+        self.0.get(node).is_some_and(|given| given.written)
+    }
+
+    fn written(&mut self, node: &str) {
+        if let Some(given) = self.0.get_mut(node) {
+            given.written = true;
+        }
+    }
+}
+
 struct NodeIpam {
     client: Client,
     recorder: Recorder,
     nodes: Cache<Node>,
     parts: Parts,
-    /// Parts given to nodes whose update the cache may not have seen: (node, part).
-    given: Mutex<Vec<(String, String)>>,
+    underway: Mutex<Underway>,
 }
 
 impl Reconciler for NodeIpam {
@@ -87,30 +121,28 @@ impl Reconciler for NodeIpam {
     }
 
     async fn reconcile(&self, key: &Key, pass: &Pass) -> Result<Action, Error> {
-        let mut given = self.given.lock().await;
-        given.retain(|(node, _)| self.nodes.get(&Key::new("", node)).is_some_and(|node| pod_range(&node).is_none()));
+        let mut underway = self.underway.lock().await;
+        let waits = |node: &str| self.nodes.get(&Key::new("", node)).is_some_and(|node| pod_range(&node).is_none());
+        underway.0.retain(|node, _| waits(node));
         let waiting = self.nodes.get(key).filter(|node| pod_range(node).is_none());
         let waiting = waiting.or_else(|| {
-            let unserved = |node: &std::sync::Arc<Node>| {
-                pod_range(node).is_none() && !given.iter().any(|(name, _)| *name == node.key().name)
-            };
+            let unserved =
+                |node: &std::sync::Arc<Node>| pod_range(node).is_none() && !underway.is_written(&node.key().name);
             self.nodes.list().into_iter().find(unserved)
         });
         let Some(node) = waiting else { return Ok(Action::Done) };
-        let mut taken: BTreeSet<String> = self.nodes.list().iter().filter_map(|node| pod_range(node)).collect();
-        taken.extend(given.iter().map(|(_, part)| part.clone()));
-        let Some(part) = self.parts.free(&taken) else {
+        let (name, taken) = (node.key().name, self.nodes.list().iter().filter_map(|node| pod_range(node)).collect());
+        let Some(part) = underway.part(&name, taken, &self.parts) else {
             self.recorder.about(&*node, Type::Normal, "CIDRNotAvailable", "Node status is now: CIDRNotAvailable");
             tracing::warn!(node = %node.key(), "no pod range left");
             return Ok(Action::Done);
         };
-        let name = node.key().name;
         let patch = json!({
             "metadata": {"uid": node.uid(), "resourceVersion": node.metadata.resource_version},
             "spec": {"podCIDR": part, "podCIDRs": [part]},
         });
         let written = self.client.patch::<Node>("", &name, &Patch::Merge(patch)).await?;
-        given.push((name, part));
+        underway.written(&name);
         pass.wrote(&self.nodes, &written);
         Ok(Action::Done)
     }
@@ -132,6 +164,25 @@ mod tests {
         assert_eq!(parts.free(&taken(&["10.64.0.0/24", "10.64.2.0/24"])).as_deref(), Some("10.64.1.0/24"));
         let all = ["10.64.0.0/24", "10.64.1.0/24", "10.64.2.0/24", "10.64.3.0/24"];
         assert_eq!(parts.free(&taken(&all)), None);
+    }
+
+    #[test]
+    fn a_part_whose_writing_nobody_knows_of_goes_to_nobody_else() {
+        let parts = Parts::new("10.64.0.0/23", 24).unwrap();
+        let seen = |parts: &[&str]| parts.iter().map(ToString::to_string).collect::<BTreeSet<_>>();
+        let mut underway = Underway::default();
+        let first = Some("10.64.0.0/24".to_string());
+        assert_eq!(underway.part("a", seen(&[]), &parts), first);
+        // No answer came: it may have been written or not, and is asked for again.
+        assert!(!underway.is_written("a"));
+        assert_eq!(underway.part("b", seen(&[]), &parts).as_deref(), Some("10.64.1.0/24"));
+        assert_eq!(underway.part("a", seen(&[]), &parts), first);
+        assert_eq!(underway.part("c", seen(&[]), &parts), None);
+        underway.written("b");
+        assert!(underway.is_written("b") && !underway.is_written("a") && !underway.is_written("c"));
+        // The cache has seen one of them, the other one's node is gone.
+        underway.0.clear();
+        assert_eq!(underway.part("c", seen(&["10.64.1.0/24"]), &parts), first);
     }
 
     #[test]
