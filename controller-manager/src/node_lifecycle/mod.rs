@@ -174,7 +174,14 @@ impl NodeLifecycle {
     }
 
     fn eviction(&self, node: &Node) -> (Eviction, Option<Duration>) {
+        if plan::is_ready(node) {
+            // Most nodes, at each renewal of their leases: how the others do makes no difference to them.
+            return (Eviction::Waits, None);
+        }
         let now = Instant::now();
+        let owes = plan::owes_eviction(node);
+        // How a zone does changes without any node's condition, too: with overdue nodes that are heard of after all.
+        let again = owes.then_some(self.grace.running);
         let census = {
             // Nodes that fall silent together count together, also those that are not marked yet.
             let pulses = self.pulses.lock();
@@ -183,9 +190,9 @@ impl NodeLifecycle {
             Census::of(self.nodes.list().iter().map(|node| &**node), is_ready)
         };
         if census.is_cut_off() {
-            return (Eviction::Ends, None);
+            return (Eviction::Ends, again);
         }
-        if !plan::owes_eviction(node) {
+        if !owes {
             return (Eviction::Waits, None);
         }
         let (zone, name) = (zone_of(node), node.key().name);
@@ -197,7 +204,7 @@ impl NodeLifecycle {
         match self.turns.lock().ask((&zone, &name), rate, waits, now) {
             Turn::Now => (Eviction::Begins, None),
             Turn::After(wait) => (Eviction::Waits, Some(wait)),
-            Turn::Never => (Eviction::Waits, None),
+            Turn::Never => (Eviction::Waits, again),
         }
     }
 

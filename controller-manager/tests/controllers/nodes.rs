@@ -432,3 +432,20 @@ async fn a_zone_that_is_gone_altogether_is_given_up_while_another_lives() {
         taints_are(&rig, node, &["unreachable:NoSchedule"]).await;
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_turn_is_thought_of_though_no_condition_changes() {
+    let rig = Rig::with(&[LIFECYCLE, QUICK]).await;
+    let silent = ["x", "y"];
+    in_zone(&rig, "one", &["a", "x", "y"]).await;
+    let excluded = |value: Value| json!({"metadata": {"labels": {"node.kubernetes.io/exclude-disruption": value}}});
+    rig.patch::<Node>("a", excluded(json!(""))).await;
+    pass_with(&rig, &["a"], 40).await;
+    for node in silent {
+        taints_are(&rig, node, &["unreachable:NoSchedule"]).await;
+    }
+    assert_eq!(given_up(&rig, &silent).await.len(), 0, "of the nodes that count none is ready");
+    rig.patch::<Node>("a", excluded(Value::Null)).await;
+    pass_with(&rig, &["a"], 40).await;
+    given_up_are(&rig, &silent, 2).await;
+}
