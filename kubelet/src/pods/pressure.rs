@@ -1,5 +1,5 @@
-//! The task of eviction: looks at the machine every ten seconds, as upstream does (evictionMonitoringPeriod); what it finds are
-//! the node's conditions, and at most one pod at a time that is made to end. Reads a handful of small files when all is well;
+//! The task of eviction: looks at the machine every ten seconds, and at once when a pod has ended for it, as upstream does
+//! (evictionMonitoringPeriod); what it finds are the node's conditions, and at most one pod at a time that is made to end. Reads a handful of small files when all is well;
 //! only a node that lacks something is worth asking who takes it.
 
 use std::collections::BTreeSet;
@@ -41,29 +41,27 @@ pub struct Monitor {
 impl Monitor {
     /// Runs until dropped.
     pub async fn run(self) {
-        let mut memory = Memory::default();
-        loop {
-            self.look(&mut memory).await;
-            tokio::time::sleep(PERIOD).await;
-        }
+        let monitor = &self;
+        again_and_again(Memory::default(), |mut memory| async move { (monitor.look(&mut memory).await, memory) }).await;
     }
 
-    async fn look(&self, memory: &mut Memory) {
+    /// Whether a pod was made to end.
+    async fn look(&self, memory: &mut Memory) -> bool {
         let (settings, node) = (&self.settings, self.manager.node());
         let used = if settings.shared { Some(self.memory_used().await) } else { None };
         let observed = signals::observe(node.paths.root(), node.memory, used);
         let plan = plan::plan(&settings.thresholds, &observed, memory, settings.transition, node.now());
         self.announce(&plan.pressures);
-        let Some(reclaim) = plan.reclaim else { return };
+        let Some(reclaim) = plan.reclaim else { return false };
         let resource = rank::resource(reclaim.threshold.signal);
         self.tell(Type::Warning, "EvictionThresholdMet", format!("Attempting to reclaim {resource}"));
-        match self.evict(&reclaim).await {
-            // One pod after the other: what the first gives back may be enough.
-            Some(uid) => {
-                let _ = tokio::time::timeout(CLEANUP, self.manager.until_over(&uid)).await;
-            }
-            None => tracing::warn!(resource, "the node lacks it, and no pod may be made to end for it"),
-        }
+        let Some(uid) = self.evict(&reclaim).await else {
+            tracing::warn!(resource, "the node lacks it, and no pod may be made to end for it");
+            return false;
+        };
+        // One pod after the other: what the first gives back may be enough.
+        let _ = tokio::time::timeout(CLEANUP, self.manager.until_over(&uid)).await;
+        true
     }
 
     /// Publishes the conditions; what begins and ends is an event about the node.
@@ -170,6 +168,18 @@ impl Monitor {
     }
 }
 
+/// Looks until dropped: every period, and at once after a look that made a pod end, which may not have been enough. What a
+/// look remembers goes on to the next.
+async fn again_and_again<M, F: Future<Output = (bool, M)>>(mut memory: M, look: impl Fn(M) -> F) {
+    loop {
+        let (ended, remembered) = look(memory).await;
+        memory = remembered;
+        if !ended {
+            tokio::time::sleep(PERIOD).await;
+        }
+    }
+}
+
 /// Whether a pod may be made to end: it has not ended, is not on its way, and the cluster can do without it
 /// (kubelettypes.IsCriticalPod).
 fn may_go(pod: &Pod) -> bool {
@@ -228,6 +238,23 @@ mod tests {
 
     fn pod(object: Value) -> Pod {
         serde_json::from_value(object).unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_next_pod_goes_as_soon_as_the_last_one_has_gone() {
+        let (begun, looks) = (tokio::time::Instant::now(), parking_lot::Mutex::new(Vec::new()));
+        // Two pods end, three seconds each; then there is enough.
+        let look = |count: usize| {
+            looks.lock().push(begun.elapsed().as_secs());
+            async move {
+                if count < 2 {
+                    tokio::time::sleep(Duration::from_secs(3)).await;
+                }
+                (count < 2, count + 1)
+            }
+        };
+        let _ = tokio::time::timeout(Duration::from_secs(30), again_and_again(0, look)).await;
+        assert_eq!(*looks.lock(), [0, 3, 6, 16, 26]);
     }
 
     #[test]
