@@ -37,7 +37,10 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
 ];
 /// Crates that decide things: at least half of their lines are tests.
-const HALF_TESTS: &[&str] = &["api", "scheduler", "controller-manager"];
+const HALF_TESTS: &[&str] = &["api", "scheduler", "controller-manager", "store"];
+/// Folders that hold tests only, though not by the name of `tests`: suites that the tests of other crates use too, and
+/// simulations.
+const SUITES: &[&str] = &["testing", "sim"];
 /// Nobody may open a longer file; aim at half of it.
 const MOST_LINES: usize = 800;
 
@@ -107,10 +110,11 @@ fn files_keep_their_shape_and_say_what_they_are_for() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Lines of a file that are tests: all of them below `tests/` and in files named for it, else those from the first module that
-/// is only compiled for tests on.
+/// Lines of a file that are tests: all of them below `tests/` or one of [`SUITES`] and in files named for it, else those from
+/// the first module that is only compiled for tests on.
 fn test_lines(file: &Path, text: &str) -> usize {
-    let in_tests = file.components().any(|part| part.as_os_str() == "tests");
+    let folder = |name: &std::ffi::OsStr| name == "tests" || SUITES.iter().any(|suite| name == *suite);
+    let in_tests = file.components().any(|part| folder(part.as_os_str()));
     if in_tests || file.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("tests")) {
         return text.lines().count();
     }
@@ -132,6 +136,27 @@ fn crates_that_decide_things_are_tests_by_half() {
         }
         if tests < all - tests {
             wrong.push(format!("{name}: {tests} lines of tests, {} others", all - tests));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// What counts as tests must not be what the programs run by. (Examples are for whoever works on this, and e2e is tests.)
+#[test]
+fn suites_and_simulations_are_used_by_tests_only() {
+    let mut wrong = Vec::new();
+    for (name, _) in ARROWS {
+        let home = root().join(name);
+        for file in rust_files(&home.join("src")) {
+            let text = fs::read_to_string(&file).unwrap();
+            let own = text.lines().count() - test_lines(file.strip_prefix(&home).unwrap(), &text);
+            let code = text.lines().take(own).filter(|line| !line.trim_start().starts_with("//"));
+            let named = code.filter(|line| SUITES.iter().any(|suite| line.contains(&format!("::{suite}"))));
+            wrong.extend(named.map(|line| format!("{}: {line}", shown(&file))));
+        }
+        for (module, used) in module_arrows(&home.join("src")) {
+            let named = used.iter().filter(|used| !SUITES.contains(&&*module) && SUITES.contains(&&***used));
+            wrong.extend(named.map(|used| format!("{name}: {module} -> {used}")));
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");

@@ -62,12 +62,17 @@ impl Cluster {
     /// # Errors
     /// What is wrong with it.
     pub fn parse_initial(text: &str) -> Result<Vec<(String, String)>, String> {
-        let mut initial = Vec::new();
+        let mut initial: Vec<(String, String)> = Vec::new();
         for part in text.split(',').filter(|part| !part.is_empty()) {
             match part.split_once('=') {
-                Some((name, url)) if !name.is_empty() && url.contains("://") => initial.push((name.into(), url.into())),
+                Some((name, url)) if !name.is_empty() && is_url(url) => initial.push((name.into(), url.into())),
                 _ => return Err(format!("{part:?} in the initial cluster is not NAME=URL")),
             }
+        }
+        // Members of one URL would be one member. (etcd: server/config/config.go, hasDuplicateURLs.)
+        let urls: BTreeSet<&String> = initial.iter().map(|(_, url)| url).collect();
+        if urls.len() < initial.len() {
+            return Err(format!("initial cluster {text} has duplicated url"));
         }
         Ok(initial)
     }
@@ -91,6 +96,16 @@ impl Cluster {
     /// This member's ID, if it is a founder.
     pub(crate) fn founder_id(&self) -> Option<u64> {
         self.founders().1.into_iter().find(|(_, member)| member.name == self.name).map(|(id, _)| id)
+    }
+}
+
+/// Whether a member can be reached there, as far as the URL goes. etcd: client/pkg/types/urls.go.
+pub(crate) fn is_url(url: &str) -> bool {
+    match url.split_once("://") {
+        Some(("http" | "https", rest)) => {
+            rest.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
+        }
+        _ => false,
     }
 }
 
@@ -124,16 +139,20 @@ mod tests {
             initial: Cluster::parse_initial(text).unwrap(),
             ..Cluster::new(name, "http://unused")
         };
-        let one = cluster("a", "a=http://1,b=http://2,b=http://3,c=http://4");
-        let two = cluster("b", "c=http://4,b=http://3,a=http://1,b=http://2");
+        let one = cluster("a", "a=http://h:1,b=http://h:2,b=http://h:3,c=http://h:4");
+        let two = cluster("b", "c=http://h:4,b=http://h:3,a=http://h:1,b=http://h:2");
         assert_eq!(one.founders(), two.founders());
         assert_eq!(one.founders().1.len(), 3);
         assert_ne!(one.founder_id(), two.founder_id());
-        assert_eq!(cluster("d", "a=http://1").founder_id(), None);
+        assert_eq!(cluster("d", "a=http://h:1").founder_id(), None);
         assert_ne!(one.founders().0, Cluster { token: "other".into(), ..one.clone() }.founders().0);
-        for text in ["a", "=http://1", "a=1"] {
+        let wrong =
+            ["a", "=http://h:1", "a=1", "a=http://h", "a=ftp://h:1", "a=http://h:1,b=http://h:1", "a=http://h:1/x"];
+        for text in wrong {
             assert!(Cluster::parse_initial(text).is_err(), "{text}");
         }
+        let listed = |text: &str| Cluster::parse_initial(text).unwrap().len();
+        assert_eq!((listed(""), listed("a=http://h:1,"), listed("a=https://[::1]:1,a=https://h:1")), (0, 1, 2));
         assert_ne!(random(), random());
     }
 }

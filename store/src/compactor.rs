@@ -59,33 +59,4 @@ impl Compactor {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_number_of_revisions_is_kept() {
-        let mut compactor = Compactor::new(Retention::Revisions(100));
-        let found: Vec<_> = [50, 150, 150, 300].map(|revision| compactor.due(Duration::ZERO, revision)).into();
-        assert_eq!(found, [None, Some(50), None, Some(200)]);
-    }
-
-    #[test]
-    fn a_time_of_history_is_kept() {
-        let mut compactor = Compactor::new(Retention::Time(Duration::from_secs(60)));
-        assert_eq!(compactor.period(), Duration::from_secs(6));
-        // (second, revision, compacts at)
-        let table = [
-            (0, 10, None),
-            (30, 20, None),
-            (60, 30, Some(10)),
-            (80, 40, None),
-            (90, 50, Some(20)),
-            (200, 50, Some(50)),
-            (300, 50, None),
-        ];
-        for (second, revision, expected) in table {
-            assert_eq!(compactor.due(Duration::from_secs(second), revision), expected, "at {second}");
-        }
-        assert!(compactor.samples.len() <= 2);
-    }
-}
+mod tests;

@@ -62,8 +62,6 @@ pub mod raft;
 mod random;
 pub mod remote;
 mod request;
-#[cfg(test)]
-mod seeds;
 mod shared;
 #[cfg(test)]
 mod sim;

@@ -148,3 +148,6 @@ impl Output<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -193,25 +193,4 @@ impl Watch {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::time::Duration;
-
-    use super::*;
-    use crate::state::State;
-
-    #[tokio::test]
-    async fn a_dropped_watch_is_forgotten() {
-        let core = Arc::new(Core::new(State::default(), Duration::from_secs(5), base::SystemClock::shared()));
-        let range = Range { key: "k".into(), ..Range::default() };
-        let begin = || watch(Arc::clone(&core), &range, WatchOptions::default());
-        let (mut one, two) = (begin(), begin());
-        assert!(one.next().await.is_some());
-        drop(one);
-        assert!(!core.hub.is_empty());
-        drop(two);
-        assert!(core.hub.is_empty());
-        core.close();
-        assert!(begin().next().await.is_some_and(|signal| signal.is_err()));
-        assert!(core.hub.is_empty(), "one that was refused is forgotten too");
-    }
-}
+mod tests;

@@ -2,12 +2,14 @@
 //! happens when none can be written. 12 kills; `STORE_KILL_ROUNDS=200` for the full proof.
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/child.rs"]
+mod other;
+
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -249,42 +251,33 @@ async fn child() {
         for at in 0..40 {
             let (key, value) = (format!("k{at}"), format!("{round:08}{}", ".".repeat(at * 37 % 900)));
             put(&*store, key.clone(), value).await.unwrap();
-            // Not through the test harness's capture of print!.
-            let _ = io::stdout().write_all(format!("ack {key} {round}\n").as_bytes());
+            other::say(format_args!("ack {key} {round}"));
         }
         let _ = store.compact(store.revision().await.unwrap() - 30).await;
     }
 }
 
-/// Runs the child, kills it once `checkpoints` more have begun, some writes later; what it had acknowledged.
-fn run_and_kill(dir: &Path, writes: usize) -> BTreeMap<String, u64> {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child", "--nocapture", "--test-threads=1"])
-        .env(DIR, dir)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+/// Runs the child, kills it once another checkpoint has begun, so many writes later; what it had acknowledged.
+fn run_and_kill(dir: &Path, writes: u64) -> BTreeMap<String, u64> {
     let being_written = || {
         let mut names = fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| name(&entry.path()));
         names.any(|name| name.starts_with("checkpoint-") && name.ends_with(".tmp"))
     };
     let (mut acknowledged, mut left) = (BTreeMap::new(), None);
-    for line in BufReader::new(child.stdout.take().unwrap()).lines() {
-        let Some((key, round)) = line.as_ref().ok().and_then(|line| line.split_once("ack ")?.1.split_once(' ')) else {
-            continue;
-        };
-        acknowledged.insert(key.to_owned(), round.parse().unwrap());
+    other::run_and_kill([(DIR, dir.display().to_string())], |words| {
+        let ["ack", key, round] = words else { return false };
+        let Ok(round) = round.parse() else { return false };
+        acknowledged.insert((*key).to_owned(), round);
         if left.is_none() && being_written() {
             left = Some(writes);
         }
         match &mut left {
-            // SIGKILL; further kills of the dead process while its pipe is read empty do no harm.
-            Some(0) => drop(child.kill()),
+            Some(0) => return true,
             Some(left) => *left -= 1,
             None => {}
         }
-    }
-    assert!(!child.wait().unwrap().success(), "the child was to be killed, not to end");
+        false
+    });
     acknowledged
 }
 
@@ -293,7 +286,7 @@ fn a_process_killed_while_it_writes_a_checkpoint_loses_nothing() {
     if std::env::var(DIR).is_ok() {
         return;
     }
-    let rounds = std::env::var("STORE_KILL_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(12);
+    let rounds = other::rounds(12);
     let dir = tempfile::tempdir().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
     let (mut unfinished, mut newest) = (0, String::new());

@@ -3,15 +3,16 @@
 //! full proof.
 //!
 //! The writing process is this test program itself, started again with only [`child`] and a directory in its environment.
-//! It prints each acknowledged write to a pipe, so that what reached the pipe was certainly acknowledged.
 #![allow(clippy::unwrap_used)]
 
+#[path = "common/child.rs"]
+mod other;
+
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use other::{count, counted, rounds, say, verify_twins};
 use store::testing::{everything, put_op};
 use store::{Kv, Options, Store, Txn};
 
@@ -31,7 +32,7 @@ async fn child() {
     let page = store.range(everything(0)).await.expect("range");
     let writers = (0..WRITERS).map(|id| {
         let key = format!("k{id}");
-        let start = page.kvs.iter().find(|kv| kv.key == key).map_or(0, |kv| number(&kv.value));
+        let start = page.kvs.iter().find(|kv| kv.key == key).map_or(0, |kv| count(&kv.value));
         tokio::spawn(write_for_ever(Arc::clone(&store), key, start))
     });
     futures::future::join_all(writers).await;
@@ -40,11 +41,10 @@ async fn child() {
 async fn write_for_ever(store: Arc<Store>, key: String, mut count: u64) {
     loop {
         count += 1;
-        let value = format!("{count}{}", ".".repeat(count as usize * 61 % 900));
+        let value = counted(count);
         let then = vec![put_op(key.clone(), value.clone()), put_op(format!("twin/{key}"), value)];
         let reply = store.txn(Txn { then, ..Txn::default() }).await.expect("txn");
-        // Not through the test harness's capture of print!.
-        let _ = std::io::stdout().write_all(format!("ack {key} {count} {}\n", reply.revision).as_bytes());
+        say(format_args!("ack {key} {count} {}", reply.revision));
         if count.is_multiple_of(64) {
             // Another writer may have compacted further.
             let _ = store.compact(reply.revision.saturating_sub(50)).await;
@@ -52,38 +52,16 @@ async fn write_for_ever(store: Arc<Store>, key: String, mut count: u64) {
     }
 }
 
-fn number(value: &[u8]) -> u64 {
-    std::str::from_utf8(value).unwrap().trim_end_matches('.').parse().unwrap()
-}
-
-/// Runs the child, kills it some time after its first acknowledgement, and reads what it had acknowledged.
+/// Runs the child, kills it some time after its first acknowledgement; what it had acknowledged, and the last revision.
 fn run_and_kill(dir: &str, after: Duration) -> (BTreeMap<String, u64>, u64) {
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child", "--nocapture", "--test-threads=1"])
-        .env(DIR, dir)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
     let (mut acknowledged, mut last, mut kill_at) = (BTreeMap::new(), 0, None);
-    for line in &mut lines {
-        let Ok(line) = line else { break };
-        // The harness prints "test child ... " without an end of line before the first.
-        let Some(words) = line.split_once("ack ").map(|(_, rest)| rest.split(' ').collect::<Vec<_>>()) else {
-            continue;
-        };
-        let [key, count, revision] = words[..] else { continue };
-        let Ok(revision) = revision.parse::<u64>() else { continue };
-        acknowledged.insert(key.to_owned(), count.parse().unwrap());
+    other::run_and_kill([(DIR, dir.to_owned())], |words| {
+        let ["ack", key, count, revision] = words else { return false };
+        let (Ok(count), Ok(revision)) = (count.parse(), revision.parse::<u64>()) else { return false };
+        acknowledged.insert((*key).to_owned(), count);
         last = last.max(revision);
-        let kill_at = *kill_at.get_or_insert_with(|| Instant::now() + after);
-        if Instant::now() >= kill_at {
-            // SIGKILL; further kills of the dead process while its pipe is read empty do no harm.
-            let _ = child.kill();
-        }
-    }
-    let status = child.wait().unwrap();
-    assert!(!status.success(), "the child was to be killed, not to end");
+        Instant::now() >= *kill_at.get_or_insert_with(|| Instant::now() + after)
+    });
     (acknowledged, last)
 }
 
@@ -92,7 +70,7 @@ fn a_killed_process_loses_nothing_acknowledged() {
     if std::env::var(DIR).is_ok() {
         return;
     }
-    let rounds = std::env::var("STORE_KILL_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(20);
+    let rounds = rounds(20);
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().to_str().unwrap();
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
@@ -109,14 +87,7 @@ fn a_killed_process_loses_nothing_acknowledged() {
                 "round {round}: the revision went back from {highest} to {}",
                 page.revision
             );
-            let values: BTreeMap<_, _> =
-                page.kvs.iter().map(|kv| (kv.key.as_ref(), (number(&kv.value), kv.mod_revision))).collect();
-            for (key, count) in &acknowledged {
-                let found = values.get(key.as_bytes()).map_or(0, |(count, _)| *count);
-                assert!(found >= *count, "round {round}: {key} was acknowledged as {count} and is {found}");
-                let twin = values.get(format!("twin/{key}").as_bytes());
-                assert_eq!(values.get(key.as_bytes()), twin, "round {round}: half a transaction");
-            }
+            verify_twins(&page, &acknowledged, &format!("round {round}"));
             store.close().await;
             page.revision
         });

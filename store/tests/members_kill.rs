@@ -2,21 +2,23 @@
 //! again. In the end all are killed at once. No acknowledged write is lost, revisions never go back, every killed member
 //! returns and catches up. 6 kills; `STORE_KILL_ROUNDS=60` for more.
 //!
-//! A member process is this test program itself, started again with only [`child`] and its place in its environment. It
-//! prints what was acknowledged to it and who leads, so that what reached the pipe had certainly happened.
+//! A member process is this test program itself, started again with only [`child`] and its place in its environment. It says
+//! what was acknowledged to it and who leads.
 #![allow(clippy::unwrap_used)]
 
 mod common;
+#[path = "common/child.rs"]
+mod other;
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::Child;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::time::{Duration, Instant};
 
 use common::{eventually, options};
+use other::{count, counted, rounds, say, verify_twins};
 use store::testing::{everything, free_ports, put_op};
 use store::{Error, Kv, Store, Txn};
 
@@ -54,21 +56,16 @@ fn places() -> (Vec<u16>, u16) {
     (text.split(',').map(|port| port.parse().unwrap()).collect(), std::env::var(PORT).unwrap().parse().unwrap())
 }
 
-fn say(line: std::fmt::Arguments<'_>) {
-    // Not through the test harness's capture of print!.
-    let _ = std::io::stdout().write_all(format!("\n{line}\n").as_bytes());
-}
-
 async fn write_for_ever(store: Arc<Store>, key: String) {
     // Where the last life has stopped, as all members have it.
     let start = loop {
         if let Ok(page) = store.range(everything(0)).await {
-            break page.kvs.iter().find(|kv| kv.key == key).map_or(0, |kv| number(&kv.value));
+            break page.kvs.iter().find(|kv| kv.key == key).map_or(0, |kv| count(&kv.value));
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     };
     for count in start + 1.. {
-        let value = format!("{count}{}", ".".repeat(count as usize * 61 % 900));
+        let value = counted(count);
         let then = vec![put_op(key.clone(), value.clone()), put_op(format!("twin/{key}"), value)];
         match store.txn(Txn { then, ..Txn::default() }).await {
             Ok(reply) => say(format_args!("ack {key} {count} {}", reply.revision)),
@@ -76,10 +73,6 @@ async fn write_for_ever(store: Arc<Store>, key: String) {
             Err(error) => panic!("{error}"),
         }
     }
-}
-
-fn number(value: &[u8]) -> u64 {
-    std::str::from_utf8(value).unwrap().trim_end_matches('.').parse().unwrap()
 }
 
 /// What a member said.
@@ -91,15 +84,10 @@ enum Said {
 
 fn start(dir: &Path, ports: &[u16], port: u16, said: Sender<Said>) -> Child {
     let ports = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(",");
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "child", "--nocapture", "--test-threads=1"])
-        .envs([(DIR, dir.to_str().unwrap()), (PORTS, &ports), (PORT, &port.to_string())])
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let output = BufReader::new(child.stdout.take().unwrap());
+    let place = [(DIR, dir.display().to_string()), (PORTS, ports), (PORT, port.to_string())];
+    let (child, lines) = other::start(place);
     std::thread::spawn(move || {
-        for line in output.lines().map_while(Result::ok) {
+        for line in lines.map_while(Result::ok) {
             let words: Vec<_> = line.split(' ').collect();
             let what = match words[..] {
                 ["ack", key, count, revision] => {
@@ -152,7 +140,7 @@ fn killed_leaders_take_no_acknowledged_write_with_them() {
     if std::env::var(DIR).is_ok() {
         return;
     }
-    let rounds = std::env::var("STORE_KILL_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(6);
+    let rounds = rounds(6);
     let (dir, ports) = (tempfile::tempdir().unwrap(), free_ports(3));
     common::certificates(&dir.path().join("pki"));
     let (sender, said) = channel();
@@ -193,13 +181,7 @@ async fn verify(dir: &Path, ports: &[u16], told: &Told) {
         let page =
             eventually("a read", async || store.range(everything(0)).await.map_err(|error| error.to_string())).await;
         assert!(page.revision >= told.revision, "the revision went back from {} to {}", told.revision, page.revision);
-        let values: BTreeMap<_, _> =
-            page.kvs.iter().map(|kv| (kv.key.as_ref(), (number(&kv.value), kv.mod_revision))).collect();
-        for (key, count) in &told.acknowledged {
-            let found = values.get(key.as_bytes()).map_or(0, |(count, _)| *count);
-            assert!(found >= *count, "{key} was acknowledged as {count} and is {found}");
-            assert_eq!(values.get(key.as_bytes()), values.get(format!("twin/{key}").as_bytes()), "half a transaction");
-        }
+        verify_twins(&page, &told.acknowledged, "in the end");
         hashes.push(store.hash_kv(page.revision).await.unwrap());
     }
     assert!(hashes.iter().all(|hash| *hash == hashes[0]), "the members differ: {hashes:?}");

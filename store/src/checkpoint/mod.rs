@@ -192,3 +192,6 @@ fn generations(names: &[String]) -> Vec<Generation> {
 fn damaged(path: &Path, index: u64, what: String) -> OpenError {
     OpenError::Damaged { path: path.to_owned(), offset: 0, first: 1, last: Some(index), what }
 }
+
+#[cfg(test)]
+mod tests;

@@ -237,6 +237,10 @@ fn tear(durable: &mut Vec<u8>, change: &Change, random: &mut SplitMix) {
 }
 
 fn put(content: &mut Vec<u8>, at: usize, data: &[u8]) {
+    if data.is_empty() {
+        // No file grows by nothing.
+        return;
+    }
     if content.len() < at + data.len() {
         content.resize(at + data.len(), 0);
     }

@@ -7,6 +7,8 @@
 
 mod memory;
 mod real;
+#[cfg(test)]
+mod tests;
 
 use std::any::Any;
 use std::io;

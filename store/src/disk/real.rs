@@ -22,9 +22,14 @@ impl Disk for RealDisk {
         if dir.is_dir() {
             return Ok(());
         }
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(dir)?;
-        // The new directory's own name must survive too.
-        base::files::sync_dir(dir.parent().unwrap_or(Path::new(".")))
+        // Each new directory's own name must survive, not only the last one's.
+        let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        self.create_dir(parent)?;
+        match fs::DirBuilder::new().mode(0o700).create(dir) {
+            Err(_) if dir.is_dir() => {}
+            result => result?,
+        }
+        base::files::sync_dir(parent)
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {

@@ -6,6 +6,7 @@ use tonic::{Request, Response, Status};
 
 use super::Service;
 use super::errors::{invalid, status};
+use crate::cluster::is_url;
 use crate::store::MemberInfo;
 
 impl From<MemberInfo> for pb::Member {
@@ -24,15 +25,12 @@ fn listed(members: Vec<MemberInfo>) -> Vec<pb::Member> {
     members.into_iter().map(pb::Member::from).collect()
 }
 
-/// etcd: client/pkg/types/urls.go.
 fn check_urls(urls: &[String]) -> Result<(), Status> {
-    let good = |url: &String| match url.split_once("://") {
-        Some(("http" | "https", rest)) => {
-            rest.rsplit_once(':').is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok())
-        }
-        _ => false,
-    };
-    if !urls.is_empty() && urls.iter().all(good) { Ok(()) } else { Err(invalid("given member URLs are invalid")) }
+    if !urls.is_empty() && urls.iter().all(|url| is_url(url)) {
+        Ok(())
+    } else {
+        Err(invalid("given member URLs are invalid"))
+    }
 }
 
 #[tonic::async_trait]

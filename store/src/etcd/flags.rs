@@ -12,6 +12,9 @@ use crate::cluster::Cluster;
 use crate::compactor::Retention;
 use crate::remote::TlsFiles;
 
+/// Milliseconds (etcd: server/embed/config.go, maxElectionMs).
+const LONGEST_ELECTION: u64 = 50_000;
+
 /// How the store runs.
 #[derive(Debug, Clone, Args)]
 pub struct Options {
@@ -150,17 +153,37 @@ impl Options {
             return Ok((kept > 0).then_some(Retention::Revisions(kept)));
         }
         let time = match text.parse::<u64>() {
-            Ok(hours) => Duration::from_secs(hours * 3600),
+            Ok(hours) => hours.checked_mul(3600).map(Duration::from_secs).ok_or_else(|| wrong("too long"))?,
             Err(_) => duration(text).map_err(|error| wrong(&error))?,
         };
         Ok((!time.is_zero()).then_some(Retention::Time(time)))
     }
 
+    /// etcd: server/embed/config.go, Validate.
+    fn check_timing(&self) -> Result<(), ServeError> {
+        let (heartbeat, election) = (self.heartbeat_interval, self.election_timeout);
+        let text = if heartbeat == 0 {
+            format!("--heartbeat-interval must be >0 (set to {heartbeat}ms)")
+        } else if election == 0 {
+            format!("--election-timeout must be >0 (set to {election}ms)")
+        } else if election < heartbeat.saturating_mul(5) {
+            format!(
+                "--election-timeout[{election}ms] should be at least as 5 times as --heartbeat-interval[{heartbeat}ms]"
+            )
+        } else if election > LONGEST_ELECTION {
+            format!("--election-timeout[{election}ms] is too long, and should be set less than {LONGEST_ELECTION}ms")
+        } else {
+            return Ok(());
+        };
+        Err(ServeError::Flag(text))
+    }
+
     /// The cluster that the flags describe.
     ///
     /// # Errors
-    /// When `--initial-cluster` cannot be read.
+    /// When `--initial-cluster` cannot be read, or the times do not fit each other.
     pub(super) fn cluster(&self) -> Result<Cluster, ServeError> {
+        self.check_timing()?;
         let own = || self.initial_advertise_peer_urls.iter().map(|url| (self.name.clone(), url.clone())).collect();
         let initial = match self.initial_cluster.as_deref() {
             None | Some("") => own(),
@@ -186,7 +209,7 @@ impl Options {
 }
 
 /// A duration as Go writes them: `1h30m`, `300ms`.
-fn duration(text: &str) -> Result<Duration, String> {
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let wrong = || format!("\"{text}\" is not a duration (1h30m, 10s, 300ms)");
     let mut rest = text;
     let mut total = Duration::ZERO;
@@ -208,7 +231,8 @@ fn duration(text: &str) -> Result<Duration, String> {
             _ => return Err(wrong()),
         };
         rest = &rest[unit..];
-        total += Duration::try_from_secs_f64(number * seconds).map_err(|_| wrong())?;
+        let part = Duration::try_from_secs_f64(number * seconds).map_err(|_| wrong())?;
+        total = total.checked_add(part).ok_or_else(wrong)?;
     }
     if text.is_empty() { Err(wrong()) } else { Ok(total) }
 }

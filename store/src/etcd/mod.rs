@@ -36,6 +36,8 @@ mod maintenance;
 mod probes;
 mod range;
 mod run;
+#[cfg(test)]
+mod tests;
 mod tls;
 mod watch;
 

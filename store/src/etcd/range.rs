@@ -21,24 +21,33 @@ pub(super) fn to_range(request: &RangeRequest) -> Result<Range, Status> {
     if SortOrder::try_from(request.sort_order).is_err() || SortTarget::try_from(request.sort_target).is_err() {
         return Err(errors::invalid("invalid sort option"));
     }
-    let all = needs_all(request);
+    let limit = usize::try_from(request.limit).unwrap_or(0);
     Ok(Range {
         key: request.key.clone(),
         end: end_of(&request.range_end),
-        limit: if all { 0 } else { usize::try_from(request.limit).unwrap_or(0) },
+        limit: match () {
+            () if needs_all(request) => 0,
+            // etcd sorts one more than it answers, of the first by key.
+            () if needs_work(request) && limit > 0 => limit.saturating_add(1),
+            () => limit,
+        },
         revision: unsigned(request.revision),
         // An order by value needs the values.
-        keys_only: request.keys_only && !all,
+        keys_only: request.keys_only && !needs_work(request),
         count_only: request.count_only,
         serializable: request.serializable,
     })
 }
 
-/// Whether the limit counts what is left after filtering and sorting.
+/// Whether something is to be done to the store's answer.
+fn needs_work(request: &RangeRequest) -> bool {
+    needs_all(request) || request.sort_target() != SortTarget::Key
+}
+
+/// Whether the limit counts what is left after filtering and sorting. (A target without an order, of which etcd sorts only what
+/// the limit lets through, does not need that.)
 fn needs_all(request: &RangeRequest) -> bool {
-    request.sort_order() != SortOrder::None
-        || request.sort_target() != SortTarget::Key
-        || bounds(request).iter().any(|(low, high)| *low != 0 || *high != 0)
+    request.sort_order() != SortOrder::None || bounds(request).iter().any(|(low, high)| *low != 0 || *high != 0)
 }
 
 /// (least, greatest) of the mod and of the create revision; 0: none.
@@ -48,7 +57,7 @@ fn bounds(request: &RangeRequest) -> [(i64, i64); 2] {
 
 /// Makes the store's answer what the client asked for.
 pub(super) fn arrange(request: &RangeRequest, mut page: Page) -> Page {
-    if !needs_all(request) {
+    if !needs_work(request) {
         return page;
     }
     let [(min_mod, max_mod), (min_create, max_create)] = bounds(request);

@@ -21,6 +21,8 @@ mod found;
 mod import;
 mod save;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::io;
 use std::path::{Path, PathBuf};

@@ -113,7 +113,10 @@ impl Raft {
         if !self.membership.voters.contains(&to) {
             return Err(Refusal::NotVoter { id: to });
         }
-        if to != self.config.id && to != self.transferee {
+        if to == self.config.id {
+            // It leads already; whoever was to does not any more.
+            self.transferee = 0;
+        } else if to != self.transferee {
             (self.transferee, self.told_transferee) = (to, false);
             self.elapsed = 0;
         }

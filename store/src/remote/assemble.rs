@@ -172,4 +172,57 @@ mod tests {
         let compacted = WatchResponse { compact_revision: 9, ..refused };
         assert_eq!(told(&mut assembler, compacted), "Compacted(9)");
     }
+
+    #[test]
+    fn however_they_are_cut_and_repeated_revisions_are_told_once_and_whole() {
+        for seed in 0..300 {
+            let mut random = crate::random::SplitMix(seed);
+            // Revisions of one to three events, some of them missing: they did nothing to the range.
+            let mut revisions: Vec<(i64, usize)> = Vec::new();
+            for revision in 5..30 {
+                if random.below(3) > 0 {
+                    revisions.push((revision, 1 + random.below(3) as usize));
+                }
+            }
+            let mut assembler = Assembler::new(5, true);
+            let (mut heard, mut told) = (Vec::new(), 4);
+            let mut at = 0;
+            while at < revisions.len() {
+                // Some that were told already, as after a reconnect, then new ones; in one to three fragments.
+                let from = at.saturating_sub(random.below(3) as usize);
+                let to = (at + 1 + random.below(3) as usize).min(revisions.len());
+                let events: Vec<(&'static str, i64)> = revisions[from..to]
+                    .iter()
+                    .flat_map(|(revision, count)| std::iter::repeat_n(("k", *revision), *count))
+                    .collect();
+                let mut rest = &events[..];
+                let mut out = VecDeque::new();
+                while !rest.is_empty() {
+                    let cut = 1 + random.below(rest.len() as u64) as usize;
+                    let (piece, left) = rest.split_at(cut);
+                    rest = left;
+                    assembler.take(&Keys::default(), response(40, piece, !rest.is_empty()), &mut out);
+                    assert!(rest.is_empty() || out.is_empty(), "seed {seed}: nothing before the last fragment");
+                }
+                at = to;
+                if random.below(3) == 0 {
+                    let header = revisions[at - 1].0;
+                    assembler.take(&Keys::default(), response(header, &[], false), &mut out);
+                }
+                for one in out {
+                    match one {
+                        Heard::Events(revision, events) => {
+                            assert!(revision > told, "seed {seed}: {revision} after {told}");
+                            told = revision;
+                            heard.push((i64::try_from(revision).unwrap(), events.len()));
+                        }
+                        Heard::Progress(revision) => assert!(revision >= told, "seed {seed}"),
+                        other => panic!("seed {seed}: {other:?}"),
+                    }
+                }
+                assert!(assembler.due() > told, "seed {seed}");
+            }
+            assert_eq!(heard, revisions, "seed {seed}");
+        }
+    }
 }

@@ -212,4 +212,138 @@ mod tests {
     fn negative_numbers_do_not_wrap() {
         assert_eq!((unsigned(-1), unsigned(7), signed(u64::MAX), signed(7)), (0, 7, i64::MAX, 7));
     }
+
+    #[test]
+    fn requests_go_out_as_etcd_reads_them() {
+        let keys = Keys { ours: bytes("/r"), theirs: bytes("/c/a") };
+        // (range; key, end, limit, revision there)
+        let all = Range { key: bytes("/r/"), end: Some(bytes("/r0")), ..Range::default() };
+        let table = [
+            (Range { end: None, ..all.clone() }, ("/c/a/", "", 0, 0)),
+            (all.clone(), ("/c/a/", "/c/a0", 0, 0)),
+            (Range { limit: 7, revision: 9, ..all.clone() }, ("/c/a/", "/c/a0", 7, 9)),
+            (Range { limit: usize::MAX, revision: u64::MAX, ..all.clone() }, ("/c/a/", "/c/a0", i64::MAX, i64::MAX)),
+            (Range { key: bytes("x"), end: Some(bytes("\0")), ..Range::default() }, ("x", "\0", 0, 0)),
+        ];
+        for (range, (key, end, limit, revision)) in table {
+            let found = keys.range(&range);
+            assert_eq!((&found.key[..], &found.range_end[..]), (key.as_bytes(), end.as_bytes()), "{range:?}");
+            assert_eq!((found.limit, found.revision), (limit, revision), "{range:?}");
+        }
+        let flags = keys.range(&Range { keys_only: true, count_only: true, serializable: true, ..all });
+        assert!(flags.keys_only && flags.count_only && flags.serializable);
+        assert_eq!((flags.sort_order, flags.sort_target, flags.min_mod_revision), (0, 0, 0));
+    }
+
+    #[test]
+    fn updates_say_what_stays() {
+        use pb::request_op::Request;
+        let update =
+            |value: Option<&'static str>, lease| Op::Update { key: bytes("k"), value: value.map(bytes), lease };
+        // (step; value, lease, ignored)
+        let table = [
+            (Op::Put { key: bytes("k"), value: bytes("v"), lease: 7 }, ("v", 7, (false, false))),
+            (update(Some("v"), Some(7)), ("v", 7, (false, false))),
+            (update(None, Some(7)), ("", 7, (true, false))),
+            (update(Some("v"), None), ("v", 0, (false, true))),
+            (update(None, None), ("", 0, (true, true))),
+        ];
+        for (op, (value, lease, ignored)) in table {
+            let Some(Request::RequestPut(put)) = Keys::default().op(&op).request else { panic!("{op:?}") };
+            assert_eq!((&put.value[..], put.lease, put.prev_kv), (value.as_bytes(), lease, true), "{op:?}");
+            assert_eq!((put.ignore_value, put.ignore_lease), ignored, "{op:?}");
+        }
+    }
+
+    #[test]
+    fn transactions_go_out_whole_and_answers_come_back() {
+        use pb::compare::{CompareResult, CompareTarget, TargetUnion};
+        let keys = Keys { ours: bytes("/r"), theirs: bytes("/c") };
+        let compares = [
+            (Target::ModRevision(5), CompareTarget::Mod, TargetUnion::ModRevision(5)),
+            (Target::CreateRevision(u64::MAX), CompareTarget::Create, TargetUnion::CreateRevision(i64::MAX)),
+            (Target::Version(0), CompareTarget::Version, TargetUnion::Version(0)),
+            (Target::Value(bytes("/r")), CompareTarget::Value, TargetUnion::Value(bytes("/r"))),
+            (Target::Lease(-1), CompareTarget::Lease, TargetUnion::Lease(-1)),
+        ];
+        let orders = [
+            (Order::Equal, CompareResult::Equal),
+            (Order::NotEqual, CompareResult::NotEqual),
+            (Order::Greater, CompareResult::Greater),
+            (Order::Less, CompareResult::Less),
+        ];
+        for (target, theirs, union) in compares {
+            for (order, result) in orders {
+                let compare = Compare { key: bytes("/r/k"), end: Some(bytes("/r0")), target: target.clone(), order };
+                let found = keys.compare(&compare);
+                assert_eq!((found.target(), found.result(), found.target_union), (theirs, result, Some(union.clone())));
+                assert_eq!((&found.key[..], &found.range_end[..]), (&b"/c/k"[..], &b"/c0"[..]), "a value is no key");
+            }
+        }
+        let inner = Txn { otherwise: vec![Op::Delete { key: bytes("/r/d"), end: None }], ..Txn::default() };
+        let outer = keys.txn(&Txn { then: vec![Op::Txn(inner)], ..Txn::default() });
+        let Some(pb::request_op::Request::RequestTxn(inner)) = &outer.success[0].request else { panic!("{outer:?}") };
+        let Some(pb::request_op::Request::RequestDeleteRange(delete)) = &inner.failure[0].request else {
+            panic!("{inner:?}")
+        };
+        assert_eq!((&delete.key[..], delete.prev_kv), (&b"/c/d"[..], true));
+
+        let header = |revision| Some(pb::ResponseHeader { revision, ..Default::default() });
+        let kv = |key: &'static str| mvccpb::KeyValue { key: bytes(key), mod_revision: 4, ..Default::default() };
+        use pb::response_op::Response;
+        let inner = pb::TxnResponse { succeeded: false, header: header(0), responses: Vec::new() };
+        let responses = [
+            Response::ResponseRange(pb::RangeResponse {
+                header: header(9),
+                kvs: vec![kv("/c/a")],
+                more: true,
+                count: 3,
+            }),
+            Response::ResponsePut(pb::PutResponse { header: header(9), prev_kv: Some(kv("/c/b")) }),
+            Response::ResponsePut(pb::PutResponse::default()),
+            Response::ResponseDeleteRange(pb::DeleteRangeResponse {
+                prev_kvs: vec![kv("/c/d"), kv("x")],
+                ..Default::default()
+            }),
+            Response::ResponseTxn(inner),
+        ];
+        let responses = responses.map(|response| pb::ResponseOp { response: Some(response) }).to_vec();
+        let answer = pb::TxnResponse { header: header(9), succeeded: true, responses: responses.clone() };
+        let reply = keys.reply(answer.clone()).unwrap();
+        let [
+            OpReply::Range(page),
+            OpReply::Put(Some(prev)),
+            OpReply::Put(None),
+            OpReply::Delete(gone),
+            OpReply::Txn(inner),
+        ] = &reply.replies[..]
+        else {
+            panic!("{reply:?}")
+        };
+        assert_eq!((reply.revision, reply.succeeded, inner.succeeded), (9, true, false));
+        assert_eq!((page.kvs[0].key.as_ref(), page.more, page.count, page.revision), (&b"/r/a"[..], true, 3, 9));
+        assert_eq!((prev.key.as_ref(), prev.mod_revision), (&b"/r/b"[..], 4));
+        assert_eq!(gone.iter().map(|kv| kv.key.clone()).collect::<Vec<_>>(), [bytes("/r/d"), bytes("x")]);
+        let nothing = [responses, vec![pb::ResponseOp { response: None }]].concat();
+        assert!(matches!(keys.reply(pb::TxnResponse { responses: nothing, ..answer }), Err(Error::Corrupt(_))));
+    }
+
+    #[test]
+    fn events_come_back_or_are_none() {
+        let keys = Keys { ours: bytes("/r"), theirs: bytes("/c") };
+        let kv = mvccpb::KeyValue {
+            key: bytes("/c/a"),
+            value: bytes("v"),
+            mod_revision: 7,
+            version: -1,
+            ..Default::default()
+        };
+        for (number, kind) in [(0, EventKind::Put), (1, EventKind::Delete)] {
+            let event = mvccpb::Event { r#type: number, kv: Some(kv.clone()), prev_kv: Some(kv.clone()) };
+            let found = keys.event(&event).unwrap();
+            assert_eq!((found.kind, found.kv.key.as_ref(), found.kv.mod_revision), (kind, &b"/r/a"[..], 7));
+            assert_eq!((found.kv.version, found.prev.map(|prev| prev.key)), (0, Some(bytes("/r/a"))));
+        }
+        assert_eq!(keys.event(&mvccpb::Event::default()), None);
+    }
 }

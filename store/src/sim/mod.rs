@@ -4,7 +4,9 @@
 //!
 //! | file | what it is |
 //! |---|---|
-//! | `world` | time, the network, snapshots on their way |
+//! | `world` | time: events in their order |
+//! | `outside` | what comes out of a member: parcels, answers, snapshots on their way |
+//! | `looks` | whether members agree, who takes part |
 //! | `host` | one member and its disk |
 //! | `nemesis` | what goes wrong, what operators do |
 //! | `clients` | what clients ask for |
@@ -20,7 +22,9 @@
 mod clients;
 mod host;
 mod leases;
+mod looks;
 mod nemesis;
+mod outside;
 mod watchers;
 mod world;
 
@@ -30,7 +34,8 @@ use proto::log::MembershipChange;
 
 use crate::member::Input;
 use crate::raft::{ChangeKind, Fault};
-use crate::{seeds, shared};
+use crate::shared;
+use crate::testing::seeds;
 use host::Ticket;
 use world::{Event, Options, World};
 

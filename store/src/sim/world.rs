@@ -1,26 +1,20 @@
-//! Time, the network, the other threads of a store: events in the order of their times.
+//! Time: what happens to members and between them, in the order of its times.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use proto::log::{MembershipChange, SnapshotHead};
 use proto::peer::Parcel;
-use proto::peer::parcel::Body;
 
-use super::host::{Host, Outbox, Started, Ticket, receive};
-use super::leases::{self, Leases};
-use super::watchers::{Watcher, everything, watchers};
+use super::host::{Host, Started, Ticket};
+use super::leases::Leases;
+use super::watchers::{Watcher, watchers};
 use super::{Planted, nemesis::Network};
-use crate::checkpoint;
-use crate::kv::{Error, Revision};
-use crate::member::{Arrived, Done, Fatal, Input};
-use crate::options::Options as StoreOptions;
+use crate::member::{Fatal, Input};
 use crate::raft::{self, Membership};
 use crate::random::SplitMix;
-use crate::seeds::Coverage;
-use crate::snapshot;
-use crate::state::{Members, Outcome, State};
 use crate::testing::history::History;
+use crate::testing::seeds::Coverage;
 
 /// How long members are troubled, in simulated milliseconds, and how long they have to recover.
 const TROUBLE: u64 = 60_000;
@@ -85,7 +79,7 @@ pub(super) struct World {
     pub(super) hosts: BTreeMap<u64, Host>,
     /// As the member that has applied most has it, and how much that is.
     pub(super) membership: (u64, Membership),
-    removed: BTreeMap<u64, u64>,
+    pub(super) removed: BTreeMap<u64, u64>,
     pub(super) network: Network,
     pub(super) cut: BTreeSet<(u64, u64)>,
     pub(super) history: History,
@@ -331,195 +325,9 @@ impl World {
         }
     }
 
-    /// A member that was removed ends, as the writer does it; whoever looks after it may start it again.
-    fn let_go(&mut self, id: u64) {
-        let life = self.hosts.get(&id).and_then(|host| host.life.as_ref());
-        if life.is_some_and(|life| life.member.was_removed()) {
-            self.note("removed member ended itself");
-            self.crash(id);
-            let time = 1000 + self.random.below(5000);
-            self.after(time, Event::Start(id));
-        }
-    }
-
     /// What is to come is forgotten, if it is such.
     pub(super) fn forget(&mut self, such: impl Fn(&Event) -> bool) {
         self.events.retain(|_, event| !such(event));
-    }
-
-    /// Compares what a member has applied with what others have.
-    fn look(&mut self, id: u64) -> Result<(), String> {
-        let Some(life) = self.hosts.get_mut(&id).and_then(|host| host.life.as_mut()) else { return Ok(()) };
-        let state = life.core.state.read();
-        let applied = state.applied().index;
-        if std::mem::replace(&mut life.applied, applied) == applied {
-            return Ok(());
-        }
-        if state.revision() > life.seen {
-            absorb(&mut self.history, id, &state, life.seen + 1)?;
-            life.seen = state.revision();
-        }
-        let has = leases::ids(&state);
-        let members = (applied > self.membership.0).then(|| state.members().clone());
-        drop(state);
-        self.look_at_leases(applied, &has)?;
-        if let Some(members) = members {
-            self.look_at_members(applied, &members);
-        }
-        Ok(())
-    }
-
-    /// Takes note of who takes part as of an entry that nobody had applied before.
-    fn look_at_members(&mut self, applied: u64, members: &Members) {
-        for id in self.members().into_iter().filter(|id| members.was_removed(*id)) {
-            self.removed.insert(id, applied);
-            let time = self.random.below(10_000);
-            self.after(time, Event::Retire(id));
-        }
-        let membership = members.membership();
-        if membership != self.membership.1 {
-            self.note("membership changed");
-        }
-        self.membership = (applied, membership);
-    }
-
-    fn take(&mut self, id: u64, outbox: Outbox) -> Result<(), String> {
-        if outbox.elected {
-            self.note("leader elected");
-        }
-        let Some(life) = self.hosts.get(&id).map(|host| host.lives) else { return Ok(()) };
-        for (to, parcel) in outbox.parcels {
-            self.send(id, to, parcel);
-        }
-        for (number, result) in outbox.answers {
-            self.answered(id, number, result)?;
-        }
-        for (to, head, message) in outbox.snapshots {
-            let time = 5 + self.random.below(500);
-            self.after(time, Event::Ship { from: id, life, to, head, message });
-        }
-        for head in outbox.saves {
-            let time = 5 + self.random.below(1000);
-            self.after(time, Event::Save { id, life, head });
-        }
-        Ok(())
-    }
-
-    fn answered(&mut self, id: u64, ticket: Ticket, result: Result<Done, Error>) -> Result<(), String> {
-        let number = match ticket {
-            Ticket::Operation(number) => number,
-            Ticket::Lease(number) => return self.lease_answered(id, number, result),
-            Ticket::Nobody => {
-                match result {
-                    Ok(Done::Applied(Outcome::Compacted)) => self.note("compaction"),
-                    Ok(Done::Applied(Outcome::Void)) => self.note("expiry of another term"),
-                    _ => {}
-                }
-                return Ok(());
-            }
-        };
-        self.trace(|| format!("operation {number} is answered {result:?}"));
-        match result {
-            Ok(Done::Applied(Outcome::Txn(reply))) => self.history.wrote(number, &reply),
-            Ok(Done::Readable) => {
-                let Some(life) = self.hosts.get(&id).and_then(|host| host.life.as_ref()) else { return Ok(()) };
-                let page = life.read(&everything()).map_err(|error| error.to_string())?;
-                self.history.read(number, &page, true)
-            }
-            Ok(other) => Err(format!("operation {number} is answered {other:?}")),
-            Err(error) => {
-                if let (Error::NoLease, Some(lease)) = (&error, self.history.operation(number).lease()) {
-                    self.leases.missing(lease)?;
-                }
-                self.history.failed(number, &error)
-            }
-        }
-    }
-
-    fn send(&mut self, from: u64, to: u64, parcel: Parcel) {
-        if self.chance(self.network.lost) {
-            return;
-        }
-        // A stream does not double; raft must do without that promise, requests that are handed on need not.
-        let raft = matches!(parcel.body, Some(Body::Raft(_)));
-        if self.chance(self.network.doubled) && raft {
-            let time = 1 + self.random.below(3 * self.network.delay);
-            self.after(time, Event::Deliver { from, to, parcel: parcel.clone() });
-        }
-        let time = 1 + self.random.below(self.network.delay);
-        self.after(time, Event::Deliver { from, to, parcel });
-    }
-
-    fn ship(
-        &mut self,
-        from: u64,
-        life: u64,
-        to: u64,
-        head: &SnapshotHead,
-        message: raft::Message,
-    ) -> Result<(), String> {
-        let lost = self.chance(10) || self.cut.contains(&(from, to));
-        let Some(sender) = self.hosts.get(&from).filter(|host| host.lives == life) else { return Ok(()) };
-        let Some(sender) = sender.life.as_ref() else { return Ok(()) };
-        let mut bytes = Vec::new();
-        let encoded = snapshot::encode(&sender.core, head, &mut |part| {
-            bytes.extend_from_slice(part);
-            Ok(())
-        });
-        sender.core.state.write().end_save(head);
-        let received = match self.hosts.get(&to).filter(|host| host.life.is_some() && !lost && encoded.is_ok()) {
-            None => None,
-            Some(host) => receive(&host.disk, from, head.index, &bytes).ok().and_then(|file| {
-                let (state, head) = snapshot::load_file(&host.disk, file.path(), head.index).ok()?;
-                Some(Box::new(Arrived { file, head, state, message }))
-            }),
-        };
-        let ok = received.is_some();
-        if self.hosts.get(&to).is_some_and(|host| host.disk.is_dead()) {
-            self.crash(to);
-            self.after(1000, Event::Start(to));
-        }
-        if let Some(arrived) = received {
-            let applied = |world: &Self| {
-                let core = world.hosts.get(&to).and_then(Host::core);
-                core.map_or(u64::MAX, |core| core.state.read().applied().index)
-            };
-            let before = applied(self);
-            self.input(to, Input::Arrived(arrived))?;
-            if (before + 1..=applied(self)).contains(&head.index) {
-                self.note("snapshot installed");
-            }
-        }
-        self.input(from, Input::Sent { to, index: head.index, ok })
-    }
-
-    fn save(&mut self, id: u64, life: u64, head: &SnapshotHead) -> Result<(), String> {
-        let Some(host) = self.hosts.get(&id).filter(|host| host.lives == life) else { return Ok(()) };
-        let Some(alive) = host.life.as_ref() else { return Ok(()) };
-        let result = checkpoint::write(&alive.core, &host.disk, &StoreOptions::in_memory().dir, head);
-        alive.core.state.write().end_save(head);
-        if result.is_ok() {
-            *self.seen.entry("snapshot saved").or_default() += 1;
-        }
-        self.input(id, Input::Saved(head.index, result))
-    }
-
-    /// Stops a removed member once a quorum without it knows durably that it is removed (see `Raft::apply_membership`).
-    fn retire(&mut self, id: u64) {
-        let Some(removal) = self.removed.get(&id).copied() else { return };
-        let voters = self.membership.1.voters.clone();
-        let knows = |id: &&u64| {
-            self.hosts
-                .get(id)
-                .and_then(|host| host.life.as_ref())
-                .is_some_and(|life| life.core.state.read().applied().index >= removal)
-        };
-        if voters.iter().filter(knows).count() == voters.len() {
-            self.crash(id);
-            self.hosts.remove(&id);
-        } else {
-            self.after(1000, Event::Retire(id));
-        }
     }
 
     /// A member that leads, or else one that runs.
@@ -543,19 +351,4 @@ impl World {
         self.hosts.insert(change.id, Host::joiner(change.id, cluster));
         self.start(change.id)
     }
-}
-
-/// Compares what a member did from revision `from` on with what is known, or learns it.
-fn absorb(history: &mut History, id: u64, state: &State, from: Revision) -> Result<(), String> {
-    let from = from.max(state.compacted());
-    let mut changes = state.changes(from).map(|change| (*change.item).clone()).peekable();
-    while let Some(first) = changes.peek() {
-        let revision = first.mod_revision;
-        let mut done = Vec::new();
-        while let Some(change) = changes.next_if(|change| change.mod_revision == revision) {
-            done.push(change);
-        }
-        history.learn(&format!("{id:x}"), revision, done)?;
-    }
-    Ok(())
 }

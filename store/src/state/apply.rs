@@ -133,23 +133,32 @@ impl State {
         Ok(TxnReply { succeeded, revision: self.revision, replies })
     }
 
-    /// Judges all compares, and checks everything about the steps to come that can fail, before the first of them is done.
+    /// Judges all compares, and checks everything about the steps to come that can fail, before the first of them is done: all
+    /// puts before all reads, as etcd does.
     fn decide(&self, txn: &Txn, path: &mut Vec<bool>) -> Result<(), Error> {
+        self.judge(txn, path);
+        check_steps(txn, &mut path.iter(), &|op| match op {
+            Op::Put { lease, .. } => self.leases.check(*lease),
+            Op::Update { key, .. } if self.current(key).is_none() => Err(Error::NoKey),
+            Op::Update { lease, .. } => self.leases.check(lease.unwrap_or(0)),
+            _ => Ok(()),
+        })?;
+        check_steps(txn, &mut path.iter(), &|op| match op {
+            Op::Range(range) => self.readable(range.revision).map(|_| ()),
+            _ => Ok(()),
+        })
+    }
+
+    /// Judges all compares.
+    fn judge(&self, txn: &Txn, path: &mut Vec<bool>) {
         let succeeded = txn.when.iter().all(|compare| self.holds(compare));
         path.push(succeeded);
         let ops = if succeeded { &txn.then } else { &txn.otherwise };
-        ops.iter().try_for_each(|op| match op {
-            Op::Range(range) => self.readable(range.revision).map(|_| ()),
-            Op::Put { lease, .. } => self.leases.check(*lease),
-            Op::Update { key, lease, .. } => {
-                if self.current(key).is_none() {
-                    return Err(Error::NoKey);
-                }
-                self.leases.check(lease.unwrap_or(0))
+        for op in ops {
+            if let Op::Txn(inner) = op {
+                self.judge(inner, path);
             }
-            Op::Delete { .. } => Ok(()),
-            Op::Txn(inner) => self.decide(inner, path),
-        })
+        }
     }
 
     fn holds(&self, compare: &Compare) -> bool {
@@ -235,6 +244,15 @@ impl State {
             _ => Ok(()),
         }
     }
+}
+
+/// Checks the steps along a path.
+fn check_steps(txn: &Txn, path: &mut Path<'_>, check: &dyn Fn(&Op) -> Result<(), Error>) -> Result<(), Error> {
+    let ops = if path.next().is_some_and(|taken| *taken) { &txn.then } else { &txn.otherwise };
+    ops.iter().try_for_each(|op| match op {
+        Op::Txn(inner) => check_steps(inner, path, check),
+        op => check(op),
+    })
 }
 
 /// Bytes of a key and its value.

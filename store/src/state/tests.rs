@@ -2,7 +2,12 @@
 
 use bytes::Bytes;
 
+mod hashes;
+mod keys;
 mod leases;
+mod others;
+mod reads;
+mod txns;
 
 use super::{At, Outcome, State};
 use crate::kv::{Error, Op, Range, Signal, Txn};

@@ -9,6 +9,8 @@ pub mod etcd;
 pub mod fuzz;
 pub mod history;
 mod ports;
+#[cfg(test)]
+pub(crate) mod seeds;
 mod txn;
 mod watch;
 

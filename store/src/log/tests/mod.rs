@@ -1,6 +1,8 @@
 //! Damage planted at every byte of a log, files cut at every length, files lost: what is read back is either all that was
 //! acknowledged, or (for a tear) all but the last group, or a refusal that names what is lost.
 
+mod frames;
+mod readers;
 mod replace;
 
 use std::path::{Path, PathBuf};

@@ -13,7 +13,7 @@ mod nemesis;
 mod world;
 
 use super::Fault;
-use crate::seeds;
+use crate::testing::seeds;
 use world::{Options, World};
 
 /// Runs one seed.

@@ -11,7 +11,7 @@ use crate::raft::{
     Body, Entry, EntryKind, Fault, Membership, MembershipChange, Message, Role, Snapshot, changed, foundation,
 };
 use crate::random::SplitMix;
-use crate::seeds::Coverage;
+use crate::testing::seeds::Coverage;
 
 /// How long members are troubled, in simulated milliseconds, and how long they have to recover.
 const TROUBLE: u64 = 60_000;

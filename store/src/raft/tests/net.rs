@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use bytes::Bytes;
 use prost::Message as _;
+use proto::raft::{Append, AppendReply, Heartbeat, VoteReply, VoteRequest};
 
 use super::super::*;
 
@@ -249,4 +250,89 @@ impl Net {
         let requests = self.nodes[&id].applied.iter().filter(|entry| entry.kind() == EntryKind::Request);
         requests.map(|entry| String::from_utf8_lossy(&entry.request).into_owned()).collect()
     }
+}
+
+/// Entries of these terms behind `prev` (index, term).
+pub(crate) fn append(prev: (u64, u64), terms: &[u64], commit: u64) -> Body {
+    let entries =
+        (prev.0.saturating_add(1)..).zip(terms).map(|(index, term)| Entry { term: *term, index, ..Entry::default() });
+    Body::Append(Append { prev_index: prev.0, prev_term: prev.1, entries: entries.collect(), commit, quiet: false })
+}
+
+/// The log is the leader's up to here.
+pub(crate) fn accepted(index: u64) -> Body {
+    Body::AppendReply(AppendReply { index, ..AppendReply::default() })
+}
+
+/// The append behind `index` does not fit; where the logs may meet.
+pub(crate) fn rejected(index: u64, hint_index: u64, hint_term: u64) -> Body {
+    Body::AppendReply(AppendReply { index, rejected: true, hint_index, hint_term })
+}
+
+/// Of each append among what was said: the entry before it, and how many entries.
+pub(crate) fn sent(bodies: &[Body]) -> Vec<(u64, usize)> {
+    let appends = bodies.iter().filter_map(|body| match body {
+        Body::Append(append) => Some((append.prev_index, append.entries.len())),
+        _ => None,
+    });
+    appends.collect()
+}
+
+/// The answer to who asks for votes; `pre`: for promises.
+pub(crate) fn vote(granted: bool, pre: bool) -> Body {
+    Body::VoteReply(VoteReply { granted, pre })
+}
+
+/// A candidate of so long a log asks.
+pub(crate) fn ask(last: (u64, u64), pre: bool, transfer: bool) -> Body {
+    Body::VoteRequest(VoteRequest { last_index: last.0, last_term: last.1, pre, transfer })
+}
+
+/// What a leader says now and then.
+pub(crate) fn heartbeat(commit: u64) -> Body {
+    Body::Heartbeat(Heartbeat { commit, round: 0 })
+}
+
+/// Member 1 of 1, 2, 3 with one entry of term 1, brought into a role: in term 4, or in term 5 if it has stood for election.
+pub(crate) fn in_role(role: Role) -> Node {
+    let mut node = Node::new(1, &[1, 2, 3], MemLog::of(&[1]), 4);
+    if role != Role::Follower {
+        node.raft.campaign(&node.log);
+        node.pump();
+    }
+    if matches!(role, Role::Candidate | Role::Leader) {
+        node.step(2, 5, vote(true, true));
+    }
+    if role == Role::Leader {
+        node.step(2, 5, vote(true, false));
+    }
+    assert_eq!(node.role(), role);
+    node
+}
+
+/// Member 1 leads these voters in term 2, with these entries of term 1 before its own first one; nobody has answered yet.
+pub(crate) fn leader_of(voters: &[u64], learners: &[u64], entries: usize, change: impl FnOnce(&mut Config)) -> Node {
+    let log = MemLog::of(&vec![1; entries]);
+    let membership = Membership { voters: voters.to_vec(), learners: learners.to_vec() };
+    let mut config = config(1);
+    change(&mut config);
+    let hard_state = HardState { term: 1, ..HardState::default() };
+    let mut node = Node::with(Raft::new(config, hard_state, membership, 0, &log), log);
+    node.raft.campaign(&node.log);
+    node.pump();
+    for pre in [true, false] {
+        for voter in voters.iter().filter(|id| **id != 1) {
+            node.raft.step(&node.log, Message { from: *voter, to: 1, term: 2, body: Some(vote(true, pre)) }).unwrap();
+        }
+        if pre {
+            node.pump();
+        }
+    }
+    assert_eq!(node.role(), Role::Leader);
+    node
+}
+
+/// What is said, whatever it takes to say it.
+pub(crate) fn said(messages: Vec<Message>) -> Vec<(u64, Body)> {
+    messages.into_iter().filter_map(|message| Some((message.to, message.body?))).collect()
 }

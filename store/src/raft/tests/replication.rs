@@ -1,23 +1,10 @@
 //! Logs become the leader's; what is committed stays.
 
 use bytes::Bytes;
-use proto::raft::{Append, AppendReply, HeartbeatReply};
+use proto::raft::HeartbeatReply;
 
 use super::super::*;
-use super::net::{MemLog, Net, Node};
-
-fn append(prev: (u64, u64), terms: &[u64], commit: u64) -> Body {
-    let entries = (prev.0 + 1..).zip(terms).map(|(index, term)| Entry { term: *term, index, ..Entry::default() });
-    Body::Append(Append { prev_index: prev.0, prev_term: prev.1, entries: entries.collect(), commit, quiet: false })
-}
-
-fn accepted(index: u64) -> Body {
-    Body::AppendReply(AppendReply { index, ..AppendReply::default() })
-}
-
-fn rejected(index: u64, hint_index: u64, hint_term: u64) -> Body {
-    Body::AppendReply(AppendReply { index, rejected: true, hint_index, hint_term })
-}
+use super::net::{MemLog, Net, Node, accepted, append, rejected, sent};
 
 #[test]
 fn appends_are_checked_against_the_log() {
@@ -160,14 +147,6 @@ fn leader(max_inflight: usize) -> Node {
     node.step(2, 1, granted(false));
     assert_eq!(node.role(), Role::Leader);
     node
-}
-
-fn sent(bodies: &[Body]) -> Vec<(u64, usize)> {
-    let appends = bodies.iter().filter_map(|body| match body {
-        Body::Append(append) => Some((append.prev_index, append.entries.len())),
-        _ => None,
-    });
-    appends.collect()
 }
 
 #[test]

@@ -6,7 +6,7 @@ use proto::raft::{
 };
 
 use super::super::*;
-use super::net::{MemLog, Net, Node};
+use super::net::{MemLog, Net, Node, append, heartbeat, in_role};
 use crate::random::SplitMix;
 
 fn number(random: &mut SplitMix) -> u64 {
@@ -83,4 +83,34 @@ fn a_leader_survives_any_answer_to_its_appends() {
             assert_eq!(net.node(3).raft.status().last_index, index);
         }
     }
+}
+
+#[test]
+fn messages_that_cannot_be_are_refused() {
+    let good = Message { from: 2, to: 1, term: 4, body: Some(heartbeat(0)) };
+    let entries = |list: &[(u64, u64)]| {
+        let entries =
+            list.iter().map(|(index, term)| Entry { index: *index, term: *term, ..Entry::default() }).collect();
+        Some(Body::Append(Append { prev_index: 1, prev_term: 1, entries, ..Append::default() }))
+    };
+    let table = [
+        ("no body", Message { body: None, ..good.clone() }),
+        ("for another", Message { to: 2, ..good.clone() }),
+        ("from nobody", Message { from: 0, ..good.clone() }),
+        ("no term", Message { term: 0, ..good.clone() }),
+        ("no end of terms", Message { term: u64::MAX, ..good.clone() }),
+        ("a read with a term", Message { body: Some(Body::ReadRequest(Default::default())), ..good.clone() }),
+        ("a gap", Message { body: entries(&[(3, 1)]), ..good.clone() }),
+        ("a gap within", Message { body: entries(&[(2, 1), (4, 1)]), ..good.clone() }),
+        ("twice", Message { body: entries(&[(2, 1), (2, 1)]), ..good.clone() }),
+        ("terms that fall", Message { body: entries(&[(2, 3), (3, 2)]), ..good.clone() }),
+        ("a term of the future", Message { body: entries(&[(2, 5)]), ..good.clone() }),
+        ("no end of indices", Message { body: Some(append((u64::MAX, 1), &[], 0)), ..good.clone() }),
+    ];
+    for (what, message) in table {
+        let mut node = in_role(Role::Follower);
+        assert!(matches!(node.raft.step(&node.log, message), Err(Violation::Malformed(_))), "{what}");
+        assert_eq!((node.raft.status().term, node.log.terms()), (4, vec![1]), "{what}");
+    }
+    assert_eq!(in_role(Role::Follower).raft.step(&MemLog::of(&[1]), good), Ok(()));
 }

@@ -8,18 +8,18 @@ use crate::kv::{Compare, Error, KeyValue, Op, OpReply, Order, Range, Target, Txn
 use crate::request::Request;
 use crate::state::{At, HashKv, Outcome, SavePoint, State};
 
-fn put(key: &'static str, value: &'static str, lease: i64) -> Op {
+pub(super) fn put(key: &'static str, value: &'static str, lease: i64) -> Op {
     Op::Put { key: key.into(), value: value.into(), lease }
 }
 
-fn txn(state: &mut State, then: Vec<Op>) -> Result<TxnReply, Error> {
+pub(super) fn txn(state: &mut State, then: Vec<Op>) -> Result<TxnReply, Error> {
     match apply(state, Request::Txn(Txn { then, ..Txn::default() }))? {
         Outcome::Txn(reply) => Ok(reply),
         other => panic!("{other:?}"),
     }
 }
 
-fn grant(state: &mut State, id: i64) -> Result<Outcome, Error> {
+pub(super) fn grant(state: &mut State, id: i64) -> Result<Outcome, Error> {
     apply(state, Request::LeaseGrant(LeaseGrant { id, ttl: 10 }))
 }
 
@@ -27,7 +27,7 @@ fn revoke(state: &mut State, id: i64) -> Result<Outcome, Error> {
     apply(state, Request::LeaseRevoke(LeaseRevoke { id, expired_in_term: None }))
 }
 
-fn keys(state: &State, id: i64) -> String {
+pub(super) fn keys(state: &State, id: i64) -> String {
     let keys = state.leases().get(id).map(|lease| lease.keys.iter().cloned().collect::<Vec<Bytes>>());
     keys.map_or("gone".into(), |keys| String::from_utf8(keys.concat()).unwrap())
 }
@@ -167,14 +167,14 @@ fn alarms_close_what_they_name() {
 }
 
 /// The checksum, taken in the smallest portions.
-fn hash(state: &State, revision: u64) -> Result<HashKv, Error> {
+pub(super) fn hash(state: &State, revision: u64) -> Result<HashKv, Error> {
     let mut scan = state.begin_hash(revision)?;
     while !state.advance_hash(&mut scan, 1)? {}
     Ok(scan.finish())
 }
 
 /// Saves in the smallest portions and loads again.
-fn saved(state: &mut State) -> State {
+pub(super) fn saved(state: &mut State) -> State {
     let head = state.begin_save();
     let mut loaded = State::begin_load(&head);
     let mut from = SavePoint::Begin;

@@ -1,0 +1,217 @@
+//! What a member lets other members do, over its real door: strangers, the removed and the forgetful are refused whatever they
+//! call; snapshots that are not whole leave nothing behind; nonsense costs nobody anything.
+#![allow(clippy::unwrap_used)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use proto::peer::parcel::Body;
+use proto::peer::peer_client::PeerClient;
+use proto::peer::{ClusterRequest, HashRequest, Hello, Parcel, SnapshotPart};
+use proto::raft::{self, message};
+use store::testing::{free_ports, put};
+use store::{Cluster, Kv, Options, Store};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
+
+/// A member that is alone but for a learner 2 that never comes and a learner 3 that was removed; and a way to its door.
+struct Member {
+    dir: tempfile::TempDir,
+    store: Arc<Store>,
+    context: base::Context,
+    client: PeerClient<Channel>,
+    learner: u64,
+    removed: u64,
+}
+
+impl Member {
+    async fn start() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let url = format!("http://127.0.0.1:{}", free_ports(1)[0]);
+        let options = Options { cluster: Some(Cluster::new("a", &url)), ..Options::new(dir.path()) };
+        let context = base::Context::new();
+        let store = Store::open_member(options, &context).await.unwrap();
+        let removed = store.member_add(vec!["http://127.0.0.1:2".into()], true).await.unwrap().id;
+        store.member_remove(removed).await.unwrap();
+        let learner = store.member_add(vec!["http://127.0.0.1:1".into()], true).await.unwrap().id;
+        put(&*store, "k", "v").await.unwrap();
+        let client = PeerClient::new(Endpoint::from_shared(url).unwrap().connect().await.unwrap());
+        Self { dir, store, context, client, learner, removed }
+    }
+
+    fn hello(&self) -> Hello {
+        let (cluster, to) = (self.store.cluster_id(), self.store.member_id());
+        Hello { cluster, from: self.learner, to, nonce: 77 }
+    }
+
+    async fn talk(&self, parcels: Vec<Body>) -> Result<(), Status> {
+        let parcels: Vec<Parcel> = parcels.into_iter().map(|body| Parcel { body: Some(body) }).collect();
+        self.client.clone().talk(futures::stream::iter(parcels)).await.map(drop)
+    }
+
+    async fn install(&self, parts: Vec<SnapshotPart>) -> Result<(), Status> {
+        self.client.clone().install(futures::stream::iter(parts)).await.map(drop)
+    }
+
+    async fn hash(&self, hello: Option<Hello>, revision: u64) -> Result<u32, Status> {
+        let answer = self.client.clone().hash(HashRequest { hello, revision }).await?;
+        Ok(answer.into_inner().hash)
+    }
+
+    async fn end(self) {
+        assert!(put(&*self.store, "still", "serves").await.is_ok());
+        assert!(self.context.shutdown(Duration::from_secs(20)).await);
+    }
+}
+
+fn snapshot(from: u64, index: u64) -> Option<raft::Message> {
+    let snapshot = raft::Snapshot { index, term: 1, membership: None };
+    Some(raft::Message { from, to: 0, term: 1, body: Some(message::Body::Snapshot(snapshot)) })
+}
+
+#[tokio::test]
+async fn whoever_is_not_a_member_is_refused_by_all_calls() {
+    let member = Member::start().await;
+    let good = member.hello();
+    let own = member.store.member_id();
+    // (what, hello, code, what is said; in this order: the first nonce that is heard counts)
+    let table = [
+        ("no hello", None, Code::InvalidArgument, "does not say who it is"),
+        ("another cluster's", Some(Hello { cluster: 1, ..good }), Code::FailedPrecondition, "belongs to cluster 1"),
+        ("for another", Some(Hello { to: 1, ..good }), Code::FailedPrecondition, "this is member"),
+        ("myself", Some(Hello { from: own, ..good }), Code::FailedPrecondition, "does not say who it is"),
+        ("nobody", Some(Hello { from: 0, ..good }), Code::FailedPrecondition, "does not say who it is"),
+        ("without a nonce", Some(Hello { nonce: 0, ..good }), Code::FailedPrecondition, "does not say who it is"),
+        ("removed", Some(Hello { from: member.removed, ..good }), Code::PermissionDenied, "permanently removed"),
+        ("a member", Some(good), Code::Ok, ""),
+        (
+            "that member, without its memory",
+            Some(Hello { nonce: 78, ..good }),
+            Code::FailedPrecondition,
+            "lost its data",
+        ),
+    ];
+    for (what, hello, code, said) in table {
+        let talk = member.talk(hello.map(Body::Hello).into_iter().collect()).await;
+        let hash = member.hash(hello, 0).await.map(drop);
+        let part = SnapshotPart { hello, message: snapshot(good.from, 5), ..SnapshotPart::default() };
+        let install = member.install(vec![part]).await;
+        for (call, result) in [("talk", talk), ("hash", hash), ("install", install)] {
+            let (found, text) =
+                result.err().map_or((Code::Ok, String::new()), |status| (status.code(), status.message().into()));
+            // A snapshot of which nothing follows is refused for that.
+            let expected =
+                if code == Code::Ok && call == "install" { (Code::Aborted, "as a whole") } else { (code, said) };
+            assert!(found == expected.0 && text.contains(expected.1), "{what}, {call}: {found:?} {text}");
+        }
+    }
+    // A stream whose first parcel says something else.
+    let raft = Body::Raft(raft::Message::default());
+    assert_eq!(member.talk(vec![raft]).await.map_err(|status| status.code()), Err(Code::InvalidArgument));
+    member.end().await;
+}
+
+#[tokio::test]
+async fn snapshots_that_are_not_whole_leave_nothing() {
+    let member = Member::start().await;
+    let hello = Some(member.hello());
+    let first = |message| SnapshotPart { hello, message, ..SnapshotPart::default() };
+    let data = |bytes: &[u8]| SnapshotPart { data: bytes.to_vec().into(), ..SnapshotPart::default() };
+    let last = |size| SnapshotPart { size, ..SnapshotPart::default() };
+    let from = member.learner;
+    let heartbeat = raft::Message { from, to: 0, term: 1, body: Some(message::Body::Heartbeat(Default::default())) };
+    // (what, parts, code, what is said)
+    let table = [
+        ("of nothing", vec![first(None)], Code::InvalidArgument, "a snapshot of nothing"),
+        ("of another message", vec![first(Some(heartbeat))], Code::InvalidArgument, "a snapshot that is none"),
+        ("of another member", vec![first(snapshot(from ^ 1, 5))], Code::InvalidArgument, "a snapshot that is none"),
+        ("without its end", vec![first(snapshot(from, 5)), data(&[1; 100])], Code::Aborted, "as a whole"),
+        (
+            "shorter than it says",
+            vec![first(snapshot(from, 5)), data(&[1; 100]), last(101)],
+            Code::Aborted,
+            "as a whole",
+        ),
+        ("longer than it says", vec![first(snapshot(from, 5)), data(&[1; 100]), last(99)], Code::Aborted, "as a whole"),
+        ("of no bytes", vec![first(snapshot(from, 5)), last(0)], Code::Aborted, "as a whole"),
+        (
+            "of other bytes",
+            vec![first(snapshot(from, 5)), data(&[1; 100]), last(100)],
+            Code::Aborted,
+            "damaged at byte 0",
+        ),
+        ("a later program's", vec![first(snapshot(from, 5)), data(b"MKUBESNP"), last(8)], Code::Aborted, "cut short"),
+    ];
+    for (what, parts, code, said) in table {
+        let status = member.install(parts).await.unwrap_err();
+        assert!(status.code() == code && status.message().contains(said), "{what}: {status}");
+        let names = std::fs::read_dir(member.dir.path()).unwrap().flatten().map(|entry| entry.file_name());
+        let left: Vec<_> = names.filter(|name| name.to_string_lossy().starts_with("received-")).collect();
+        assert!(left.is_empty(), "{what}: {left:?}");
+    }
+    member.end().await;
+}
+
+#[tokio::test]
+async fn nonsense_of_a_member_costs_nobody_anything() {
+    let member = Member::start().await;
+    let (from, to) = (member.learner, member.store.member_id());
+    let before = member.store.status();
+    let raft = |from, to, term, body| Body::Raft(raft::Message { from, to, term, body });
+    let beat = || Some(message::Body::Heartbeat(Default::default()));
+    let parcels = vec![
+        Body::Hello(member.hello()),
+        Body::Hello(member.hello()),
+        raft(from, to, 1, None),
+        raft(from, to, 0, beat()),
+        raft(from, to, u64::MAX, beat()),
+        raft(from, to ^ 1, 1, beat()),
+        raft(0, to, 1, beat()),
+        raft(from, to, before.term, beat()),
+        raft(
+            from,
+            to,
+            before.term,
+            Some(message::Body::AppendReply(raft::AppendReply { index: 1 << 40, ..Default::default() })),
+        ),
+        raft(
+            from,
+            to,
+            before.term,
+            Some(message::Body::Snapshot(raft::Snapshot { index: 1 << 40, term: 1, membership: None })),
+        ),
+        Body::Forward(proto::peer::Forward { ticket: 1, request: b"\xff\xff".to_vec().into(), kind: 99 }),
+        Body::Placed(proto::peer::Placed { ticket: 99, term: 99, index: 99 }),
+        Body::Refused(proto::peer::Refused { ticket: 99, reason: 99 }),
+    ];
+    member.talk(parcels).await.unwrap();
+    let page = member.store.range(store::testing::single("k", 0)).await.unwrap();
+    assert_eq!((page.count, page.revision), (1, 2));
+    let now = member.store.status();
+    assert_eq!((now.leader, now.term), (before.leader, before.term), "it leads on");
+    member.end().await;
+}
+
+#[tokio::test]
+async fn what_a_member_tells_of_itself() {
+    let member = Member::start().await;
+    let expected = member.store.hash_kv(0).await.unwrap();
+    assert_eq!(member.hash(Some(member.hello()), 0).await.unwrap(), expected.hash);
+    assert_eq!(member.hash(Some(member.hello()), 2).await.unwrap(), expected.hash);
+    let future = member.hash(Some(member.hello()), 3).await.unwrap_err();
+    assert_eq!(
+        (future.code(), future.message()),
+        (Code::FailedPrecondition, "mvcc: required revision is a future revision")
+    );
+    // Who asks need not say who it is: it may not be anybody yet. (asks, known): who has spoken to it is.
+    for (asks, known) in
+        [(0, false), (99, false), (member.removed, false), (member.learner, true), (member.store.member_id(), true)]
+    {
+        let told = member.client.clone().cluster(ClusterRequest { member: asks }).await.unwrap().into_inner();
+        let own = told.members.iter().any(|listed| listed.id == member.store.member_id());
+        assert_eq!((told.cluster, told.members.len(), own), (member.store.cluster_id(), 2, true));
+        let founder = asks == member.store.member_id();
+        assert!(told.known == known || founder, "{asks}: {}", told.known);
+    }
+    member.end().await;
+}
