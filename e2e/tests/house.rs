@@ -38,7 +38,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 /// Crates that decide things: at least half of their lines are tests.
 const HALF_TESTS: &[&str] = &["api", "scheduler", "controller-manager", "store"];
-/// Folders that hold tests only, though not by the name of `tests`: suites that the tests of other crates use too, and
+/// Folders and files that hold tests only, though not by the name of `tests`: suites that the tests of other crates use too, and
 /// simulations.
 const SUITES: &[&str] = &["testing", "sim"];
 /// Nobody may open a longer file; aim at half of it.
@@ -113,8 +113,8 @@ fn files_keep_their_shape_and_say_what_they_are_for() {
 /// Lines of a file that are tests: all of them below `tests/` or one of [`SUITES`] and in files named for it, else those from
 /// the first module that is only compiled for tests on.
 fn test_lines(file: &Path, text: &str) -> usize {
-    let folder = |name: &std::ffi::OsStr| name == "tests" || SUITES.iter().any(|suite| name == *suite);
-    let in_tests = file.components().any(|part| folder(part.as_os_str()));
+    let named = |name: &std::ffi::OsStr| name == "tests" || SUITES.iter().any(|suite| name == *suite);
+    let in_tests = file.with_extension("").components().any(|part| named(part.as_os_str()));
     if in_tests || file.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("tests")) {
         return text.lines().count();
     }
