@@ -179,7 +179,8 @@ fn module_arrows(source: &Path) -> BTreeMap<String, BTreeSet<String>> {
     let modules: BTreeSet<String> = files.iter().filter_map(|file| module_of(file)).collect();
     for file in &files {
         let Some(module) = module_of(file) else { continue };
-        let is_test = file.to_string_lossy().contains("test") || file.ends_with("fake.rs");
+        let suite = file.iter().any(|part| SUITES.iter().any(|suite| part == *suite));
+        let is_test = suite || file.to_string_lossy().contains("test") || file.ends_with("fake.rs");
         if is_test {
             continue;
         }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use futures::StreamExt;
-use store::testing::{next, prefix, put};
+use store::testing::{everything, next, prefix, put};
 use store::{Error, Kv, Options, Signal, Store, WatchOptions};
 
 const PROGRESS: WatchOptions = WatchOptions { from: 0, progress: true };
@@ -63,6 +63,33 @@ async fn the_revision_is_never_ahead_of_what_watches_can_see() {
     }
     writer.await.unwrap();
     assert_eq!(store.revision().await, Ok(3001));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_has_been_seen_is_in_the_revision() {
+    let store = store();
+    let mut watch = store.watch(prefix("w/", 0), WatchOptions::default());
+    // Many watches to tell make the time between applying and publishing longer.
+    let _others: Vec<_> = (0..100).map(|_| store.watch(prefix("w/", 0), WatchOptions::default())).collect();
+    let writer = tokio::spawn({
+        let store = store.clone();
+        async move {
+            for _ in 0..1000 {
+                let all = (0..8).map(|at| put(&*store, format!("w/{at}"), "v"));
+                futures::future::try_join_all(all).await.unwrap();
+            }
+        }
+    });
+    let mut last = 0;
+    while last < 8001 {
+        if let Signal::Events(revision, _) = next(&mut watch).await.unwrap() {
+            last = revision;
+        }
+        assert!(store.revision().await.unwrap() >= last, "a watch had told of {last}");
+        let read = store.range(everything(0)).await.unwrap().revision;
+        assert!(store.revision().await.unwrap() >= read, "a read had shown {read}");
+    }
+    writer.await.unwrap();
 }
 
 #[tokio::test]

@@ -45,7 +45,6 @@ impl<T> Member<T> {
     }
 
     fn apply_entries(&mut self, entries: Vec<Entry>, port: &mut impl Port<Ticket = T>) -> Result<(), Fatal> {
-        let before = self.core.state.read().revision();
         let standing = self.raft.standing();
         let began = |entry: &Entry| entry.kind() == EntryKind::Empty && entry.term == standing.term;
         let leads = standing.role == Role::Leader && entries.iter().any(began);
@@ -56,6 +55,7 @@ impl<T> Member<T> {
             let portion = rest.by_ref().take(PORTION);
             let work = portion.map(decode).collect::<Result<Vec<_>, _>>().map_err(Fatal::Broken)?;
             let mut state = self.core.state.write();
+            let before = state.revision();
             for (at, work) in work {
                 let outcome = match work {
                     Work::Request(request) => state.apply(at, request).map(Done::Applied),
@@ -71,8 +71,8 @@ impl<T> Member<T> {
                 };
                 outcomes.push((at, outcome));
             }
+            self.publish(&state, before);
         }
-        self.publish(before);
         if leads {
             self.core.lead(standing.term);
         }
@@ -105,9 +105,9 @@ impl<T> Member<T> {
         port.members_changed(self.core.state.read().members());
     }
 
-    /// Tells the watches what came after revision `before`.
-    pub(super) fn publish(&self, before: u64) {
-        let state = self.core.state.read();
+    /// Tells the watches what came after revision `before`: while nobody can look at the state, so that nobody sees in it, or hears
+    /// from a watch, what the revision that the store says it is at does not contain.
+    fn publish(&self, state: &State, before: u64) {
         if state.revision() > before {
             let dropped = self.core.planted(Fault::DropEvent) && state.revision().is_multiple_of(64);
             if !self.core.hub.is_empty() && !dropped {

@@ -142,11 +142,15 @@ impl<T> Member<T> {
         let (disk, dir) = self.log.place();
         checkpoint::adopt(&*disk, &dir, file.path(), head.index).map_err(Fatal::Install)?;
         self.log.restart(made).map_err(Fatal::Install)?;
-        let (before, revision) = (self.core.state.read().revision(), state.revision());
-        let old = std::mem::replace(&mut *self.core.state.write(), state);
-        // Whether a watch still finds what it needs in the new history is for the watch to see.
-        self.core.hub.mark_all(before + 1);
-        self.core.published.store(revision, Ordering::Release);
+        let revision = state.revision();
+        let old = {
+            let mut now = self.core.state.write();
+            let old = std::mem::replace(&mut *now, state);
+            // Whether a watch still finds what it needs in the new history is for the watch to see.
+            self.core.hub.mark_all(old.revision() + 1);
+            self.core.published.store(revision, Ordering::Release);
+            old
+        };
         drop(old);
         (self.applied, self.saved) = (snapshot.index, snapshot.index);
         self.raft.applied(snapshot.index);
