@@ -34,6 +34,7 @@ use proto::peer::Parcel;
 use crate::kv::{ClusterError, Error};
 use crate::log::{AppendError, Log};
 use crate::raft::{ChangeError, Config, LogView, Membership, MembershipChange, Persist, Raft, Role, Standing};
+use crate::random::SplitMix;
 use crate::shared::Core;
 use crate::state::{Members, Outcome};
 pub(crate) use apply::replay;
@@ -175,6 +176,7 @@ impl<T> Member<T> {
         let timeout = u64::from(setup.raft.election_ticks) * 2 + 50;
         // An election begins within two timeouts; the third is for the votes to travel.
         let linger = u64::from(setup.raft.election_ticks) * 3;
+        let life = SplitMix(!setup.raft.seed).next();
         let raft = Raft::new(setup.raft, hard, membership, applied, &log);
         let member = Self {
             core,
@@ -182,7 +184,7 @@ impl<T> Member<T> {
             log,
             id,
             applied,
-            waiting: Waiting::new(timeout),
+            waiting: Waiting::new(timeout, life),
             group: VecDeque::new(),
             reads: Vec::new(),
             unwritten: None,

@@ -55,7 +55,9 @@ pub(super) enum Fate<T> {
 }
 
 impl<T> Waiting<T> {
-    pub(super) fn new(patience: u64) -> Self {
+    /// `life`: another one at each start. What a former life of this member has handed on may be answered to this one; by names
+    /// that begin somewhere else, the answer is nobody's.
+    pub(super) fn new(patience: u64, life: u64) -> Self {
         Self {
             patience,
             now: 0,
@@ -63,7 +65,7 @@ impl<T> Waiting<T> {
             handed: BTreeMap::new(),
             asked: BTreeMap::new(),
             readable: BTreeMap::new(),
-            last_name: 0,
+            last_name: life,
         }
     }
 
@@ -73,7 +75,7 @@ impl<T> Waiting<T> {
     }
 
     fn name(&mut self) -> u64 {
-        self.last_name += 1;
+        self.last_name = self.last_name.wrapping_add(1);
         self.last_name
     }
 
@@ -214,7 +216,7 @@ mod tests {
 
     #[test]
     fn an_answer_belongs_to_the_entry_that_was_placed() {
-        let mut waiting = Waiting::new(5);
+        let mut waiting = Waiting::new(5, 0);
         assert!(waiting.place(4, 1, 'a').is_none());
         assert!(waiting.place(5, 1, 'b').is_none());
         assert_eq!(waiting.place(5, 2, 'c'), Some('b'), "replaced before it was committed");
@@ -226,8 +228,16 @@ mod tests {
     }
 
     #[test]
+    fn what_a_former_life_handed_on_is_not_answered_to_this_one() {
+        let (mut former, mut this) = (Waiting::new(5, 77 << 40), Waiting::new(5, u64::MAX));
+        let (before, now) = (former.hand('a'), this.hand('b'));
+        assert_eq!(this.take_handed(before), None);
+        assert_eq!(this.take_handed(now), Some('b'));
+    }
+
+    #[test]
     fn reads_wait_for_what_they_must_see() {
-        let mut waiting = Waiting::new(50);
+        let mut waiting = Waiting::new(50, 0);
         let (one, two) = (waiting.read(vec!['a', 'b']), waiting.read(vec!['c']));
         waiting.confirmed(vec![Read { context: two, index: 7 }, Read { context: 99, index: 1 }]);
         waiting.confirmed(vec![Read { context: one, index: 9 }, Read { context: one, index: 1 }]);
@@ -246,7 +256,7 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_ever() {
-        let mut waiting = Waiting::new(3);
+        let mut waiting = Waiting::new(3, 0);
         waiting.place(1, 1, 'a');
         waiting.hand('b');
         waiting.read(vec!['c']);

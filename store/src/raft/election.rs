@@ -163,7 +163,10 @@ impl Raft {
         self.first_own = next;
         // There may be a change among the entries before.
         self.change_gate = self.last_index;
-        self.removal = 0;
+        // And that may be its own removal, behind which it must append nothing (see `may_propose`): of two voters it waits
+        // until it knows.
+        let unknown = self.commit < self.last_index && self.membership.voters.len() == 2;
+        self.removal = if unknown { next } else { 0 };
         self.append_own(EntryKind::Empty, [bytes::Bytes::new()]);
     }
 

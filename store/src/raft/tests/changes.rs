@@ -3,7 +3,7 @@
 use proto::raft::Snapshot;
 
 use super::super::*;
-use super::net::{MemLog, Net, Node, config};
+use super::net::{MemLog, Net, Node, config, leader_of};
 use ChangeKind::{AddLearner, AddVoter, Promote, Remove};
 use Role::{Follower, Leader};
 
@@ -162,6 +162,20 @@ fn a_leader_appends_nothing_behind_its_own_removal() {
     net.tick(40);
     assert_eq!(net.node(2).role(), Leader);
     assert_eq!(net.node(2).raft.membership().voters, [2]);
+}
+
+#[test]
+fn a_leader_of_two_waits_until_it_knows_whether_it_was_removed() {
+    // Found by the simulation, too: the removal is an entry that an older term has left it.
+    for (voters, older, waits) in [(&[1, 2][..], 1, true), (&[1, 2], 0, false), (&[1, 2, 3], 1, false)] {
+        let mut node = leader_of(voters, &[], older, |_| {});
+        let proposed = node.raft.propose([bytes::Bytes::from_static(b"a")]);
+        let wanted = if waits { Err(Refusal::NotLeader { leader: 0 }) } else { Ok(older as u64 + 2) };
+        assert_eq!(proposed, wanted, "{voters:?} with {older} older entries");
+        let reply = proto::raft::AppendReply { index: older as u64 + 1, ..Default::default() };
+        node.step(2, 2, Body::AppendReply(reply));
+        assert!(node.raft.propose([bytes::Bytes::from_static(b"b")]).is_ok(), "it knows now");
+    }
 }
 
 #[test]
