@@ -101,13 +101,13 @@ async fn without_an_api_server_pods_go_on_and_their_status_follows() {
     world.cluster.0.lock().down = true;
     world.runtime.script("c", &["exit 1 after 1", "run"]);
     world.run(json!({"containers": [container()]}));
-    tokio::time::sleep(Duration::from_secs(30)).await;
-    assert_eq!(world.runtime.started("c"), 2);
+    world.when("restarted", || (world.runtime.started("c") == 2).then_some(())).await;
     assert_eq!(world.status(), Some(PodStatus::default()));
     world.cluster.0.lock().down = false;
     world.until("running", |s| running(s) && s.container_statuses.as_ref().unwrap()[0].restart_count == 1).await;
     world.cluster.0.lock().down = true;
     world.delete(1);
+    // Nobody can be told that it has ended, however long that takes.
     tokio::time::sleep(Duration::from_secs(30)).await;
     assert!(world.status().is_some());
     world.cluster.0.lock().down = false;
@@ -153,21 +153,19 @@ async fn a_changed_static_pod_replaces_the_old_one_after_its_end() {
     let read =
         |image| Arc::new(crate::sources::manifest::read(&text(image), "/m", "n", Timestamp::UNIX_EPOCH).unwrap());
     let (old, new) = (read("app:1"), read("app:2"));
+    let runs = |pod: &Pod| (world.runtime.sandbox_uids() == [pod::uid(pod)]).then_some(());
     world.manager.update(old.clone());
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(world.runtime.sandbox_uids(), [pod::uid(&old)]);
+    world.when("running", || runs(&old).filter(|()| world.runtime.started("c") == 1)).await;
     world.manager.gone(pod::uid(&old));
     world.manager.update(new.clone());
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    assert_eq!(world.runtime.sandbox_uids(), [pod::uid(&old)], "the old one still ends");
-    tokio::time::sleep(Duration::from_secs(4)).await;
-    assert_eq!(world.runtime.sandbox_uids(), [pod::uid(&new)]);
+    let before = world.seconds();
+    world.when("replaced", || runs(&new)).await;
+    assert_eq!(world.seconds() - before, 4, "the old one had its time to end");
     // Its mirror gets its status.
     let mut mirror = crate::sources::mirror::mirror_of(&new, None);
     mirror.metadata.uid = Some("mirror".into());
     world.cluster.0.lock().objects.insert("s-n".into(), mirror.clone());
     world.manager.mirror(pod::uid(&new), Some(Arc::new(mirror)));
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let shown = world.cluster.0.lock().objects["s-n"].clone();
-    assert_eq!(phase(pod::status(&shown)), "Running");
+    let shown = || phase(pod::status(&world.cluster.0.lock().objects["s-n"])).to_string();
+    world.when("shown", || (shown() == "Running").then_some(())).await;
 }

@@ -97,14 +97,14 @@ impl World {
         self.cluster.0.lock().objects.get("p").map(|p| p.status.clone().unwrap_or_default())
     }
 
-    /// Waits until the API's status looks like that; time stands still but for timers.
+    /// Waits until there is something to give back, looking every 5 ms; time stands still but for timers.
     #[track_caller]
-    fn until(&self, what: &'static str, check: impl Fn(&PodStatus) -> bool) -> impl Future<Output = PodStatus> {
+    fn when<T>(&self, what: &'static str, look: impl Fn() -> Option<T>) -> impl Future<Output = T> {
         let caller = std::panic::Location::caller();
         async move {
             for _ in 0..100_000 {
-                if let Some(status) = self.status().filter(|s| check(s)) {
-                    return status;
+                if let Some(found) = look() {
+                    return found;
                 }
                 tokio::time::sleep(Duration::from_millis(5)).await;
             }
@@ -112,14 +112,15 @@ impl World {
         }
     }
 
-    async fn until_gone(&self) {
-        for _ in 0..100_000 {
-            if self.status().is_none() && self.manager.pods().is_empty() {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        panic!("still there: {:#?}\nevents: {:#?}", self.status(), self.events());
+    /// Waits until the API's status looks like that.
+    #[track_caller]
+    fn until(&self, what: &'static str, check: impl Fn(&PodStatus) -> bool) -> impl Future<Output = PodStatus> {
+        self.when(what, move || self.status().filter(|status| check(status)))
+    }
+
+    #[track_caller]
+    fn until_gone(&self) -> impl Future<Output = ()> {
+        self.when("gone", || (self.status().is_none() && self.manager.pods().is_empty()).then_some(()))
     }
 
     fn events(&self) -> Vec<String> {
