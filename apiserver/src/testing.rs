@@ -15,10 +15,10 @@ use std::time::Duration;
 use base::{Clock, Context, RuntimeClock};
 use client::{Client, Config};
 use futures::future::BoxFuture;
-use futures::stream::BoxStream;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
-use store::{Error, Kv, Page, Range, Revision, Signal, Store, Txn, TxnReply, WatchOptions};
+use store::testing::Over;
+use store::{Error, Kv, Page, Range, Revision, Store, Txn, TxnReply};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::bootstrap::{self, Facts};
@@ -140,7 +140,11 @@ impl Drop for Unanswered {
 /// is busy, and then everybody waits without being at rest.
 struct Watched<K>(Arc<K>);
 
-impl<K: Kv> Kv for Watched<K> {
+impl<K: Kv> Over for Watched<K> {
+    fn below(&self) -> &dyn Kv {
+        &*self.0
+    }
+
     fn range(&self, range: Range) -> BoxFuture<'_, Result<Page, Error>> {
         counted(self.0.range(range))
     }
@@ -149,24 +153,12 @@ impl<K: Kv> Kv for Watched<K> {
         counted(self.0.txn(txn))
     }
 
-    fn watch(&self, range: Range, options: WatchOptions) -> BoxStream<'static, Result<Signal, Error>> {
-        self.0.watch(range, options)
-    }
-
     fn compact(&self, upto: Revision) -> BoxFuture<'_, Result<(), Error>> {
         counted(self.0.compact(upto))
     }
 
     fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>> {
         counted(self.0.revision())
-    }
-
-    fn local_revision(&self) -> Revision {
-        self.0.local_revision()
-    }
-
-    fn is_private(&self) -> bool {
-        self.0.is_private()
     }
 }
 
@@ -231,21 +223,9 @@ mod tests {
     /// A store whose thread stands still before it answers.
     struct Busy(Arc<Store>);
 
-    impl Kv for Busy {
-        fn range(&self, range: Range) -> BoxFuture<'_, Result<Page, Error>> {
-            self.0.range(range)
-        }
-
-        fn txn(&self, txn: Txn) -> BoxFuture<'_, Result<TxnReply, Error>> {
-            self.0.txn(txn)
-        }
-
-        fn watch(&self, range: Range, options: WatchOptions) -> BoxStream<'static, Result<Signal, Error>> {
-            self.0.watch(range, options)
-        }
-
-        fn compact(&self, upto: Revision) -> BoxFuture<'_, Result<(), Error>> {
-            self.0.compact(upto)
+    impl Over for Busy {
+        fn below(&self) -> &dyn Kv {
+            &*self.0
         }
 
         fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>> {
@@ -257,21 +237,13 @@ mod tests {
             });
             Box::pin(async move { Ok(told.await.unwrap()) })
         }
-
-        fn local_revision(&self) -> Revision {
-            self.0.local_revision()
-        }
-
-        fn is_private(&self) -> bool {
-            self.0.is_private()
-        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn who_waits_for_a_store_that_stands_still_is_not_at_rest() {
         let (kv, done) = (Watched(Arc::new(Busy(Store::in_memory()))), Arc::new(AtomicBool::new(false)));
         let told = done.clone();
-        tokio::spawn(async move { told.store(kv.revision().await.unwrap() == 7, Ordering::SeqCst) });
+        tokio::spawn(async move { told.store(Kv::revision(&kv).await.unwrap() == 7, Ordering::SeqCst) });
         tokio::task::yield_now().await;
         breathe().await;
         assert!(done.load(Ordering::SeqCst));

@@ -15,10 +15,9 @@ use apiserver::upkeep::masters::{Masters, Pace};
 use apiserver::upkeep::repair;
 use base::Context;
 use futures::StreamExt as _;
-use futures::future::BoxFuture;
-use futures::stream::BoxStream;
 use serde_json::{Value, json};
-use store::{Error, Kv, Page, Range, Revision, Signal, Store, Txn, TxnReply, WatchOptions, prefix_end};
+use store::testing::Over;
+use store::{Kv, Range, Store, WatchOptions, prefix_end};
 
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -26,29 +25,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// A store that others write to as well.
 struct Shared(Arc<Store>);
 
-impl Kv for Shared {
-    fn range(&self, range: Range) -> BoxFuture<'_, Result<Page, Error>> {
-        self.0.range(range)
-    }
-
-    fn txn(&self, txn: Txn) -> BoxFuture<'_, Result<TxnReply, Error>> {
-        self.0.txn(txn)
-    }
-
-    fn watch(&self, range: Range, options: WatchOptions) -> BoxStream<'static, Result<Signal, Error>> {
-        self.0.watch(range, options)
-    }
-
-    fn compact(&self, upto: Revision) -> BoxFuture<'_, Result<(), Error>> {
-        self.0.compact(upto)
-    }
-
-    fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>> {
-        self.0.revision()
-    }
-
-    fn local_revision(&self) -> Revision {
-        self.0.local_revision()
+impl Over for Shared {
+    fn below(&self) -> &dyn Kv {
+        &*self.0
     }
 
     fn is_private(&self) -> bool {

@@ -8,7 +8,8 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use serde_json::json;
-use store::{Error, Kv, Page, Range, Revision, Signal, Store, Txn, TxnReply, WatchOptions};
+use store::testing::Over;
+use store::{Error, Kv, Range, Revision, Signal, Store, WatchOptions};
 use tokio::sync::watch;
 
 use super::*;
@@ -51,13 +52,9 @@ impl Behind {
     }
 }
 
-impl Kv for Behind {
-    fn range(&self, range: Range) -> BoxFuture<'_, Result<Page, Error>> {
-        self.store.range(range)
-    }
-
-    fn txn(&self, txn: Txn) -> BoxFuture<'_, Result<TxnReply, Error>> {
-        self.store.txn(txn)
+impl Over for Behind {
+    fn below(&self) -> &dyn Kv {
+        &*self.store
     }
 
     fn watch(&self, range: Range, options: WatchOptions) -> BoxStream<'static, Result<Signal, Error>> {
@@ -70,10 +67,6 @@ impl Kv for Behind {
             }
         };
         self.store.watch(range, options).then(held).boxed()
-    }
-
-    fn compact(&self, upto: Revision) -> BoxFuture<'_, Result<(), Error>> {
-        self.store.compact(upto)
     }
 
     fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>> {

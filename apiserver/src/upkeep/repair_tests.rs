@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use base::Context;
 use futures::future::BoxFuture;
-use futures::stream::BoxStream;
-use store::{Error, Kv, Page, Range, Revision, Signal, Store, Txn, TxnReply, WatchOptions};
+use store::testing::Over;
+use store::{Error, Kv, Page, Range, Store};
 
 use super::*;
 use crate::allocation::node_ports::PREFIX;
@@ -18,7 +18,11 @@ struct Counting {
     read: AtomicUsize,
 }
 
-impl Kv for Counting {
+impl Over for Counting {
+    fn below(&self) -> &dyn Kv {
+        &*self.store
+    }
+
     fn range(&self, range: Range) -> BoxFuture<'_, Result<Page, Error>> {
         let counted = range.key.starts_with(PREFIX.as_bytes());
         Box::pin(async move {
@@ -26,30 +30,6 @@ impl Kv for Counting {
             self.read.fetch_add(if counted { page.kvs.len() } else { 0 }, Ordering::SeqCst);
             Ok(page)
         })
-    }
-
-    fn txn(&self, txn: Txn) -> BoxFuture<'_, Result<TxnReply, Error>> {
-        self.store.txn(txn)
-    }
-
-    fn watch(&self, range: Range, options: WatchOptions) -> BoxStream<'static, Result<Signal, Error>> {
-        self.store.watch(range, options)
-    }
-
-    fn compact(&self, upto: Revision) -> BoxFuture<'_, Result<(), Error>> {
-        self.store.compact(upto)
-    }
-
-    fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>> {
-        self.store.revision()
-    }
-
-    fn local_revision(&self) -> Revision {
-        self.store.local_revision()
-    }
-
-    fn is_private(&self) -> bool {
-        true
     }
 }
 

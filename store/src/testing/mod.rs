@@ -8,6 +8,7 @@ mod basic;
 pub mod etcd;
 pub mod fuzz;
 pub mod history;
+mod over;
 mod ports;
 #[cfg(test)]
 pub(crate) mod seeds;
@@ -22,6 +23,7 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 
+pub use over::Over;
 pub use ports::free_ports;
 
 use crate::kv::{Error, Kv, Op, Page, Range, Revision, Signal, Txn, TxnReply, prefix_end};

@@ -5,7 +5,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use futures::future::BoxFuture;
 use parking_lot::Mutex;
-use store::{Error, Op, Page, Range, Signal, Txn, TxnReply, WatchOptions};
+use store::testing::Over;
+use store::{Error, Op, Page, Range, Signal, Txn, WatchOptions};
 use tokio::sync::broadcast;
 
 use super::*;
@@ -39,17 +40,17 @@ impl Flaky {
     }
 }
 
-impl Kv for Flaky {
+impl Over for Flaky {
+    fn below(&self) -> &dyn Kv {
+        &*self.inner
+    }
+
     fn range(&self, range: Range) -> BoxFuture<'_, Result<Page, Error>> {
         self.ranges.fetch_add(1, Ordering::SeqCst);
         match self.refuse.lock().clone() {
             Some(error) => Box::pin(async { Err(error) }),
             None => self.inner.range(range),
         }
-    }
-
-    fn txn(&self, txn: Txn) -> BoxFuture<'_, Result<TxnReply, Error>> {
-        self.inner.txn(txn)
     }
 
     fn watch(&self, range: Range, options: WatchOptions) -> BoxStream<'static, Result<Signal, Error>> {
@@ -82,18 +83,6 @@ impl Kv for Flaky {
             self.compacted.send_replace(upto);
             Ok(())
         })
-    }
-
-    fn revision(&self) -> BoxFuture<'_, Result<Revision, Error>> {
-        self.inner.revision()
-    }
-
-    fn local_revision(&self) -> Revision {
-        self.inner.local_revision()
-    }
-
-    fn is_private(&self) -> bool {
-        true
     }
 }
 
@@ -181,11 +170,11 @@ async fn damaged_objects_are_left_out() {
         then: vec![Op::Put { key: key.to_string().into(), value: value.to_string().into(), lease: 0 }],
         ..Txn::default()
     };
-    kv.txn(damaged("/registry/pods/ns/before", "{\"metadata\":")).await.unwrap();
+    kv.below().txn(damaged("/registry/pods/ns/before", "{\"metadata\":")).await.unwrap();
     let (storage, _context) = storage(&kv, Options::default());
     put(&storage, "good", "0").await;
     for key in ["/registry/pods/ns/after", "/registry/pods/nowhere"] {
-        kv.txn(damaged(key, "k8s\0protobuf")).await.unwrap();
+        kv.below().txn(damaged(key, "k8s\0protobuf")).await.unwrap();
     }
     let listing = storage.list(kind("pods"), ListQuery::default()).await.unwrap();
     let names: Vec<&str> = listing.entries.iter().map(|entry| entry.name()).collect();
