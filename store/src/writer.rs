@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use proto::log::SnapshotHead;
 use proto::peer::Parcel;
@@ -14,7 +15,7 @@ use tokio::sync::mpsc;
 
 use crate::checkpoint;
 use crate::disk::Disk;
-use crate::inbox::{Message, Ticket};
+use crate::inbox::{Message, Ticket, receive};
 use crate::kv::Error;
 use crate::member::{Done, Fatal, Input, Member, Port};
 use crate::peer::Peers;
@@ -24,8 +25,11 @@ use crate::state::Members;
 
 /// Most messages taken at a time.
 const GROUP: usize = 1024;
-/// Changes that a compaction removes between two groups.
-const SWEEP: usize = 512;
+/// Changes that a compaction removes at a time, some 50 µs; but twice as many as are made meanwhile, so that it comes to an end.
+const SWEEP: usize = 128;
+/// How many times as long as that took this thread, which goes before all others, then leaves the processor to them, unless it
+/// has something to write.
+const REST: u32 = 3;
 
 /// The writer; [`Writer::run`] is its thread.
 pub(crate) struct Writer {
@@ -80,19 +84,10 @@ impl Writer {
 
     fn work(&mut self) -> Result<(), Fatal> {
         let mut messages = Vec::new();
-        let mut sweeping = true;
+        let mut rest = Some(Duration::ZERO);
         let mut open = true;
-        while open {
-            if sweeping {
-                while let Ok(message) = self.inbox.try_recv() {
-                    messages.push(message);
-                    if messages.len() == GROUP {
-                        break;
-                    }
-                }
-            } else if self.inbox.blocking_recv_many(&mut messages, GROUP) == 0 {
-                break;
-            }
+        while open && receive(&mut self.inbox, &mut messages, GROUP, rest) {
+            let taken = messages.len();
             for message in messages.drain(..) {
                 match message {
                     Message::Input(input) | Message::Peer { input, .. } => {
@@ -109,13 +104,21 @@ impl Writer {
                 tracing::warn!("this member was removed from the cluster: the store stops");
                 open = false;
             }
-            let mut state = self.core.state.write();
-            sweeping = state.sweep(SWEEP);
-            let swept = state.swept();
-            drop(state);
-            self.core.swept.send_if_modified(|known| std::mem::replace(known, swept) != swept);
+            rest = self.sweep(SWEEP.max(2 * taken));
         }
         Ok(())
+    }
+
+    /// Carries a compaction out a little further. How long to rest before the next time; `None`: there is nothing left to do.
+    fn sweep(&self, changes: usize) -> Option<Duration> {
+        let (begun, mut gone) = (Instant::now(), Vec::new());
+        let mut state = self.core.state.write();
+        let more = state.sweep_into(changes, &mut gone);
+        let swept = state.swept();
+        drop(state);
+        drop(gone);
+        self.core.swept.send_if_modified(|known| std::mem::replace(known, swept) != swept);
+        more.then(|| begun.elapsed() * REST)
     }
 }
 
