@@ -13,6 +13,9 @@ use super::membership::{FOUNDING_TERM, quorum};
 use super::progress::Progress;
 use super::{Body, EntryKind, LogView, Message, Raft, Role};
 
+/// Ticks after which the first founder asks again for the first votes of all.
+const FIRST_VOTE: u32 = 10;
+
 impl Raft {
     /// Campaigns, if this member can lead: it is a voter and has applied every membership change that it knows to be
     /// committed (an older membership's quorum might not meet the newest one's).
@@ -174,10 +177,12 @@ impl Raft {
         let ticks = self.config.election_ticks;
         self.timeout = ticks + self.random.below(u64::from(ticks)) as u32;
         // Before anybody has stood nobody can be deposed: the first founder asks at each tick, so that a new cluster has
-        // its leader as soon as a quorum of it runs.
-        let unled = self.term == FOUNDING_TERM && self.leader == 0;
-        if unled && self.membership.voters.iter().min() == Some(&self.config.id) {
+        // its leader as soon as a quorum of it runs. What it asks may be lost while they start: it does not wait long, then.
+        let first = self.leader == 0 && self.membership.voters.iter().min() == Some(&self.config.id);
+        if first && self.term == FOUNDING_TERM {
             self.timeout = 1;
+        } else if first && self.last_term == FOUNDING_TERM {
+            self.timeout = self.timeout.min(FIRST_VOTE);
         }
     }
 }

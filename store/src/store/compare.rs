@@ -144,7 +144,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let context = base::Context::new();
         let stores = three(dir.path(), &context).await;
-        until("a write", async || put(&*stores[0], "k", "v").await.is_ok()).await;
+        // What is handed to the leader before there is a connection is lost, and with such a timeout waited for very long.
+        let write = || tokio::time::timeout(Duration::from_secs(1), put(&*stores[0], "k", "v"));
+        until("a write", async || matches!(write().await, Ok(Ok(_)))).await;
         let revision = stores[0].revision().await.unwrap();
         for store in &stores {
             until("the write everywhere", async || store.local_revision() >= revision).await;

@@ -288,3 +288,34 @@ fn what_was_said_before_it_was_durable_is_said_after_only() {
     assert_eq!(said.len(), 3);
     assert_eq!(said[..2], [(2, vote(true, false)), (2, accepted(2))]);
 }
+
+/// Founders with a long timeout: what the first of them says while the others start may be lost, also its request for the first
+/// votes of all.
+#[test]
+fn who_stands_first_of_all_does_not_wait_long() {
+    let log = MemLog::of(&[1, 1, 1]);
+    let membership = Membership { voters: vec![1, 2, 3], learners: Vec::new() };
+    let founder = |id: u64, term: u64| {
+        let config = Config { election_ticks: 600, ..config(id) };
+        let hard_state = HardState { term, ..HardState::default() };
+        Node::with(Raft::new(config, hard_state, membership.clone(), 3, &log), log.clone())
+    };
+    let ticks_until_asking = |node: &mut Node| {
+        (1..1200).find(|_| {
+            node.raft.tick(&node.log);
+            !node.pump().is_empty()
+        })
+    };
+    let mut first = founder(1, 1);
+    assert_eq!(ticks_until_asking(&mut first), Some(1));
+    first.step(2, 2, vote(true, true));
+    assert_eq!((first.role(), first.raft.status().term), (Candidate, 2));
+    assert_eq!(ticks_until_asking(&mut first), Some(10), "nobody has heard of its standing");
+    // The others leave it to the first, and so does everybody once there has been a leader.
+    assert!(ticks_until_asking(&mut founder(2, 1)) >= Some(600));
+    let log = MemLog::of(&[1, 1, 1, 2]);
+    let config = Config { election_ticks: 600, ..config(1) };
+    let hard_state = HardState { term: 2, ..HardState::default() };
+    let mut later = Node::with(Raft::new(config, hard_state, membership.clone(), 3, &log), log);
+    assert!(ticks_until_asking(&mut later) >= Some(600));
+}
