@@ -159,9 +159,7 @@ impl Service {
     /// The answer to a transaction. Inner headers name a revision only, as etcd's do.
     pub(super) fn txn_response(&self, request: &pb::TxnRequest, reply: TxnReply) -> pb::TxnResponse {
         let revision = reply.revision;
-        let mut response = txn_body(request, reply);
-        response.header = self.header(revision);
-        response
+        pb::TxnResponse { header: self.header(revision), ..txn_body(request, reply) }
     }
 }
 
@@ -169,10 +167,31 @@ fn revision_only(revision: u64) -> Option<pb::ResponseHeader> {
     Some(pb::ResponseHeader { revision: signed(revision), ..pb::ResponseHeader::default() })
 }
 
+/// The body of the answer to a whole transaction.
 pub(super) fn txn_body(request: &pb::TxnRequest, reply: TxnReply) -> pb::TxnResponse {
+    let changes = reply.replies.iter().any(changed);
+    steps_body(request, &mut reply.revision.saturating_sub(u64::from(changes)), reply)
+}
+
+/// Whether a step has changed something.
+fn changed(reply: &OpReply) -> bool {
+    match reply {
+        OpReply::Range(_) => false,
+        OpReply::Put(_) => true,
+        OpReply::Delete(prevs) => !prevs.is_empty(),
+        OpReply::Txn(inner) => inner.replies.iter().any(changed),
+    }
+}
+
+/// `now` is the revision as of which the next step answers: the transaction's own once a step has changed something (etcd:
+/// server/storage/mvcc/kvstore_txn.go; a deletion of nothing answers as of before).
+fn steps_body(request: &pb::TxnRequest, now: &mut u64, reply: TxnReply) -> pb::TxnResponse {
     let ops = if reply.succeeded { &request.success } else { &request.failure };
-    let now = reply.revision;
+    let then = reply.revision;
     let responses = ops.iter().zip(reply.replies).filter_map(|(op, reply)| {
+        if !matches!(reply, OpReply::Txn(_)) && changed(&reply) {
+            *now = then;
+        }
         let response = match (op.request.as_ref()?, reply) {
             (Request::RequestRange(request), OpReply::Range(page)) => {
                 let page = arrange(request, page);
@@ -183,12 +202,12 @@ pub(super) fn txn_body(request: &pb::TxnRequest, reply: TxnReply) -> pb::TxnResp
                     count: signed(page.count),
                 })
             }
-            (Request::RequestPut(request), OpReply::Put(prev)) => Response::ResponsePut(put_body(request, prev, now)),
+            (Request::RequestPut(request), OpReply::Put(prev)) => Response::ResponsePut(put_body(request, prev, *now)),
             (Request::RequestDeleteRange(request), OpReply::Delete(prevs)) => {
-                Response::ResponseDeleteRange(delete_body(request, prevs, now))
+                Response::ResponseDeleteRange(delete_body(request, prevs, *now))
             }
             (Request::RequestTxn(request), OpReply::Txn(inner)) => {
-                let body = txn_body(request, inner);
+                let body = steps_body(request, now, inner);
                 Response::ResponseTxn(pb::TxnResponse { header: Some(pb::ResponseHeader::default()), ..body })
             }
             _ => return None,

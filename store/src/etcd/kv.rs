@@ -11,11 +11,19 @@ use super::range::to_range;
 use crate::kv::{Error, Kv as _, Op, OpReply, Txn, TxnReply};
 
 impl Service {
-    async fn single(&self, op: Op) -> Result<(OpReply, u64), Status> {
+    async fn single(&self, op: Op) -> Result<(OpReply, u64), Error> {
         let txn = Txn { then: vec![op], ..Txn::default() };
-        let TxnReply { mut replies, revision, .. } = self.store.txn(txn).await.map_err(status)?;
-        let missing = || status(Error::Corrupt("the store did not answer a step".into()));
+        let TxnReply { mut replies, revision, .. } = self.store.txn(txn).await?;
+        let missing = || Error::Corrupt("the store did not answer a step".into());
         replies.pop().map(|reply| (reply, revision)).ok_or_else(missing)
+    }
+
+    /// Of a put on its own etcd asks for the lease first, of one within a transaction, as the state does, for the key.
+    async fn why_not_put(&self, lease: i64, error: Error) -> Error {
+        match error {
+            Error::NoKey if lease != 0 => self.store.lease_info(lease).await.err().unwrap_or(Error::NoKey),
+            error => error,
+        }
     }
 }
 
@@ -32,7 +40,10 @@ impl Kv for Service {
 
     async fn put(&self, request: Request<pb::PutRequest>) -> Result<Response<pb::PutResponse>, Status> {
         let request = request.into_inner();
-        let (reply, revision) = self.single(put(&request)?).await?;
+        let (reply, revision) = match self.single(put(&request)?).await {
+            Ok(done) => done,
+            Err(error) => return Err(status(self.why_not_put(request.lease, error).await)),
+        };
         let prev = if let OpReply::Put(prev) = reply { prev } else { None };
         Ok(Response::new(pb::PutResponse { header: self.header(revision), ..put_body(&request, prev, revision) }))
     }
@@ -42,7 +53,7 @@ impl Kv for Service {
         request: Request<pb::DeleteRangeRequest>,
     ) -> Result<Response<pb::DeleteRangeResponse>, Status> {
         let request = request.into_inner();
-        let (reply, revision) = self.single(delete(&request)?).await?;
+        let (reply, revision) = self.single(delete(&request)?).await.map_err(status)?;
         let prevs = if let OpReply::Delete(prevs) = reply { prevs } else { Vec::new() };
         let body = delete_body(&request, prevs, revision);
         Ok(Response::new(pb::DeleteRangeResponse { header: self.header(revision), ..body }))

@@ -11,6 +11,7 @@ use proto::peer::{Forward, Parcel, Placed, Reason, Refused};
 use super::{Fatal, Input, Member, Port};
 use crate::kv::{ClusterError, Error};
 use crate::raft::{self, ChangeError, ChangeKind, Refusal, Role, Violation};
+use crate::request;
 
 /// Bytes of requests that are proposed, and so synced, together.
 const GROUP_BYTES: usize = 4 << 20;
@@ -209,7 +210,8 @@ impl<T> Member<T> {
             Body::Forward(Forward { ticket, request, kind }) => {
                 let kind = EntryKind::try_from(kind).unwrap_or(EntryKind::Empty);
                 match self.raft.standing().role {
-                    Role::Leader if kind != EntryKind::Empty => self.ask(request, kind, By::Peer(from, ticket)),
+                    Role::Leader if is_known(kind, &request) => self.ask(request, kind, By::Peer(from, ticket)),
+                    Role::Leader => refuse(By::Peer(from, ticket), Reason::Unknown, port),
                     _ => refuse(By::Peer(from, ticket), Reason::NotLeader, port),
                 }
             }
@@ -319,6 +321,16 @@ fn take_group<T>(waiting: &mut VecDeque<Asked<T>>) -> (VecDeque<Asked<T>>, usize
     (std::mem::replace(waiting, rest), bytes)
 }
 
+/// Whether every member can apply it.
+fn is_known(kind: EntryKind, request: &Bytes) -> bool {
+    match kind {
+        EntryKind::Request => request::decode(request.clone()).is_ok(),
+        // Decoded when it is proposed.
+        EntryKind::Membership => true,
+        EntryKind::Empty => false,
+    }
+}
+
 fn refuse<T>(by: By<T>, reason: Reason, port: &mut impl Port<Ticket = T>) {
     match by {
         By::Ticket(ticket) => port.answer(ticket, Err(error(reason))),
@@ -344,13 +356,16 @@ fn reason(refusal: &Refusal) -> Reason {
 fn error(reason: Reason) -> Error {
     match reason {
         Reason::NoSpace => Error::NoSpace,
+        Reason::Unknown => {
+            Error::Unavailable("the leader does not know such a request: is it of another version?".into())
+        }
         Reason::NotLeader => Error::Cluster(ClusterError::LeaderChanged),
-        Reason::ChangePending | Reason::ChangeLastVoter => Error::Cluster(ClusterError::Unhealthy),
+        Reason::ChangePending => Error::Cluster(ClusterError::Unhealthy),
         Reason::ChangeExists => Error::Cluster(ClusterError::MemberExists),
         Reason::ChangeMissing => Error::Cluster(ClusterError::NoMember),
         Reason::ChangeNotLearner => Error::Cluster(ClusterError::NotLearner),
         Reason::ChangeBehind => Error::Cluster(ClusterError::LearnerBehind),
-        Reason::ChangeTooFew => Error::Cluster(ClusterError::TooFewStarted),
+        Reason::ChangeTooFew | Reason::ChangeLastVoter => Error::Cluster(ClusterError::TooFewStarted),
         Reason::ChangeTooManyLearners => Error::Cluster(ClusterError::TooManyLearners),
     }
 }

@@ -337,7 +337,7 @@ fn change_error(error: ChangeError) -> Error {
         ChangeError::Exists => ClusterError::MemberExists,
         ChangeError::Missing | ChangeError::Malformed => ClusterError::NoMember,
         ChangeError::NotLearner => ClusterError::NotLearner,
-        ChangeError::LastVoter => ClusterError::Unhealthy,
+        ChangeError::LastVoter => ClusterError::TooFewStarted,
     })
 }
 

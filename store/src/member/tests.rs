@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use proto::log::{Entry, EntryKind};
+use proto::peer::Reason;
 use proto::peer::parcel::Body as Said;
 use proto::raft::{Append, Heartbeat};
 
@@ -20,12 +21,15 @@ use crate::{request, snapshot};
 #[derive(Default)]
 struct Post {
     answers: Vec<(u64, Result<Done, Error>)>,
+    sent: Vec<Said>,
 }
 
 impl Port for Post {
     type Ticket = u64;
 
-    fn send(&mut self, _: u64, _: Parcel) {}
+    fn send(&mut self, _: u64, parcel: Parcel) {
+        self.sent.extend(parcel.body);
+    }
 
     fn answer(&mut self, ticket: u64, result: Result<Done, Error>) {
         self.answers.push((ticket, result));
@@ -180,4 +184,34 @@ fn what_is_durable_is_applied_although_more_cannot_be_written() {
     work(&mut store, [Input::Tick]).unwrap();
     assert!(store.member.unwritten.is_none());
     assert_eq!((applied(&store), store.core.published()), (index, 2));
+}
+
+#[test]
+fn what_no_member_could_apply_does_not_come_into_the_log() {
+    let mut store = leader();
+    let before = applied(&store);
+    let forward = |ticket, request: Bytes, kind: EntryKind| {
+        let body = Said::Forward(proto::peer::Forward { ticket, request, kind: kind.into() });
+        Input::Peer(7, Parcel { body: Some(body) })
+    };
+    let inputs = [
+        forward(1, Bytes::from_static(b"\xff\xff"), EntryKind::Request),
+        forward(2, write("a"), EntryKind::Empty),
+        forward(3, write("a"), EntryKind::Request),
+        forward(4, Bytes::from_static(b"\xff\xff"), EntryKind::Membership),
+    ];
+    let post = work(&mut store, inputs).unwrap();
+    let said: Vec<_> = post
+        .sent
+        .into_iter()
+        .filter_map(|body| match body {
+            Said::Refused(refused) => Some((refused.ticket, Some(refused.reason()))),
+            Said::Placed(placed) => Some((placed.ticket, None)),
+            _ => None,
+        })
+        .collect();
+    let expected =
+        [(1, Some(Reason::Unknown)), (2, Some(Reason::Unknown)), (3, None), (4, Some(Reason::ChangeMissing))];
+    assert_eq!(said, expected);
+    assert_eq!(applied(&store), before + 1);
 }

@@ -64,8 +64,9 @@ pub(crate) struct State {
     live_bytes: u64,
     /// What all versions together take; see [`VERSION_COST`].
     resident: u64,
-    /// The number of a change within its revision, where it is not 0: only of transactions with several writes.
-    subs: BTreeMap<(Revision, Bytes), u32>,
+    /// The number of a change within its revision, where it is not 0: only of transactions with several writes. By whether it
+    /// deletes, too: one revision may put a key and then delete it.
+    subs: BTreeMap<(Revision, Bytes, bool), u32>,
     leases: Leases,
     alarms: Alarms,
     members: Members,
@@ -176,7 +177,7 @@ impl State {
     fn push(&mut self, item: &Arc<KeyValue>, sub: u32) -> Option<Arc<KeyValue>> {
         self.resident += cost(item);
         if sub > 0 {
-            self.subs.insert((item.mod_revision, item.key.clone()), sub);
+            self.subs.insert(sub_key(item), sub);
         }
         if let Some(versions) = self.index.get_mut(&item.key) {
             let prev = versions.at(Revision::MAX).cloned();
@@ -191,7 +192,7 @@ impl State {
     fn dropped(&mut self, item: &KeyValue) {
         self.resident -= cost(item);
         if !self.subs.is_empty() {
-            self.subs.remove(&(item.mod_revision, item.key.clone()));
+            self.subs.remove(&sub_key(item));
         }
     }
 
@@ -200,13 +201,17 @@ impl State {
         if self.subs.is_empty() {
             return 0;
         }
-        self.subs.get(&(item.mod_revision, item.key.clone())).copied().unwrap_or(0)
+        self.subs.get(&sub_key(item)).copied().unwrap_or(0)
     }
 }
 
 /// A key for longer than its version lives. What is decoded is a slice of its request, and would keep all of that in memory.
 fn own(key: &Bytes) -> Bytes {
     Bytes::copy_from_slice(key)
+}
+
+fn sub_key(item: &KeyValue) -> (Revision, Bytes, bool) {
+    (item.mod_revision, item.key.clone(), item.version == 0)
 }
 
 fn cost(item: &KeyValue) -> u64 {

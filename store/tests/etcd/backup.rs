@@ -24,7 +24,7 @@ fn tool(arguments: &[&str]) -> Result<String, String> {
     if output.status.success() { Ok(text(&output.stdout)) } else { Err(text(&output.stderr)) }
 }
 
-async fn to(url: &str) -> Channel {
+pub(crate) async fn to(url: &str) -> Channel {
     eventually("a connection", async || Endpoint::from_shared(url.to_owned()).unwrap().connect().await.ok()).await
 }
 

@@ -15,3 +15,4 @@ mod streams;
 mod suite;
 mod survival;
 mod tls;
+mod twins;

@@ -219,6 +219,53 @@ fn answers_say_what_was_asked_for() {
 }
 
 #[test]
+fn steps_answer_as_of_what_was_done_before_them() {
+    let put = step(Request::RequestPut(pb::PutRequest { key: "p".into(), ..Default::default() }));
+    let delete = step(Request::RequestDeleteRange(pb::DeleteRangeRequest { key: "d".into(), ..Default::default() }));
+    let inner = |steps: &[&pb::RequestOp]| {
+        let success = steps.iter().map(|step| (*step).clone()).collect();
+        step(Request::RequestTxn(pb::TxnRequest { success, ..Default::default() }))
+    };
+    let (gone, nothing) = (OpReply::Delete(vec![kv("d", 3)]), OpReply::Delete(Vec::new()));
+    let within = |revision, replies| OpReply::Txn(TxnReply { succeeded: true, revision, replies });
+    // (steps, answers, revisions that the puts and deletions say): the transaction is revision 9, if it changes anything.
+    let table = [
+        (vec![delete.clone()], vec![nothing.clone()], vec![9]),
+        (vec![delete.clone()], vec![gone.clone()], vec![9]),
+        (vec![delete.clone(), put.clone()], vec![nothing.clone(), OpReply::Put(None)], vec![8, 9]),
+        (vec![put.clone(), delete.clone()], vec![OpReply::Put(None), nothing.clone()], vec![9, 9]),
+        (
+            vec![delete.clone(), inner(&[&delete, &put]), delete.clone()],
+            vec![nothing.clone(), within(9, vec![nothing.clone(), OpReply::Put(None)]), nothing.clone()],
+            vec![8, 8, 9, 9],
+        ),
+        (vec![inner(&[&delete]), inner(&[&delete])], vec![within(8, vec![nothing]), within(9, vec![gone])], vec![8, 9]),
+    ];
+    for (success, replies, expected) in table {
+        let request = pb::TxnRequest { success, ..Default::default() };
+        let answer = txn_body(&request, TxnReply { succeeded: true, revision: 9, replies });
+        let mut said = Vec::new();
+        revisions(&answer, &mut said);
+        assert_eq!(said, expected, "{request:?}");
+    }
+}
+
+fn revisions(answer: &pb::TxnResponse, said: &mut Vec<i64>) {
+    for response in answer.responses.iter().filter_map(|op| op.response.as_ref()) {
+        let header = match response {
+            Response::ResponseRange(range) => range.header,
+            Response::ResponsePut(put) => put.header,
+            Response::ResponseDeleteRange(delete) => delete.header,
+            Response::ResponseTxn(inner) => {
+                revisions(inner, said);
+                continue;
+            }
+        };
+        said.extend(header.map(|header| header.revision));
+    }
+}
+
+#[test]
 fn events_and_numbers() {
     for (kind, number) in [(EventKind::Put, 0), (EventKind::Delete, 1)] {
         for with_prev in [false, true] {

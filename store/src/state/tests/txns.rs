@@ -296,4 +296,9 @@ fn one_revision_tells_its_changes_in_their_order() {
     let before = state.subs.len();
     txn(&mut state, vec![put("q", "", 0)]).unwrap();
     assert_eq!((before, state.subs.len()), (3, 3));
+    // One that puts a key and deletes it again has a number for each.
+    let inner = |op| Op::Txn(Txn { then: vec![op], ..Txn::default() });
+    txn(&mut state, vec![inner(put("x", "", 0)), inner(put("y", "", 0)), inner(delete("y", None))]).unwrap();
+    let subs: Vec<u32> = state.changes(6).map(|change| state.sub(&change.item)).collect();
+    assert_eq!(subs, [0, 1, 2]);
 }
