@@ -86,11 +86,11 @@ impl Cursor {
         caught_up
     }
 
-    /// Reads what is unread, up to a portion.
+    /// Reads what is unread, up to a portion; what was there before each change only `with_prev`.
     ///
     /// # Errors
     /// When the history it stands in has been compacted, or the store is closed.
-    pub(crate) fn read(&mut self) -> Result<Vec<Signal>, Error> {
+    pub(crate) fn read(&mut self, with_prev: bool) -> Result<Vec<Signal>, Error> {
         self.core.open()?;
         let unread = self.mark.take();
         let from = match unread {
@@ -102,7 +102,7 @@ impl Cursor {
         if from < state.compacted() {
             return Err(Error::Compacted(state.compacted()));
         }
-        let (signals, next) = state.signals(&self.mark.span, from, PORTION);
+        let (signals, next) = state.signals(&self.mark.span, from, PORTION, with_prev);
         self.behind = next <= state.revision();
         self.next = next.max(self.next);
         Ok(signals)
@@ -153,7 +153,7 @@ impl Watch {
             if self.ended {
                 return None;
             }
-            match self.cursor.read() {
+            match self.cursor.read(true) {
                 Ok(signals) => self.ready.extend(signals),
                 Err(error) => {
                     self.ended = true;

@@ -144,7 +144,7 @@ impl Session {
     /// Reads a portion of one watch's history.
     fn read(&mut self, id: i64) -> Result<(), Error> {
         let Some(one) = self.watches.get_mut(&id) else { return Ok(()) };
-        match one.cursor.read() {
+        match one.cursor.read(one.manner.prev_kv) {
             Ok(signals) => {
                 if one.cursor.behind() {
                     self.unread.push_back(id);

@@ -132,7 +132,7 @@ impl Source {
                 }
                 let mut rung = bell.take().contains(&cursor.id());
                 while std::mem::take(&mut rung) || cursor.behind() {
-                    signals.extend(cursor.read()?);
+                    signals.extend(cursor.read(true)?);
                 }
                 if cursor.caught_up(published) {
                     signals.push(Signal::Progress(published));

@@ -71,13 +71,25 @@ impl State {
 
     /// The changes of revisions from `from` on.
     pub(crate) fn changes(&self, from: Revision) -> impl Iterator<Item = &Change> + Clone {
-        let start = self.history.partition_point(|change| change.item.mod_revision < from);
+        let before = |change: &Change| change.item.mod_revision < from;
+        // Most who ask have read everything but the last change.
+        let last = self.history.len().saturating_sub(1);
+        let start = match self.history.get(last.wrapping_sub(1)) {
+            Some(change) if before(change) => last + usize::from(before(&self.history[last])),
+            _ => self.history.partition_point(before),
+        };
         self.history.range(start..)
     }
 
     /// The signals for a watch of `span` from revision `from` on, up to about `budget` changes looked at, and the
-    /// revision to go on from.
-    pub(crate) fn signals(&self, span: &Span, from: Revision, budget: usize) -> (Vec<Signal>, Revision) {
+    /// revision to go on from. What was there before is only told `with_prev`.
+    pub(crate) fn signals(
+        &self,
+        span: &Span,
+        from: Revision,
+        budget: usize,
+        with_prev: bool,
+    ) -> (Vec<Signal>, Revision) {
         let mut signals: Vec<Signal> = Vec::new();
         let mut events = Vec::new();
         let mut revision = from;
@@ -93,7 +105,7 @@ impl State {
                 }
             }
             if span.contains(&change.item.key) {
-                events.push(event(change));
+                events.push(event(change, with_prev));
             }
         }
         if !events.is_empty() {
@@ -142,7 +154,8 @@ fn take(page: &mut Page, item: &KeyValue, limit: usize, keys_only: bool, count_o
     });
 }
 
-fn event(change: &Change) -> Event {
+fn event(change: &Change, with_prev: bool) -> Event {
     let kind = if change.item.version == 0 { EventKind::Delete } else { EventKind::Put };
-    Event { kind, kv: (*change.item).clone(), prev: change.prev.as_deref().cloned() }
+    let prev = change.prev.as_deref().filter(|_| with_prev).cloned();
+    Event { kind, kv: (*change.item).clone(), prev }
 }

@@ -148,7 +148,7 @@ fn signals_come_in_portions_between_revisions() {
     let mut seen = Vec::new();
     let mut portions = 0;
     while from <= state.revision {
-        let (signals, next) = state.signals(&all, from, 2);
+        let (signals, next) = state.signals(&all, from, 2, true);
         assert!(next > from);
         from = next;
         portions += 1;

@@ -84,7 +84,7 @@ impl Writer {
 fn read(cursor: &mut Cursor) -> String {
     let mut told = Vec::new();
     loop {
-        for signal in cursor.read().unwrap() {
+        for signal in cursor.read(true).unwrap() {
             let Signal::Events(revision, events) = signal else { panic!("{signal:?}") };
             told.extend(events.iter().map(|event| {
                 let sign = if event.kind == EventKind::Delete { "-" } else { "" };
@@ -195,13 +195,13 @@ fn compaction_passes_by_only_who_has_not_read() {
     let mut slow = writer.cursor("a", None, 2).unwrap();
     let mut waits = writer.cursor("a", None, 0).unwrap();
     writer.compact(4);
-    assert_eq!(slow.read(), Err(Error::Compacted(4)));
+    assert_eq!(slow.read(true), Err(Error::Compacted(4)));
     assert_eq!(writer.cursor("a", None, 3).err(), Some(Error::Compacted(4)));
     assert_eq!(read(&mut writer.cursor("a", None, 4).unwrap()), "a@4 a@5", "what the compact revision did is told");
     writer.write("a x");
     writer.compact(7);
     // Its mark is at 6, which is gone.
-    assert_eq!(waits.read(), Err(Error::Compacted(7)));
+    assert_eq!(waits.read(true), Err(Error::Compacted(7)));
     assert_eq!(read(&mut quiet), "x@7");
 }
 
@@ -214,7 +214,7 @@ fn a_long_history_comes_in_portions_and_whole_revisions() {
     let mut cursor = writer.cursor("a", Some("c"), 1).unwrap();
     let (mut portions, mut revisions) = (0, Vec::new());
     loop {
-        let signals = cursor.read().unwrap();
+        let signals = cursor.read(true).unwrap();
         portions += 1;
         for signal in signals {
             let Signal::Events(revision, events) = signal else { panic!("{signal:?}") };

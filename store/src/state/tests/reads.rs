@@ -196,7 +196,7 @@ fn what_a_watch_is_told() {
             let span = Span::of(&key.into(), end.map(Bytes::from).as_ref());
             let (mut next, mut told) = (from, Vec::new());
             while next <= state.revision() {
-                let (signals, after) = state.signals(&span, next, budget);
+                let (signals, after) = state.signals(&span, next, budget, true);
                 assert!(after > next, "it moves on");
                 next = after;
                 for signal in signals {
@@ -217,7 +217,7 @@ fn what_a_watch_is_told() {
 fn events_say_what_was_before_as_long_as_it_is_known() {
     let mut state = state("aaAa");
     let before = |state: &State, from: u64| -> Vec<Option<u64>> {
-        let (signals, _) = state.signals(&Span::of(&"a".into(), None), from, 100);
+        let (signals, _) = state.signals(&Span::of(&"a".into(), None), from, 100, true);
         let events = signals.into_iter().flat_map(|signal| match signal {
             Signal::Events(_, events) => events,
             other => panic!("{other:?}"),
@@ -225,6 +225,9 @@ fn events_say_what_was_before_as_long_as_it_is_known() {
         events.map(|event| event.prev.map(|kv| kv.mod_revision)).collect()
     };
     assert_eq!(before(&state, 2), [None, Some(2), Some(3), None]);
+    let (untold, _) = state.signals(&Span::of(&"a".into(), None), 3, 100, false);
+    let prev = |signal: &Signal| matches!(signal, Signal::Events(_, events) if events[0].prev.is_none());
+    assert!(untold.len() == 3 && untold.iter().all(prev), "who does not ask is not told");
     compact(&mut state, 3);
     while state.sweep(1) {}
     // What revision 3 found is compacted; what it left is not.

@@ -109,7 +109,7 @@ pub(super) fn use_state(state: &mut State) {
     let span = Span::of(&range.key, range.end.as_ref());
     let mut from = state.compacted().max(1);
     loop {
-        let (_, next) = state.signals(&span, from, PORTION);
+        let (_, next) = state.signals(&span, from, PORTION, true);
         if next <= from {
             break;
         }
