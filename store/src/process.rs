@@ -1,10 +1,11 @@
-//! The command line of `mkube-store` (`mkube store`): serves, unless it is told to use a tool.
+//! The command line of `mkube-store` (`mkube store`): serves, unless it is told to use a tool, or to measure.
 
 use std::io::Write;
 
 use base::Context;
-use clap::Args;
+use clap::{Args, Subcommand};
 
+use crate::bench;
 use crate::etcd;
 use crate::offline::{self, Tool};
 
@@ -16,7 +17,16 @@ pub struct Options {
     #[command(flatten)]
     serve: etcd::Options,
     #[command(subcommand)]
-    tool: Option<Tool>,
+    other: Option<Other>,
+}
+
+/// What the program does instead of serving.
+#[derive(Debug, Clone, Subcommand)]
+enum Other {
+    /// Measure this store and an etcd beside each other.
+    Bench(bench::Options),
+    #[command(flatten)]
+    Tool(Tool),
 }
 
 /// Why the process ended before it was told to.
@@ -28,6 +38,9 @@ pub enum ProcessError {
     /// The tool has not done its work.
     #[error(transparent)]
     Tool(#[from] offline::ToolError),
+    /// There is no measurement.
+    #[error(transparent)]
+    Bench(#[from] bench::Error),
     /// Told to stop before the tool was done; nothing was changed.
     #[error("interrupted")]
     Interrupted,
@@ -36,14 +49,20 @@ pub enum ProcessError {
     Print(#[source] std::io::Error),
 }
 
-/// Serves until the context stops, or runs the tool to its end.
+/// Serves until the context stops, or does what else it is told to, to its end.
 ///
 /// # Errors
-/// When the store does not run, or the tool cannot do its work.
+/// When the store does not run, the tool cannot do its work, or a server cannot be measured.
 pub async fn run(options: Options, context: Context) -> Result<(), ProcessError> {
-    let Some(tool) = options.tool else { return Ok(etcd::run(options.serve, context).await?) };
+    let Some(other) = options.other else { return Ok(etcd::run(options.serve, context).await?) };
+    let work = async {
+        Ok::<_, ProcessError>(match other {
+            Other::Bench(options) => bench::run(options).await?,
+            Other::Tool(tool) => offline::run(tool).await?,
+        })
+    };
     let text = tokio::select! {
-        text = offline::run(tool) => text?,
+        text = work => text?,
         () = context.stopped() => return Err(ProcessError::Interrupted),
     };
     std::io::stdout().write_all(text.as_bytes()).map_err(ProcessError::Print)

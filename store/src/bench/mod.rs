@@ -31,9 +31,10 @@ const OVERWRITING: Duration = Duration::from_secs(1800);
 /// Flags of the measurement.
 #[derive(Debug, Clone, clap::Args)]
 pub struct Options {
-    /// The program that is mkube-store, with arguments that come before its flags, e.g. `target/release/mkube store`.
-    #[arg(long, default_value = "mkube-store")]
-    pub store: String,
+    /// The program that is mkube-store, with arguments that come before its flags, e.g. `target/release/mkube store`; by default
+    /// the one that measures.
+    #[arg(long)]
+    pub store: Option<String>,
     /// The etcd to compare with; empty: none.
     #[arg(long, default_value = "etcd")]
     pub etcd: String,
@@ -89,30 +90,43 @@ impl Options {
         if !self.endpoint.is_empty() {
             return self.endpoint.iter().map(|(name, url)| Program::running(name, url)).collect();
         }
-        let split =
-            |name, command: &str| Program::command(name, command.split_whitespace().map(str::to_owned).collect());
-        let both = [("mkube-store", &self.store), ("etcd", &self.etcd)];
+        let words = |command: &str| command.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
+        let ours = self.store.as_deref().map_or_else(this_program, words);
+        let both = [("mkube-store", ours), ("etcd", words(&self.etcd))];
         both.into_iter()
             .filter(|(_, command)| !command.is_empty())
-            .map(|(name, command)| split(name, command))
+            .map(|(name, command)| Program::command(name, command))
             .collect()
     }
 }
 
-/// Measures, prints rows as they come to stderr, and the table to stdout.
+/// This program as a server: `mkube-store`, or `mkube store`.
+fn this_program() -> Vec<String> {
+    let path = std::env::current_exe().unwrap_or_else(|_| "mkube-store".into());
+    let store = path.file_name().is_some_and(|name| name == "mkube").then(|| "store".to_owned());
+    std::iter::once(path.to_string_lossy().into_owned()).chain(store).collect()
+}
+
+/// A directory for the time of the measurement.
+struct Scratch(PathBuf);
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // Nothing is there if only endpoints were measured.
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Measures, prints rows as they come to stderr, and returns the table.
 ///
 /// # Errors
 /// A server that does not start or refuses requests.
-pub async fn run(options: Options) -> Result<(), Error> {
+pub async fn run(options: Options) -> Result<String, Error> {
     let programs = options.programs();
     let mut table = Table::new(programs.iter().map(|program| program.name.clone()).collect());
-    let dir = options.dir.join(format!("store-bench-{}", std::process::id()));
-    let outcome = measure(&options, &programs, &dir, &mut table).await;
-    // Nothing is there if only endpoints were measured.
-    let _ = std::fs::remove_dir_all(&dir);
-    outcome?;
-    table.print();
-    Ok(())
+    let dir = Scratch(options.dir.join(format!("store-bench-{}", std::process::id())));
+    measure(&options, &programs, &dir.0, &mut table).await?;
+    Ok(table.text())
 }
 
 async fn measure(

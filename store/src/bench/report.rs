@@ -96,12 +96,15 @@ impl Table {
     }
 
     /// As Markdown.
-    pub(super) fn print(&self) {
-        println!("| what | {} | ratio |", self.servers.join(" | "));
-        println!("|---|{}---|", "---|".repeat(self.servers.len()));
-        for row in &self.rows {
-            println!("| {} | {} | {} |", row.name, row.cells.join(" | "), row.ratios);
-        }
+    pub(super) fn text(&self) -> String {
+        let head = format!(
+            "| what | {} | ratio |\n|---|{}---|\n",
+            self.servers.join(" | "),
+            "---|".repeat(self.servers.len())
+        );
+        let rows =
+            self.rows.iter().map(|row| format!("| {} | {} | {} |\n", row.name, row.cells.join(" | "), row.ratios));
+        head + &rows.collect::<String>()
     }
 }
 
@@ -122,5 +125,10 @@ mod tests {
         assert_eq!(row.cells, ["500/s, 5.0 µs CPU, p50 51 p99 100 µs", "250/s, 10.0 µs CPU, p50 51 p99 100 µs"]);
         assert_eq!(row.ratios, "CPU 0.50x, rate 2.00x, p99 1.00x");
         assert_eq!(Row::load("put", &[Seen::default()], false).ratios, "");
+        let mut table = Table::new(vec!["one".into(), "two".into()]);
+        table.row(row);
+        let lines: Vec<String> = table.text().lines().map(str::to_owned).collect();
+        assert_eq!(lines[0], "| what | one | two | ratio |");
+        assert!(lines.len() == 3 && lines.iter().all(|line| line.matches('|').count() == 5), "{lines:?}");
     }
 }
