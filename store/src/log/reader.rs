@@ -91,9 +91,12 @@ impl<'a> Reader<'a> {
             let next = (header.first > self.expected).then_some(header.first);
             return Err(self.damaged("a frame does not follow the one before it".into(), next));
         }
+        let Some(expected) = header.first.checked_add(u64::from(header.count)) else {
+            return Err(self.damaged("a frame holds more entries than can be numbered".into(), None));
+        };
         self.resumed = false;
         self.chain = header.crc;
-        self.expected = header.first + u64::from(header.count);
+        self.expected = expected;
         self.at += header.span() as u64;
         Ok(Found::Frame(header, payload))
     }

@@ -23,8 +23,9 @@ fn file(kind: FileKind, first: u64, frames: &[Frame]) -> (Vec<u8>, Vec<u64>) {
         places.push(bytes.len() as u64);
         let mut builder = FrameBuilder::default();
         builder.begin(*first);
-        (*first..first + count)
-            .for_each(|index| builder.push(&Entry { term: 1, index, request: vec![7; *size].into(), kind: 0 }));
+        for number in 0..*count {
+            builder.push(&Entry { term: 1, index: first + number, request: vec![7; *size].into(), kind: 0 });
+        }
         let (frame, next) = builder.finish(chain);
         bytes.extend_from_slice(frame);
         chain = next;
@@ -72,6 +73,20 @@ fn frames_are_read_whatever_their_size() {
         assert_eq!(read(FileKind::Log, padded), (expected.clone(), Ok(false)), "{size}, and reserved room");
         let cut = bytes[..bytes.len() - 8].to_vec();
         assert_eq!(read(FileKind::Log, cut), (expected[..5].to_vec(), Ok(true)), "{size}, cut");
+    }
+}
+
+/// Checksums do not keep out what was made so.
+#[test]
+fn entries_have_numbers_to_the_last_one() {
+    for kind in [FileKind::Log, FileKind::Snapshot, FileKind::Manifest] {
+        let last = u64::MAX - 1;
+        let (bytes, _) = file(kind, last, &[(last, 1, 5), (u64::MAX, 0, 0)]);
+        assert_eq!(read(kind, bytes), (vec![(last, 1), (u64::MAX, 0)], Ok(false)), "{kind:?}");
+        let (bytes, _) = file(kind, last, &[(last, 1, 5), (u64::MAX, 1, 5)]);
+        let (frames, end) = read(kind, bytes);
+        assert_eq!(frames, [(last, 1)], "{kind:?}");
+        assert!(end.unwrap_err().contains("more entries than can be numbered"), "{kind:?}");
     }
 }
 
