@@ -23,6 +23,7 @@ pub(crate) mod reader;
 mod recover;
 mod tail;
 
+use std::cell::Cell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,6 +56,8 @@ pub(crate) struct Log {
     /// Segments before the current one, oldest first.
     sealed: Vec<Segment>,
     frame: FrameBuilder,
+    /// Why entries for another member could not be read, when it was last tried and failed.
+    read_failure: Cell<Option<ReadError>>,
 }
 
 /// One file of the log.

@@ -21,6 +21,23 @@ pub(crate) enum ReadError {
 }
 
 impl Log {
+    /// Entries for another member: none if they cannot be read, which [`Log::take_read_failure`] then tells.
+    pub(crate) fn entries_or_note(&self, from: u64, to: u64, most_bytes: u64) -> Vec<Entry> {
+        match self.entries(from, to, most_bytes) {
+            Ok(entries) => entries,
+            Err(ReadError::Gone) => Vec::new(),
+            Err(error) => {
+                self.read_failure.set(Some(error));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Why entries for another member could not be read, if that has happened since the last time this was asked.
+    pub(crate) fn take_read_failure(&self) -> Option<ReadError> {
+        self.read_failure.take()
+    }
+
     /// As [`Log::entries`], for the last reader that these entries have: what is in memory of them leaves it.
     pub(crate) fn take(&mut self, from: u64, to: u64, most_bytes: u64) -> Result<Vec<Entry>, ReadError> {
         if from == self.tail.first() { Ok(self.tail.take(to, most_bytes)) } else { self.entries(from, to, most_bytes) }

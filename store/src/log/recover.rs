@@ -9,6 +9,7 @@
 //! A *fresh* file that begins behind the snapshot's entry is one that was made for a snapshot which then never became
 //! durable: it is removed. One that begins at that entry makes everything before it superfluous.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -104,6 +105,7 @@ pub(crate) fn open(
         reserved: end,
         sealed: kept,
         frame: super::FrameBuilder::default(),
+        read_failure: Cell::default(),
     };
     Ok(Recovered { log, applied })
 }
@@ -129,6 +131,7 @@ fn create(options: &Options, identity: Identity) -> Result<Log, OpenError> {
         reserved: made.reserved,
         sealed: Vec::new(),
         frame: super::FrameBuilder::default(),
+        read_failure: Cell::default(),
     })
 }
 

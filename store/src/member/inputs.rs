@@ -15,6 +15,8 @@ use crate::request;
 
 /// Bytes of requests that are proposed, and so synced, together.
 const GROUP_BYTES: usize = 4 << 20;
+/// Ticks between two failures to read entries that count as one.
+const READ_PAUSE: u64 = 10;
 /// What an entry takes in the log beside its request, at most.
 const ENTRY_BYTES: u64 = 64;
 
@@ -49,7 +51,7 @@ impl<T> Member<T> {
             Input::Sent { to, index, ok } => self.sent(to, index, ok),
             Input::Saved(index, result) => self.saved(index, result),
             Input::Unreachable(peer) => self.raft.unreachable(peer),
-            Input::Tick => self.tick(port),
+            Input::Tick => self.tick(port)?,
         }
         Ok(())
     }
@@ -63,8 +65,9 @@ impl<T> Member<T> {
         self.group.push_back(Asked { since: self.ticks, request, kind, by });
     }
 
-    fn tick(&mut self, port: &mut impl Port<Ticket = T>) {
+    fn tick(&mut self, port: &mut impl Port<Ticket = T>) -> Result<(), Fatal> {
         self.ticks += 1;
+        self.check_reads()?;
         if self.unwritten.is_none() {
             self.raft.tick(&self.log);
         }
@@ -85,6 +88,20 @@ impl<T> Member<T> {
         {
             port.answer(ticket, Err(Error::TimedOut));
         }
+        Ok(())
+    }
+
+    /// Entries that another member needs and that cannot be read, for as long as a request may wait: a leader that has them only
+    /// in its files feeds nobody and keeps others from leading. Not at once: files may have been too many for a moment.
+    fn check_reads(&mut self) -> Result<(), Fatal> {
+        let Some(error) = self.log.take_read_failure() else { return Ok(()) };
+        let again = self.unread.filter(|(_, last)| self.ticks - last <= READ_PAUSE);
+        let (first, _) = again.unwrap_or((self.ticks, self.ticks));
+        if again.is_none() {
+            tracing::error!(%error, "entries for a member that is behind cannot be read");
+        }
+        self.unread = Some((first, self.ticks));
+        if self.ticks - first > self.waiting.patience() { Err(Fatal::Read(error)) } else { Ok(()) }
     }
 
     /// Proposes what has gathered, or hands it to the leader; without a leader it waits.

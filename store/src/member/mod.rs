@@ -165,6 +165,8 @@ pub(crate) struct Member<T> {
     linger: u64,
     /// There was no room when it was last asked for.
     full: bool,
+    /// The first and the last tick of a time in which entries for others could not be read.
+    unread: Option<(u64, u64)>,
 }
 
 impl<T> Member<T> {
@@ -199,6 +201,7 @@ impl<T> Member<T> {
             removed: None,
             linger,
             full: false,
+            unread: None,
         };
         member.note_membership();
         member
@@ -355,9 +358,6 @@ impl LogView for Log {
     }
 
     fn entries(&self, from: u64, to: u64, max_bytes: usize) -> Vec<crate::raft::Entry> {
-        Log::entries(self, from, to, max_bytes as u64).unwrap_or_else(|error| {
-            tracing::error!(%error, from, "entries for a member that is behind cannot be read");
-            Vec::new()
-        })
+        self.entries_or_note(from, to, max_bytes as u64)
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use proto::log::{Entry, EntryKind};
 use proto::peer::Reason;
 use proto::peer::parcel::Body as Said;
-use proto::raft::{Append, Heartbeat};
+use proto::raft::{Append, AppendReply, Heartbeat, HeartbeatReply, VoteReply};
 
 use super::*;
 use crate::cluster::Cluster;
@@ -214,4 +214,51 @@ fn what_no_member_could_apply_does_not_come_into_the_log() {
         [(1, Some(Reason::Unknown)), (2, Some(Reason::Unknown)), (3, None), (4, Some(Reason::ChangeMissing))];
     assert_eq!(said, expected);
     assert_eq!(applied(&store), before + 1);
+}
+
+/// A leader that has what another one needs only in its files, and cannot read them, feeds nobody: it must not keep others from
+/// leading.
+#[test]
+fn a_leader_that_cannot_read_what_others_need_ends() {
+    for readable in [true, false] {
+        let disk = MemoryDisk::new();
+        let (mut store, me, other) = follower(&disk);
+        let third = store.core.state.read().members().iter().find(|member| member.name == "n3").unwrap().id;
+        let said = |from, body| {
+            let message = Message { from, to: me, term: 2, body: Some(body) };
+            Input::Peer(from, Parcel { body: Some(Said::Raft(message)) })
+        };
+        store.member.campaign();
+        for pre in [true, false] {
+            work(&mut store, [said(other, Body::VoteReply(VoteReply { granted: true, pre }))]).unwrap();
+        }
+        assert_eq!(store.member.raft().status().role, Role::Leader);
+        // More than stays in memory.
+        let large = Txn { then: vec![put_op("a".to_owned(), "v".repeat(1 << 20))], ..Txn::default() };
+        for _ in 0..KEEP / (1 << 20) + 2 {
+            work(&mut store, [Input::Propose(request::encode_txn(&large), 0)]).unwrap();
+            let index = store.member.raft().status().last_index;
+            let has = AppendReply { index, rejected: false, hint_index: 0, hint_term: 0 };
+            work(&mut store, [said(other, Body::AppendReply(has))]).unwrap();
+        }
+        if !readable {
+            for log in disk.list(&dir()).unwrap().into_iter().filter(|name| name.starts_with("log-")) {
+                disk.plant(&dir().join(log), vec![0; 1 << 20]);
+            }
+        }
+        // The third one has nothing of it.
+        let prev = store.member.raft().status().peers.iter().find(|peer| peer.id == third).unwrap().next - 1;
+        let nothing = AppendReply { index: prev, rejected: true, hint_index: 0, hint_term: 0 };
+        work(&mut store, [said(third, Body::AppendReply(nothing))]).unwrap();
+        let again = || {
+            let beat = |from| said(from, Body::HeartbeatReply(HeartbeatReply { round: 0 }));
+            [beat(other), beat(third), Input::Tick]
+        };
+        let ended = (0..200).find_map(|tick| work(&mut store, again()).err().map(|error| (tick, error)));
+        match ended {
+            None => assert!(readable, "it goes on"),
+            Some((tick, Fatal::Read(_))) => assert!(!readable && tick > 10, "at tick {tick}"),
+            Some((_, error)) => panic!("{error}"),
+        }
+    }
 }
