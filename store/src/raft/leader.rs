@@ -268,7 +268,7 @@ impl Raft {
             let ahead = peer.state == State::Replicate;
             let entries = match full && ahead {
                 true => Vec::new(),
-                false => self.entries_from(log, peer.next, self.config.max_append_bytes),
+                false => self.entries_to_send(log, peer.next),
             };
             let news = peer.told < commit && peer.told < prev_index;
             if ahead && entries.is_empty() && !peer.poke && !news {
@@ -290,6 +290,18 @@ impl Raft {
                 return;
             }
         }
+    }
+
+    /// The entries from `next` on that may be sent now. Before they are durable here, unless one of two voters may be on its way
+    /// out: what only that one has of them, after a crash of this one, would make its log longer, and it would refuse the vote by
+    /// which this one learns that it is alone.
+    fn entries_to_send(&self, log: &dyn LogView, next: u64) -> Vec<Entry> {
+        let mut entries = self.entries_from(log, next, self.config.max_append_bytes);
+        if self.membership.voters.len() == 2 && self.applied < self.change_gate {
+            let durable = entries.partition_point(|entry| entry.index <= self.persisted);
+            entries.truncate(durable);
+        }
+        entries
     }
 
     /// Tells the member that shall lead to campaign, once it has the whole log. If that is lost, so is the attempt.

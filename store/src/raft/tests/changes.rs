@@ -178,6 +178,33 @@ fn a_leader_of_two_waits_until_it_knows_whether_it_was_removed() {
     }
 }
 
+/// Found by the simulation: one of two voters had been removed, which the other one did not know; that one was elected, sent the
+/// entry of its term and lost it in a crash. The removed one, whose log was longer now, refused its vote for ever.
+#[test]
+fn a_leader_of_two_sends_what_it_cannot_lose_while_one_may_be_going() {
+    let sent = |messages: Vec<Message>| -> usize {
+        let bodies = messages.into_iter().filter_map(|message| message.body);
+        bodies.map(|body| if let Body::Append(append) = body { append.entries.len() } else { 0 }).sum()
+    };
+    // (voters, entries of an older term, whether its own first one goes out before it is durable): each peer is sent it.
+    for (voters, older, ahead) in [(&[1, 2][..], 1, false), (&[1, 2], 0, true), (&[1, 2, 3], 1, true)] {
+        let mut node = leader_of(voters, &[], older, |_| {});
+        node.slow_disk = true;
+        let early = sent(node.pump());
+        assert_eq!(early, if ahead { voters.len() - 1 } else { 0 }, "{voters:?} with {older} older entries");
+        if ahead {
+            continue;
+        }
+        node.slow_disk = false;
+        let mut late = sent(node.pump());
+        let reply = proto::raft::AppendReply { index: older as u64, ..Default::default() };
+        let message = Message { from: 2, to: 1, term: 2, body: Some(Body::AppendReply(reply)) };
+        node.raft.step(&node.log, message).unwrap();
+        late += sent(node.pump());
+        assert_eq!(late, 1, "once it is durable");
+    }
+}
+
 #[test]
 fn learners_do_not_campaign_but_vote_when_asked() {
     let log = MemLog::default();
