@@ -11,6 +11,8 @@ use kubelet::runtime::{ContainerState, Runtime};
 use node::{Node, echo, shell};
 
 /// Set for the copy of this test program that plays the kubelet to be killed.
+/// How long the victim may take until its containers run.
+const PATIENCE: Duration = Duration::from_secs(60);
 const VICTIM: &str = "MKUBE_TEST_VICTIM_DIRECTORY";
 
 /// Not a test of its own: what the victim does.
@@ -37,12 +39,18 @@ fn a_killed_kubelet_finds_its_pods_again() {
             .env(VICTIM, &node.directory)
             .spawn()
             .unwrap();
-        while !node.directory.join("victim-ready").exists() {
-            assert!(victim.try_wait().unwrap().is_none(), "the victim ended by itself");
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        let ready = loop {
+            let ready = node.directory.join("victim-ready").exists();
+            if ready || victim.try_wait().unwrap().is_some() || tokio::time::Instant::now() > deadline {
+                break ready;
+            }
             tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        victim.kill().unwrap();
+        };
+        // Also if it is not ready: it must not outlive the test.
+        let _ = victim.kill();
         victim.wait().unwrap();
+        assert!(ready, "the victim ended by itself, or was not ready within {PATIENCE:?}");
 
         node.restart().await;
         let sandboxes = node.runtime.sandboxes().await.unwrap();

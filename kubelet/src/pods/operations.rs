@@ -17,6 +17,9 @@ use crate::resources;
 use crate::runtime::{self, ContainerId, Sandbox, SandboxId, SandboxSpec, describe};
 use crate::volumes::network_files;
 
+/// Between two tries to stop a container that could not be stopped.
+const STOP_PAUSE: Duration = Duration::from_secs(1);
+
 /// How an operation ended.
 pub enum Done {
     /// Volumes made or brought up to date.
@@ -128,8 +131,8 @@ pub async fn stop(
         && !matches!(error, runtime::Error::NotFound(_))
     {
         tracing::warn!(error = %describe(&error), container = %name, "container cannot be stopped");
-        // The worker looks again and finds it running: this paces its next try.
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        // The worker looks again and finds it running.
+        tokio::time::sleep(STOP_PAUSE).await;
     }
     Done::Stopped(id)
 }

@@ -140,16 +140,15 @@ impl Node {
     }
 
     pub async fn request(&self, ip: IpAddr, port: u16, method: &str, path: &str) -> std::io::Result<String> {
-        let mut last = None;
-        // The server's program has started; that it listens is the next moment.
-        for _ in 0..200 {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        // The server's program has started; that it listens is the next moment, and nothing tells of it but that it does.
+        loop {
             match tokio::time::timeout(PATIENCE, tokio::net::TcpStream::connect((ip, port))).await? {
                 Ok(stream) => return tokio::time::timeout(PATIENCE, speak(stream, method, path)).await?,
-                Err(error) => last = Some(error),
+                Err(error) if tokio::time::Instant::now() > deadline => return Err(error),
+                Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        Err(last.unwrap())
     }
 }
 
