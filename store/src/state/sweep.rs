@@ -20,14 +20,13 @@ impl State {
             return false;
         }
         for _ in 0..budget {
-            match self.history.front() {
-                Some(change) if change.item.mod_revision < limit => {
-                    let Some(change) = self.history.pop_front() else { break };
+            match self.history.pop_front_if(|change| change.item.mod_revision < limit) {
+                Some(change) => {
                     self.clean(&change.item.key, limit, gone);
                     gone.push(change.item);
                     gone.extend(change.prev);
                 }
-                _ => {
+                None => {
                     self.sweep_boundary(limit, gone);
                     self.swept = limit;
                     return false;
