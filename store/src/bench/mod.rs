@@ -100,11 +100,11 @@ impl Options {
     }
 }
 
-/// This program as a server: `mkube-store`, or `mkube store`.
+/// This program as a server: whatever it is called, with what it was told before `bench` (`mkube store bench` serves as `mkube store`).
 fn this_program() -> Vec<String> {
     let path = std::env::current_exe().unwrap_or_else(|_| "mkube-store".into());
-    let store = path.file_name().is_some_and(|name| name == "mkube").then(|| "store".to_owned());
-    std::iter::once(path.to_string_lossy().into_owned()).chain(store).collect()
+    let told = std::env::args().skip(1).take_while(|argument| argument != "bench");
+    std::iter::once(path.to_string_lossy().into_owned()).chain(told).collect()
 }
 
 /// A directory for the time of the measurement.
