@@ -16,16 +16,16 @@ use tokio::sync::mpsc;
 use crate::checkpoint;
 use crate::disk::Disk;
 use crate::inbox::{Message, Ticket, receive};
-use crate::kv::Error;
+use crate::kv::{Error, KeyValue};
 use crate::member::{Done, Fatal, Input, Member, Port};
 use crate::peer::Peers;
 use crate::raft::Standing;
 use crate::shared::Core;
-use crate::state::Members;
+use crate::state::{Members, State};
 
 /// Most messages taken at a time.
 const GROUP: usize = 1024;
-/// Changes that a compaction removes at a time, some 50 µs; but twice as many as are made meanwhile, so that it comes to an end.
+/// Changes that a compaction removes at a time, some 50 µs; but twice as many as are made meanwhile, so that it gains on them.
 const SWEEP: usize = 128;
 /// How many times as long as that took this thread, which goes before all others, then leaves the processor to them, unless it
 /// has something to write.
@@ -84,10 +84,9 @@ impl Writer {
 
     fn work(&mut self) -> Result<(), Fatal> {
         let mut messages = Vec::new();
-        let mut rest = Some(Duration::ZERO);
+        let (mut rest, mut remembered) = (Some(Duration::ZERO), 0);
         let mut open = true;
         while open && receive(&mut self.inbox, &mut messages, GROUP, rest) {
-            let taken = messages.len();
             for message in messages.drain(..) {
                 match message {
                     Message::Input(input) | Message::Peer { input, .. } => {
@@ -104,22 +103,31 @@ impl Writer {
                 tracing::warn!("this member was removed from the cluster: the store stops");
                 open = false;
             }
-            rest = self.sweep(SWEEP.max(2 * taken));
+            rest = self.sweep(&mut remembered);
         }
         Ok(())
     }
 
-    /// Carries a compaction out a little further. How long to rest before the next time; `None`: there is nothing left to do.
-    fn sweep(&self, changes: usize) -> Option<Duration> {
+    /// Carries a compaction out a little further; `remembered` is how many changes the last time has left. How long to rest before
+    /// the next time; `None`: there is nothing left to do.
+    fn sweep(&self, remembered: &mut usize) -> Option<Duration> {
         let (begun, mut gone) = (Instant::now(), Vec::new());
         let mut state = self.core.state.write();
-        let more = state.sweep_into(changes, &mut gone);
+        let more = sweep_portion(&mut state, remembered, &mut gone);
         let swept = state.swept();
         drop(state);
         drop(gone);
         self.core.swept.send_if_modified(|known| std::mem::replace(known, swept) != swept);
         more.then(|| begun.elapsed() * REST)
     }
+}
+
+/// Returns whether there is more to do.
+fn sweep_portion(state: &mut State, remembered: &mut usize, gone: &mut Vec<Arc<KeyValue>>) -> bool {
+    let made = state.remembered().saturating_sub(*remembered);
+    let more = state.sweep_into(SWEEP.max(2 * made), gone);
+    *remembered = state.remembered();
+    more
 }
 
 impl Port for Outside {
@@ -170,5 +178,37 @@ impl Port for Outside {
 
     fn standing_changed(&mut self, standing: Standing) {
         tracing::info!(role = ?standing.role, leader = format!("{:x}", standing.leader), term = standing.term, "who leads");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kv::Txn;
+    use crate::request::Request;
+    use crate::state::At;
+    use crate::testing::put_op;
+
+    #[test]
+    fn a_compaction_gains_on_large_transactions() {
+        let mut state = State::default();
+        let write = |state: &mut State| {
+            let then = (0..100).map(|key| put_op(format!("k{key}"), "v")).collect();
+            state.apply(At::default(), Request::Txn(Txn { then, ..Txn::default() })).unwrap();
+        };
+        (0..200).for_each(|_| write(&mut state));
+        state.apply(At::default(), Request::Compact(state.revision())).unwrap();
+        let (mut remembered, mut rounds) = (state.remembered(), 0);
+        loop {
+            let before = state.remembered();
+            // Four transactions in a group.
+            (0..4).for_each(|_| write(&mut state));
+            rounds += 1;
+            if !sweep_portion(&mut state, &mut remembered, &mut Vec::new()) {
+                break;
+            }
+            assert!(state.remembered() < before, "round {rounds}");
+        }
+        assert!((20..30).contains(&rounds), "{rounds}");
     }
 }

@@ -142,6 +142,11 @@ impl State {
         self.index.len()
     }
 
+    /// How many changes are remembered, of which a compaction may make some superfluous.
+    pub(crate) fn remembered(&self) -> usize {
+        self.history.len()
+    }
+
     /// The leases.
     pub(crate) fn leases(&self) -> &Leases {
         &self.leases
