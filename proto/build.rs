@@ -17,6 +17,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     prost_build::Config::new().bytes(["."]).compile_fds(protox::compile(MESSAGES, ["proto"])?)?;
     let mut config = prost_build::Config::new();
     config.bytes(["."]);
-    tonic_prost_build::configure().compile_fds_with_config(protox::compile(SERVICES, ["proto"])?, config)?;
+    let services = tonic_prost_build::configure().codec_path("crate::codec::Codec");
+    services.compile_fds_with_config(protox::compile(SERVICES, ["proto"])?, config)?;
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Generated protobuf code: the store's log entries, what its members say to each other, the etcd v3 API; later CRI.
 
+pub mod codec;
+
 /// The modules stand as the packages do, because raft's messages name the log's by their path.
 #[allow(missing_docs, clippy::all, clippy::pedantic)]
 mod mkube {
