@@ -15,6 +15,16 @@
 //!
 //! Room on the disk is reserved ahead of what is written, so that a full disk is noticed before an entry is promised
 //! ([`Log::make_room`]), and what raft itself must write (a vote, say) still fits.
+//!
+//! Zeros are written ahead, too, by a quarter of a megabyte: a frame then goes where the file has been written before, and a
+//! sync need not make a new size and new extents durable, which is another write to the file system's journal. Measured on
+//! ext4, append + fdatasync, mean (99th percentile) of 1,500, and of 300 with 64 KiB:
+//! ```text
+//!           behind the end      over zeros
+//! 300 B     103 µs (177)        66 µs  (98)
+//! 1100 B    112 µs (175)        74 µs (115)
+//! 64 KiB    182 µs (276)        160 µs (1019)
+//! ```
 
 pub(crate) mod frame;
 mod index;
@@ -37,6 +47,9 @@ pub(crate) use read::ReadError;
 pub(crate) use recover::{Recovered, open};
 use tail::Tail;
 
+/// How many zeros are written at a time.
+const ZEROS: u64 = 256 << 10;
+
 /// The open log.
 pub(crate) struct Log {
     disk: Arc<dyn Disk>,
@@ -53,6 +66,8 @@ pub(crate) struct Log {
     file: Box<dyn DiskFile>,
     /// Bytes of the current file that have their place on the disk.
     reserved: u64,
+    /// Bytes of the current file that have been written, if only with zeros.
+    zeroed: u64,
     /// Segments before the current one, oldest first.
     sealed: Vec<Segment>,
     frame: FrameBuilder,
@@ -149,9 +164,13 @@ impl Log {
         }
         let (bytes, chain) = self.frame.finish(self.chain);
         let at = self.current.bytes;
+        let end = at + bytes.len() as u64;
+        if end > self.zeroed {
+            self.zeroed = zero_ahead(&mut *self.file, end, bytes.len() as u64, self.reserved);
+        }
         if let Err(error) = self.file.write_at(at, bytes) {
             // A part may stand in the file: take it away, or the next frame would begin behind rubbish.
-            self.reserved = at;
+            (self.reserved, self.zeroed) = (at, at);
             return Err(match self.file.set_size(at) {
                 Ok(()) => AppendError::Refused(error),
                 Err(error) => AppendError::Unknown(error),
@@ -159,7 +178,7 @@ impl Log {
         }
         // Never retried: after a failed sync the kernel may call the lost pages clean.
         self.file.sync().map_err(AppendError::Unknown)?;
-        self.current.bytes = at + bytes.len() as u64;
+        self.current.bytes = end;
         self.chain = chain;
         self.hard = hard;
         let place = Place { segment: self.current.number, offset: at };
@@ -193,7 +212,7 @@ impl Log {
             Ok(made) => {
                 self.file = made.file;
                 self.sealed.push(std::mem::replace(&mut self.current, made.segment));
-                (self.chain, self.reserved) = (made.chain, made.reserved);
+                (self.chain, self.reserved, self.zeroed) = (made.chain, made.reserved, 0);
                 Ok(())
             }
             // What is reserved in this file can still be used.
@@ -222,6 +241,7 @@ impl Log {
         let old = std::mem::replace(&mut self.current, made.segment);
         self.sealed.push(old);
         (self.file, self.chain, self.reserved, self.hard) = (made.file, made.chain, made.reserved, made.hard);
+        self.zeroed = 0;
         self.index = Index::new(self.current.first, made.base_term);
         self.tail = Tail::new(self.current.first);
         for segment in std::mem::take(&mut self.sealed) {
@@ -281,6 +301,21 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
 /// How much is reserved at a time.
 fn reserve_step(segment_bytes: u64) -> u64 {
     (segment_bytes / 4).min(4 << 20)
+}
+
+/// Writes zeros from `end` on, where a frame of `length` bytes is about to end, as far as there is room for certain. Returns
+/// how far the file has been written then.
+fn zero_ahead(file: &mut dyn DiskFile, end: u64, length: u64, reserved: u64) -> u64 {
+    let zeros = ZEROS.min(reserved.saturating_sub(end));
+    if length > ZEROS / 4 || zeros == 0 {
+        // Of large frames few fit: writing everything twice would cost more than it spares.
+        return end;
+    }
+    // Of use only: whatever is wrong, the write of the frame itself will meet it.
+    match file.write_at(end, &vec![0; zeros as usize]) {
+        Ok(()) => end + zeros,
+        Err(_) => end,
+    }
 }
 
 fn segment_path(dir: &Path, segment: &Segment) -> PathBuf {

@@ -94,6 +94,17 @@ fn path(number: u32, first: u64) -> PathBuf {
     super::segment_path(Path::new("/store"), &super::Segment { number, first, bytes: 0 })
 }
 
+/// What was written to a log file, without the zeros ahead: frames end at multiples of eight, and no payload here with a zero.
+fn written(disk: &MemoryDisk, path: &Path) -> Vec<u8> {
+    let mut content = disk.content(path).unwrap();
+    let used = content.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    content.truncate(used.next_multiple_of(8));
+    content
+}
+
+/// What may follow the last frame of a log.
+const ZEROS_BEHIND: [usize; 2] = [0, 700];
+
 /// The first entry of the group that begins at `frames[at]`.
 fn first_of(group: usize) -> u64 {
     1 + GROUPS[..group].iter().map(|group| group.len() as u64).sum::<u64>()
@@ -117,11 +128,12 @@ fn entries_come_back_across_segments_and_terms() {
 #[test]
 fn a_flipped_bit_anywhere_is_refused_by_index() {
     let (disk, entries, frames) = sample(1 << 20);
-    let whole = disk.content(&first_log()).unwrap();
+    let whole = written(&disk, &first_log());
     for at in 0..whole.len() {
-        for bit in [0, 3, 7] {
+        for (bit, zeros) in [0, 3, 7].into_iter().flat_map(|bit| ZEROS_BEHIND.map(|zeros| (bit, zeros))) {
             let mut content = whole.clone();
             content[at] ^= 1 << bit;
+            content.resize(whole.len() + zeros, 0);
             let copy = disk.copy();
             copy.plant(&first_log(), content);
             let group = frames.iter().rposition(|frame| *frame <= at);
@@ -146,7 +158,7 @@ fn a_flipped_bit_anywhere_is_refused_by_index() {
 #[test]
 fn a_file_cut_anywhere_loses_the_last_group_only() {
     let (disk, entries, frames) = sample(1 << 20);
-    let whole = disk.content(&first_log()).unwrap();
+    let whole = written(&disk, &first_log());
     for length in 0..=whole.len() {
         let copy = disk.copy();
         copy.plant(&first_log(), whole[..length].to_vec());
@@ -169,9 +181,10 @@ fn a_file_cut_anywhere_loses_the_last_group_only() {
 #[test]
 fn zeroed_sectors_are_a_tear_at_the_end_and_damage_before() {
     let (disk, entries, frames) = sample(1 << 20);
-    let whole = disk.content(&first_log()).unwrap();
+    let whole = written(&disk, &first_log());
     let last_group = frames[GROUPS.len() - 1];
-    for sector in 0..whole.len().div_ceil(512) {
+    let sectors = (0..whole.len().div_ceil(512)).flat_map(|sector| ZEROS_BEHIND.map(|zeros| (sector, zeros)));
+    for (sector, zeros) in sectors {
         let range = sector * 512..whole.len().min(sector * 512 + 512);
         let mut content = whole.clone();
         // Of the last group alone: what a loss of power can leave.
@@ -179,14 +192,14 @@ fn zeroed_sectors_are_a_tear_at_the_end_and_damage_before() {
         if !torn.is_empty() {
             content[torn].fill(0);
             let copy = disk.copy();
-            copy.plant(&first_log(), content.clone());
+            copy.plant(&first_log(), [content.clone(), vec![0; zeros]].concat());
             assert_eq!(read(&copy).unwrap(), entries[..first_of(GROUPS.len() - 1) as usize - 1], "sector {sector}");
         }
         if range.start < last_group {
             content.copy_from_slice(&whole);
             content[range].fill(0);
             let copy = disk.copy();
-            copy.plant(&first_log(), content);
+            copy.plant(&first_log(), [content.clone(), vec![0; zeros]].concat());
             let good_follows = sector * 512 + 512 <= last_group;
             match read(&copy) {
                 Err(OpenError::Damaged { last, .. }) => assert!(last.is_some() == (good_follows && sector > 0)),
@@ -200,6 +213,44 @@ fn zeroed_sectors_are_a_tear_at_the_end_and_damage_before() {
     let copy = disk.copy();
     copy.plant(&first_log(), [whole, vec![0; 5000]].concat());
     assert_eq!(read(&copy).unwrap(), entries);
+}
+
+#[test]
+fn zeros_are_written_ahead_where_there_is_room_for_certain() {
+    let disk = MemoryDisk::new();
+    let (mut log, _) = read_behind(&disk, 8 << 20, 0).unwrap();
+    let size = || disk.content(&first_log()).unwrap().len() as u64;
+    push(&mut log, &request(1, 20)).unwrap();
+    let (ahead, end) = (size(), log.current.bytes);
+    assert_eq!(ahead, end + super::ZEROS);
+    // However full the disk: what is written ahead had its place before.
+    disk.fill_after(0);
+    while log.current.bytes + 100 < ahead {
+        let left = (ahead - log.current.bytes) as usize;
+        push(&mut log, &request(1, 30_000.min(left - 100))).unwrap();
+        assert_eq!(size(), ahead, "the file does not grow by a frame");
+    }
+    push(&mut log, &request(1, 1000)).unwrap();
+    assert_eq!(size(), log.current.bytes + super::ZEROS, "once for many frames");
+    // A large frame is not written twice.
+    push(&mut log, &request(1, 300_000)).unwrap();
+    assert_eq!(size(), log.current.bytes);
+    // Not beyond what is reserved.
+    while log.current.bytes + 200_000 < log.reserved {
+        push(&mut log, &request(1, 100_000)).unwrap();
+    }
+    while log.current.bytes + 200 < log.reserved {
+        push(&mut log, &request(1, 50)).unwrap();
+        assert!(size() <= log.reserved);
+    }
+    assert_eq!(size(), log.reserved);
+    assert!(matches!(push(&mut log, &request(1, 1000)), Err(super::AppendError::Refused(_))));
+    assert_eq!((size(), log.zeroed), (log.current.bytes, log.current.bytes), "nothing is left of what does not fit");
+    disk.free_space();
+    push(&mut log, &request(1, 1000)).unwrap();
+    let entries = all(&log, 1);
+    assert_eq!(read(&disk).unwrap().len(), entries.len());
+    assert_eq!(size(), log.current.bytes, "cut at the next start");
 }
 
 #[test]

@@ -30,7 +30,7 @@ fn a_conflicting_suffix_is_replaced_or_not_at_any_loss_of_power() {
     let replaced = [&old[..3], &new[..]].concat();
     assert_eq!(all(&log, 1), replaced);
     assert_eq!((log.term_of(3), log.term_of(4), log.last_term(), log.next_index()), (Some(1), Some(3), 3, 6));
-    let whole = disk.content(&first_log()).unwrap();
+    let whole = written(&disk, &first_log());
     for length in before..=whole.len() {
         let copy = disk.copy();
         copy.plant(&first_log(), whole[..length].to_vec());
@@ -67,7 +67,7 @@ fn committed_entries_are_never_replaced() {
     let mut builder = FrameBuilder::default();
     builder.begin(3);
     builder.push(&entry(3, 2, 1));
-    let content = [disk.content(&first_log()).unwrap(), builder.finish(log.chain).0.to_vec()].concat();
+    let content = [written(&disk, &first_log()), builder.finish(log.chain).0.to_vec()].concat();
     disk.plant(&first_log(), content);
     let error = reopen(&disk, (0, 0)).err().map(|error| error.to_string()).unwrap_or_default();
     assert!(error.contains("committed entries are replaced") && error.contains("from 3 on"), "{error}");
@@ -83,7 +83,7 @@ fn a_vote_is_remembered_or_was_never_given() {
     let after = log.current.bytes;
     log.append(&mut Vec::new(), HardState { term: 5, vote: 3, commit: 1 }).unwrap();
     assert_eq!(log.current.bytes, after, "what is known is not written again");
-    let whole = disk.content(&first_log()).unwrap();
+    let whole = written(&disk, &first_log());
     for length in before..=whole.len() {
         let copy = disk.copy();
         copy.plant(&first_log(), whole[..length].to_vec());

@@ -147,6 +147,10 @@ pub(super) fn mend(input: &mut Input) {
         put_word(file, 28, crc);
         let mut at = HEADER;
         while let Some(header) = file.get(at..at + HEADER) {
+            // Zeros written ahead are no frames.
+            if header.iter().all(|byte| *byte == 0) {
+                break;
+            }
             let length = u32::from_le_bytes([header[4], header[5], header[6], header[7]]) as usize;
             let length = length.min(file.len() - at - HEADER);
             let crc = crc32c::crc32c(&file[at + HEADER..at + HEADER + length]);
