@@ -109,8 +109,14 @@ impl Mark {
 
 impl Bell {
     fn ring(&self, id: u64) {
-        self.marked.lock().push(id);
-        self.wake.notify_one();
+        let mut marked = self.marked.lock();
+        marked.push(id);
+        // Once until the reader looks: whoever was first has woken it, or is about to.
+        let first = marked.len() == 1;
+        drop(marked);
+        if first {
+            self.wake.notify_one();
+        }
     }
 
     /// The watches that were marked since the last look (one more than once, perhaps).

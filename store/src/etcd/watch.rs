@@ -26,8 +26,10 @@ use crate::marks::Bell;
 use crate::span::end_of;
 use crate::watch::Cursor;
 
-/// Requests taken between two portions of history.
+/// Requests taken between two rounds of reading.
 const REQUESTS: usize = 16;
+/// Watches read, a portion of each, between two looks at what the client asks for; fewer if so many responses have come of them.
+const ROUND: usize = 16;
 /// The ID by which a response speaks for all watches of its stream.
 const ALL: i64 = -1;
 
@@ -39,7 +41,8 @@ impl Watch for Service {
 
     async fn watch(&self, request: Request<Streaming<WatchRequest>>) -> Result<Response<Responses>, Status> {
         let needs_leader = request.metadata().get("hasleader").is_some_and(|value| value == "true");
-        let mut session = Session::new(self.clone(), request.into_inner());
+        // In a box: the stream moves it for each response.
+        let mut session = Box::new(Session::new(self.clone(), request.into_inner()));
         if needs_leader {
             let store = Arc::clone(&self.store);
             session.leader_lost = Some(async move { store.leader_lost().await }.boxed());
@@ -122,8 +125,8 @@ impl Session {
                     continue;
                 }
             }
-            if let Some(id) = self.unread.pop_front() {
-                if let Err(error) = self.read(id) {
+            if !self.unread.is_empty() {
+                if let Err(error) = self.read_round() {
                     self.ended = true;
                     return Some(Err(status(error)));
                 }
@@ -139,6 +142,18 @@ impl Session {
                 return end.map(Err);
             }
         }
+    }
+
+    /// Reads a portion of each of the next watches.
+    fn read_round(&mut self) -> Result<(), Error> {
+        for _ in 0..ROUND {
+            if self.out.len() >= ROUND {
+                break;
+            }
+            let Some(id) = self.unread.pop_front() else { break };
+            self.read(id)?;
+        }
+        Ok(())
     }
 
     /// Reads a portion of one watch's history.
