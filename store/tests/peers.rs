@@ -7,12 +7,15 @@ use std::time::Duration;
 
 use proto::peer::parcel::Body;
 use proto::peer::peer_client::PeerClient;
-use proto::peer::{ClusterRequest, HashRequest, Hello, Parcel, SnapshotPart};
+use proto::peer::peer_server::{Peer, PeerServer};
+use proto::peer::{
+    ClusterReply, ClusterRequest, Farewell, Forward, HashReply, HashRequest, Hello, Parcel, SnapshotPart,
+};
 use proto::raft::{self, message};
 use store::testing::{free_ports, put};
 use store::{Cluster, Kv, Options, Store};
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status};
+use tonic::{Code, Request, Response, Status, Streaming};
 
 /// A member that is alone but for a learner 2 that never comes and a learner 3 that was removed; and a way to its door.
 struct Member {
@@ -214,4 +217,92 @@ async fn what_a_member_tells_of_itself() {
         assert!(told.known == known || founder, "{asks}: {}", told.known);
     }
     member.end().await;
+}
+
+/// A member that only listens: what it is told goes to the test.
+struct Listener(tokio::sync::mpsc::UnboundedSender<Body>);
+
+#[tonic::async_trait]
+impl Peer for Listener {
+    async fn talk(&self, request: Request<Streaming<Parcel>>) -> Result<Response<Farewell>, Status> {
+        let mut stream = request.into_inner();
+        while let Some(parcel) = stream.message().await? {
+            let _ = parcel.body.map(|body| self.0.send(body));
+        }
+        Ok(Response::new(Farewell::default()))
+    }
+
+    async fn install(&self, _: Request<Streaming<SnapshotPart>>) -> Result<Response<Farewell>, Status> {
+        Err(Status::unimplemented("it only listens"))
+    }
+
+    async fn cluster(&self, _: Request<ClusterRequest>) -> Result<Response<ClusterReply>, Status> {
+        Err(Status::unimplemented("it only listens"))
+    }
+
+    async fn hash(&self, _: Request<HashRequest>) -> Result<Response<HashReply>, Status> {
+        Err(Status::unimplemented("it only listens"))
+    }
+}
+
+fn contains(bytes: &[u8], part: &[u8]) -> bool {
+    bytes.windows(part.len()).any(|window| window == part)
+}
+
+/// In the first moments of a cluster a member may hear of the leader before it can reach it.
+#[tokio::test]
+async fn a_request_that_cannot_leave_yet_is_not_lost() {
+    let dir = tempfile::tempdir().unwrap();
+    let [led, leads] = free_ports(2).try_into().unwrap();
+    let [led, leads] = [led, leads].map(|port| format!("http://127.0.0.1:{port}"));
+    let initial = vec![("led".to_owned(), led.clone()), ("leads".to_owned(), leads.clone())];
+    let cluster = Cluster { initial, ..Cluster::new("led", &led) };
+    let context = base::Context::new();
+    let store =
+        Store::open_member(Options { cluster: Some(cluster), ..Options::new(dir.path()) }, &context).await.unwrap();
+    let address: std::net::SocketAddr = leads.strip_prefix("http://").unwrap().parse().unwrap();
+    let client = PeerClient::new(Endpoint::from_shared(led).unwrap().connect().await.unwrap());
+    let told = client.clone().cluster(ClusterRequest { member: 0 }).await.unwrap().into_inner();
+    let leader = told.members.iter().find(|member| member.id != store.member_id()).unwrap().id;
+
+    // Nobody listens there yet, but says that it leads.
+    let hello = Hello { cluster: store.cluster_id(), from: leader, to: store.member_id(), nonce: 77 };
+    let (say, said) = tokio::sync::mpsc::unbounded_channel();
+    let beat = |term| {
+        let body = Some(message::Body::Heartbeat(raft::Heartbeat::default()));
+        Body::Raft(raft::Message { from: leader, to: store.member_id(), term, body })
+    };
+    let tell = |body| say.send(Parcel { body: Some(body) }).unwrap();
+    tell(Body::Hello(hello));
+    tell(beat(9));
+    let parcels = futures::stream::unfold(said, |mut said| async { said.recv().await.map(|parcel| (parcel, said)) });
+    let talk = tokio::spawn(async move { client.clone().talk(parcels).await });
+    let until_told = async |term| {
+        while store.status().leader != leader || store.status().term != term {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    until_told(9).await;
+    let mut write = Box::pin(put(&*store, "handed on", "v"));
+    assert!(futures::poll!(&mut write).is_pending());
+    // What comes in is taken in turn: by then the write has been handed on.
+    tell(beat(10));
+    until_told(10).await;
+
+    let (hear, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let listening =
+        tokio::spawn(tonic::transport::Server::builder().add_service(PeerServer::new(Listener(hear))).serve(address));
+    let written = async {
+        loop {
+            match heard.recv().await {
+                Some(Body::Forward(Forward { request, .. })) if contains(&request, b"handed on") => break,
+                other => assert!(other.is_some()),
+            }
+        }
+    };
+    assert!(tokio::time::timeout(Duration::from_secs(20), written).await.is_ok(), "it never comes");
+    drop((write, say));
+    talk.abort();
+    listening.abort();
+    assert!(context.shutdown(Duration::from_secs(20)).await);
 }

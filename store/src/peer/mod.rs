@@ -10,8 +10,8 @@
 //! | `admit` | whom this member believes to be who it says it is. Pure |
 //! | `listen` | sockets and TLS |
 //!
-//! What is lost on the way is lost: raft makes up for its messages, and a request that was handed on is never handed on
-//! again. Bounds: a queue per member, beyond which messages are dropped; raft's own limit of what is in flight.
+//! What is lost on the way is lost: raft makes up for its messages, and a request that has left is never handed on again.
+//! Bounds: a queue per member, beyond which messages are dropped; raft's own limit of what is in flight.
 
 mod admit;
 mod compare;
@@ -24,7 +24,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use proto::log::{Identity, SnapshotHead};
@@ -40,8 +40,8 @@ use crate::raft;
 use crate::remote::TlsFiles;
 use crate::shared::Core;
 use crate::state::Members;
-use link::Way;
 pub(crate) use link::connect_probing;
+use link::{Queued, Way};
 pub(crate) use listen::Door;
 
 /// Parcels that wait for one member; more are dropped.
@@ -75,7 +75,7 @@ pub(crate) struct Inner {
 
 struct Link {
     urls: Vec<String>,
-    queue: mpsc::Sender<Parcel>,
+    queue: mpsc::Sender<Queued>,
     task: JoinHandle<()>,
 }
 
@@ -115,7 +115,7 @@ impl Peers {
     pub(crate) fn send(&self, to: u64, parcel: Parcel) {
         if let Some(link) = self.inner.links.lock().get(&to) {
             // Full: the member does not keep up, and raft will notice.
-            let _ = link.queue.try_send(parcel);
+            let _ = link.queue.try_send((Instant::now(), parcel));
         }
     }
 
