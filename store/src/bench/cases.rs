@@ -5,7 +5,7 @@
 pub(super) enum Work {
     /// Put values of so many bytes.
     Put(usize),
-    /// Put values of 256 bytes, where there are many others.
+    /// Put values of 1 KiB, where there are many others.
     PutAmongMany,
     /// Kubernetes' update: if the key is as it was seen, put; else get. Values of 1 KiB.
     Update,
@@ -30,6 +30,9 @@ pub(super) enum Meanwhile {
     Snapshots,
     /// Empty members join and get everything, one after the other.
     Transfers,
+    /// Compactions, and the server writes what it holds to its disk as often as it may. (What an etcd calls a snapshot there is next
+    /// to nothing.)
+    Checkpoints,
 }
 
 /// A row.
@@ -53,6 +56,7 @@ const fn disturbed(name: &'static str, meanwhile: Meanwhile) -> Case {
 
 pub(super) const CASES: &[Case] = &[
     case("put 256 B, 1 client", Work::Put(256), 1),
+    case("put 256 B, 8 clients", Work::Put(256), 8),
     case("put 256 B, 64 clients", Work::Put(256), 64),
     case("put 256 B, 512 clients", Work::Put(256), 512),
     case("put 1 KiB, 1 client", Work::Put(1024), 1),
@@ -64,8 +68,9 @@ pub(super) const CASES: &[Case] = &[
     case("list 500 × 1 KiB, 8 clients", Work::List, 8),
     case("watch event, 100 watchers", Work::Watch, 100),
     case("watch event, 1000 watchers", Work::Watch, 1000),
-    disturbed("among many: put 256 B, 64 clients", Meanwhile::Nothing),
+    disturbed("among many: put 1 KiB, 64 clients", Meanwhile::Nothing),
     disturbed("among many, during compactions", Meanwhile::Compactions),
     disturbed("among many, while snapshots are read", Meanwhile::Snapshots),
     disturbed("among many, while empty members join", Meanwhile::Transfers),
+    disturbed("among many, while checkpoints are written", Meanwhile::Checkpoints),
 ];

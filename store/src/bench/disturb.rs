@@ -1,4 +1,4 @@
-//! What goes on beside a load: compactions, snapshots that are read, a member that gets everything.
+//! What goes on beside a load: compactions, snapshots that are read, a member that gets everything, checkpoints.
 
 use std::time::Duration;
 
@@ -19,10 +19,13 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Does it again and again until `end`; how often it was done.
 pub(super) async fn disturb(what: Meanwhile, server: &mut Server, end: Instant) -> Result<u64, Status> {
+    if what == Meanwhile::Checkpoints {
+        return checkpoints(server, end).await;
+    }
     let mut done = 0;
     while what != Meanwhile::Nothing && Instant::now() < end {
         match what {
-            Meanwhile::Nothing => {}
+            Meanwhile::Nothing | Meanwhile::Checkpoints => {}
             Meanwhile::Compactions => compact(server, end).await?,
             Meanwhile::Snapshots => read_snapshot(server).await?,
             Meanwhile::Transfers => {
@@ -34,6 +37,18 @@ pub(super) async fn disturb(what: Meanwhile, server: &mut Server, end: Instant) 
         done += 1;
     }
     Ok(done)
+}
+
+/// The server writes them by itself, once its log has grown beyond what it holds: so history must not pile up. How many there are
+/// that were not there before.
+async fn checkpoints(server: &Server, end: Instant) -> Result<u64, Status> {
+    let before = server.checkpoints();
+    let mut seen = std::collections::BTreeSet::new();
+    while Instant::now() < end {
+        compact(server, end).await?;
+        seen.extend(server.checkpoints());
+    }
+    Ok(seen.difference(&before).count() as u64)
 }
 
 /// Everything that was overwritten until now goes.

@@ -174,7 +174,7 @@ async fn client(mut kv: KvClient<Channel>, work: Work, number: usize, end: Insta
         let sent = Instant::now();
         match work {
             Work::Put(bytes) => drop(kv.put(put(key(at % KEYS), bytes)).await?),
-            Work::PutAmongMany => drop(kv.put(put(many(at % MANY), 256)).await?),
+            Work::PutAmongMany => drop(kv.put(put(many(at % MANY), 1024)).await?),
             Work::Get { serializable } => {
                 let request = pb::RangeRequest { key: key(at % KEYS), serializable, ..Default::default() };
                 kv.range(request).await?;

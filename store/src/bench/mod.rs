@@ -136,20 +136,40 @@ async fn measure(
     table: &mut Table,
 ) -> Result<(), Error> {
     let loads: Vec<&Case> = CASES.iter().filter(|case| options.wants(case.name)).collect();
-    if !loads.is_empty() {
-        let mut servers = Vec::new();
-        for program in programs {
-            servers.push(program.start(&dir.join("load").join(&program.name), usize::from(options.members)).await?);
-        }
-        for case in loads {
-            table.row(load_case(options, case, &mut servers).await?);
-        }
+    // Those that write checkpoints all the time are servers of their own.
+    let (apart, together): (Vec<&Case>, Vec<&Case>) =
+        loads.into_iter().partition(|case| case.meanwhile == Meanwhile::Checkpoints);
+    load_cases(options, together, programs, &dir.join("load"), table).await?;
+    if options.endpoint.is_empty() {
+        let flags = ["--log-trim-bytes=1", "--snapshot-count=10000"];
+        let eager: Vec<Program> = programs.iter().zip(flags).map(|(program, flag)| program.with(flag)).collect();
+        load_cases(options, apart, &eager, &dir.join("checkpoints"), table).await?;
     }
     if options.endpoint.is_empty() && options.wants("memory and start") {
         memory_and_start(options, programs, dir, table).await?;
     }
     if options.endpoint.is_empty() && options.wants("overwritten") {
         overwritten(options, programs, dir, table).await?;
+    }
+    Ok(())
+}
+
+async fn load_cases(
+    options: &Options,
+    cases: Vec<&Case>,
+    programs: &[Program],
+    dir: &std::path::Path,
+    table: &mut Table,
+) -> Result<(), Error> {
+    if cases.is_empty() {
+        return Ok(());
+    }
+    let mut servers = Vec::new();
+    for program in programs {
+        servers.push(program.start(&dir.join(&program.name), usize::from(options.members)).await?);
+    }
+    for case in cases {
+        table.row(load_case(options, case, &mut servers).await?);
     }
     Ok(())
 }
@@ -191,9 +211,10 @@ async fn memory_and_start(
         let refused = |status| Error::Refused(program.name.clone(), Box::new(status));
         load::fill(&server.urls[0], options.keys, options.keys).await.map_err(refused)?;
         rows[2].push(server.memory());
+        let files = server.disk();
         server.end();
         let mut server = program.start(&path, 1).await?;
-        rows[3].push(report::millis(server.started_in));
+        rows[3].push(format!("{} from {files}", report::millis(server.started_in)));
         server.end();
     }
     let keys = options.keys;

@@ -1,6 +1,7 @@
 //! The servers that are measured: processes of our own on loopback, one or several members, seen from outside through /proc; or
 //! whatever answers at an endpoint.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io;
 use std::net::TcpListener;
@@ -20,6 +21,7 @@ pub(super) struct Program {
     how: How,
 }
 
+#[derive(Clone)]
 enum How {
     /// A program with its first arguments; it understands etcd's flags.
     Command(Vec<String>),
@@ -54,6 +56,15 @@ impl Program {
 
     pub(super) fn running(name: &str, url: &str) -> Self {
         Self { name: name.to_owned(), how: How::Running(url.to_owned()) }
+    }
+
+    /// The same with one more flag, if it is to be started.
+    pub(super) fn with(&self, flag: &str) -> Self {
+        let mut how = self.how.clone();
+        if let How::Command(words) = &mut how {
+            words.push(flag.to_owned());
+        }
+        Self { name: self.name.clone(), how }
     }
 
     /// Starts it, as so many members, on its files in `dir`, and waits until all answer.
@@ -183,6 +194,17 @@ impl Server {
         }
         // In units of 512 bytes, whatever the file system's blocks (stat(2)).
         format!("{} MiB", blocks >> 11)
+    }
+
+    /// The checkpoints of the first member; an etcd's snapshots.
+    pub(super) fn checkpoints(&self) -> BTreeSet<std::ffi::OsString> {
+        let dirs = ["m0/data", "m0/data/member/snap"].map(|dir| fs::read_dir(self.dir.join(dir)));
+        let names = dirs.into_iter().flatten().flatten().flatten().map(|entry| entry.file_name());
+        let is_one = |name: &std::ffi::OsString| {
+            let name = name.to_string_lossy();
+            name.starts_with("checkpoint-") && !name.ends_with(".tmp") || name.ends_with(".snap")
+        };
+        names.filter(is_one).collect()
     }
 
     /// Ends it as its operator would.
