@@ -36,6 +36,8 @@ const REST: u32 = 3;
 const LARGE: usize = 8;
 /// No pause is longer.
 const PAUSE: Duration = Duration::from_millis(1);
+/// What a group counts for when the next one is made, as a measure of how many writers there are.
+const FADING: f64 = 0.98;
 
 /// The writer; [`Writer::run`] is its thread.
 pub(crate) struct Writer {
@@ -91,6 +93,8 @@ impl Writer {
     fn work(&mut self) -> Result<(), Fatal> {
         let mut messages = Vec::new();
         let (mut rest, mut remembered) = (Some(Duration::ZERO), 0);
+        // The largest group of late.
+        let mut peak = 0.0_f64;
         let mut open = true;
         while open && receive(&mut self.inbox, &mut messages, GROUP, rest) {
             let (begun, group) = (Instant::now(), messages.len());
@@ -112,8 +116,9 @@ impl Writer {
             }
             rest = self.sweep(&mut remembered);
             // With others a group is not done yet: what they answer must not wait.
-            if open && self.member.alone() {
-                std::thread::sleep(pause(group, begun.elapsed(), self.inbox.len()));
+            if open && self.member.solitary() {
+                peak = (peak * FADING).max(group as f64);
+                gather(pause(group, begun.elapsed(), self.inbox.len()), || self.inbox.len() as f64 >= peak);
             }
         }
         Ok(())
@@ -142,6 +147,15 @@ fn pause(group: usize, took: Duration, waiting: usize) -> Duration {
         return Duration::ZERO;
     }
     (took * group.min(8 * LARGE) as u32 / LARGE as u32).min(PAUSE)
+}
+
+/// Pauses for so long, or half of it if everybody is back by then. Sleeps, rather than being woken by each of them; and looks once,
+/// as each look is an awakening.
+fn gather(pause: Duration, everybody: impl FnOnce() -> bool) {
+    std::thread::sleep(pause / 2);
+    if !pause.is_zero() && !everybody() {
+        std::thread::sleep(pause / 2);
+    }
 }
 
 /// Returns whether there is more to do.
@@ -231,6 +245,20 @@ mod tests {
             let paused = pause(group, Duration::from_micros(took), waiting);
             assert_eq!(paused, Duration::from_micros(expected), "{group} in {took} µs, {waiting} wait");
         }
+    }
+
+    #[test]
+    fn a_pause_is_halved_when_everybody_is_back() {
+        let begun = Instant::now();
+        gather(Duration::ZERO, || unreachable!("nobody is looked for"));
+        gather(Duration::from_millis(4), || false);
+        assert!(begun.elapsed() >= Duration::from_millis(4));
+        let (begun, looks) = (Instant::now(), std::cell::Cell::new(0));
+        gather(Duration::from_millis(4), || {
+            looks.set(looks.get() + 1);
+            true
+        });
+        assert!(begun.elapsed() >= Duration::from_millis(2) && looks.get() == 1);
     }
 
     #[test]
