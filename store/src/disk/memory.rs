@@ -372,6 +372,10 @@ impl DiskFile for MemoryFile {
         })
     }
 
+    fn writes_in_place(&self) -> bool {
+        true
+    }
+
     fn set_size(&mut self, size: u64) -> io::Result<()> {
         self.with(|inner| {
             let node = &mut inner.nodes[self.node];

@@ -111,6 +111,12 @@ pub trait DiskFile: Send {
     /// Any I/O error, `StorageFull` among them.
     fn allocate(&mut self, size: u64) -> io::Result<()>;
 
+    /// Whether what has its place keeps it when it is written, and written again. Where writing copies (btrfs, ZFS), or nothing
+    /// can be reserved, it is not so.
+    fn writes_in_place(&self) -> bool {
+        false
+    }
+
     /// Makes content and size durable (`fdatasync`).
     ///
     /// # Errors

@@ -17,6 +17,9 @@ pub struct RealDisk;
 
 struct RealFile(File);
 
+/// File systems that write over what is there where it is: ext2 to ext4, XFS (include/uapi/linux/magic.h).
+const IN_PLACE: [u32; 2] = [0xEF53, 0x5846_5342];
+
 impl Disk for RealDisk {
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
         if dir.is_dir() {
@@ -94,6 +97,10 @@ impl DiskFile for RealFile {
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
             result => Ok(result?),
         }
+    }
+
+    fn writes_in_place(&self) -> bool {
+        rustix::fs::fstatfs(&self.0).is_ok_and(|about| IN_PLACE.contains(&(about.f_type as u32)))
     }
 
     fn sync(&mut self) -> io::Result<()> {

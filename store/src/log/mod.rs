@@ -311,6 +311,10 @@ fn zero_ahead(file: &mut dyn DiskFile, end: u64, length: u64, reserved: u64) -> 
         // Of large frames few fit: writing everything twice would cost more than it spares.
         return end;
     }
+    if !file.writes_in_place() {
+        // What is written over would want room again, and what was reserved is used up by the zeros.
+        return end;
+    }
     // Of use only: whatever is wrong, the write of the frame itself will meet it.
     match file.write_at(end, &vec![0; zeros as usize]) {
         Ok(()) => end + zeros,
