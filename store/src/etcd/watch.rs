@@ -61,6 +61,8 @@ struct One {
     manner: Manner,
     /// Whether it is told its progress now and then; `Some(true)` if nothing was sent since the last time.
     idle: Option<bool>,
+    /// Whether it stands in the queue of those to be read.
+    queued: bool,
 }
 
 /// One stream.
@@ -113,8 +115,10 @@ impl Session {
             }
             // Before the bell is looked at: what was published by now has rung it.
             let published = self.service.store.local();
-            for id in self.bell.take().iter().filter_map(|number| self.ids.get(number)) {
-                self.unread.push_back(*id);
+            for number in self.bell.take() {
+                if let Some(id) = self.ids.get(&number).copied() {
+                    self.queue(id);
+                }
             }
             if !self.unread.is_empty() {
                 if let Err(end) = self.take_ready() {
@@ -156,12 +160,22 @@ impl Session {
         Ok(())
     }
 
+    /// Once: one that falls behind must not take its neighbours' turns.
+    fn queue(&mut self, id: i64) {
+        if let Some(one) = self.watches.get_mut(&id).filter(|one| !one.queued) {
+            one.queued = true;
+            self.unread.push_back(id);
+        }
+    }
+
     /// Reads a portion of one watch's history.
     fn read(&mut self, id: i64) -> Result<(), Error> {
         let Some(one) = self.watches.get_mut(&id) else { return Ok(()) };
+        one.queued = false;
         match one.cursor.read(one.manner.prev_kv) {
             Ok(signals) => {
                 if one.cursor.behind() {
+                    one.queued = true;
                     self.unread.push_back(id);
                 }
                 let service = &self.service;
@@ -291,11 +305,11 @@ impl Session {
             Ok((cursor, now)) => {
                 self.out.push_back(created(self.service.header(now)));
                 self.ids.insert(cursor.id(), id);
-                if cursor.behind() {
-                    self.unread.push_back(id);
+                let (idle, behind) = (request.progress_notify.then_some(true), cursor.behind());
+                self.watches.insert(id, One { cursor, manner: Manner::of(request), idle, queued: false });
+                if behind {
+                    self.queue(id);
                 }
-                let idle = request.progress_notify.then_some(true);
-                self.watches.insert(id, One { cursor, manner: Manner::of(request), idle });
             }
             Err(Error::Compacted(revision)) => {
                 self.out.push_back(created(header));
