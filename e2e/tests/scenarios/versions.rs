@@ -30,7 +30,7 @@ fn all(found: &Path) -> Vec<(String, PathBuf)> {
 async fn each_kubectl_can_do_it() {
     let Some(found) = program::kubectl("kubectl of several versions") else { return };
     scenario("kubectl of several versions", nodes(2), async |cluster| {
-        for (name, kubectl) in all(&found) {
+        for (name, kubectl) in all(&found.canonicalize()?) {
             let dir = tempfile::tempdir()?;
             std::os::unix::fs::symlink(&kubectl, dir.path().join("kubectl"))?;
             let kubeconfig = dir.path().join("kubeconfig");
@@ -69,8 +69,8 @@ impl Shell<'_> {
         let example = concat!(env!("CARGO_MANIFEST_DIR"), "/../manifests/examples/deploy.yaml");
         let line = parts.next().unwrap_or_default().replace("EXAMPLE", example);
         let path = std::env::var("PATH").unwrap_or_default();
-        let output = Command::new("sh")
-            .args(["-c", &line])
+        let output = Command::new("timeout")
+            .args(["120", "sh", "-c", &line])
             .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/scenarios/kubectl"))
             .env("PATH", format!("{}:{path}", self.dir.display()))
             .env("KUBECONFIG", self.kubeconfig)

@@ -92,7 +92,7 @@ impl Options {
         }
         let words = |command: &str| command.split_whitespace().map(str::to_owned).collect::<Vec<_>>();
         let ours = self.store.as_deref().map_or_else(this_program, words);
-        let both = [("mkube-store", ours), ("etcd", words(&self.etcd))];
+        let both = [(server::OURS, ours), ("etcd", words(&self.etcd))];
         both.into_iter()
             .filter(|(_, command)| !command.is_empty())
             .map(|(name, command)| Program::command(name, command))
@@ -141,8 +141,7 @@ async fn measure(
         loads.into_iter().partition(|case| case.meanwhile == Meanwhile::Checkpoints);
     load_cases(options, together, programs, &dir.join("load"), table).await?;
     if options.endpoint.is_empty() {
-        let flags = ["--log-trim-bytes=1", "--snapshot-count=10000"];
-        let eager: Vec<Program> = programs.iter().zip(flags).map(|(program, flag)| program.with(flag)).collect();
+        let eager: Vec<Program> = programs.iter().map(Program::eager).collect();
         load_cases(options, apart, &eager, &dir.join("checkpoints"), table).await?;
     }
     if options.endpoint.is_empty() && options.wants("memory and start") {

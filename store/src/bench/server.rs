@@ -13,6 +13,8 @@ use super::{Error, load};
 
 /// /proc counts CPU in these parts of a second, whatever the kernel's own clock (USER_HZ).
 const TICKS: u32 = 100;
+/// What our own is called.
+pub(super) const OURS: &str = "mkube-store";
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What can be started.
@@ -58,11 +60,15 @@ impl Program {
         Self { name: name.to_owned(), how: How::Running(url.to_owned()) }
     }
 
-    /// The same with one more flag, if it is to be started.
-    pub(super) fn with(&self, flag: &str) -> Self {
+    /// The same, told to write checkpoints as often as it can.
+    pub(super) fn eager(&self) -> Self {
+        let flags = match self.name.as_str() {
+            OURS => &["--log-trim-bytes=1", "--log-file-bytes=4194304"][..],
+            _ => &["--snapshot-count=10000"],
+        };
         let mut how = self.how.clone();
         if let How::Command(words) = &mut how {
-            words.push(flag.to_owned());
+            words.extend(flags.iter().map(|flag| (*flag).to_owned()));
         }
         Self { name: self.name.clone(), how }
     }
