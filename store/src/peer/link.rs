@@ -29,8 +29,8 @@ const PROBE: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(100);
 /// Parcels that are handed to the stream ahead of what it has sent.
 const AHEAD: usize = 16;
-/// For how long a request that was handed on, or word of one, is worth sending: less than its client waits, however short the
-/// election timeout (50 ticks and more).
+/// For how long a request that was handed on, or word of one, is worth sending: less than its client waits, which is 50
+/// heartbeat intervals and two election timeouts (5 s and 2 s by default).
 const FRESH: Duration = Duration::from_millis(500);
 
 /// A parcel, and when it was to be sent.
