@@ -12,7 +12,6 @@ mod masters;
 mod pods;
 mod static_pods;
 mod tour;
-mod versions;
 
 use std::time::Duration;
 
