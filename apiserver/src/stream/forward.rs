@@ -1,15 +1,17 @@
 //! Sends a request on and gives the answer back as it comes; an upgraded connection is copied both ways until one side ends
 //! or the server stops.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use api::Status;
 use api::status::Details;
+use futures::future::{self, Either};
 use http::{HeaderMap, HeaderName, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::BodyExt;
 use hyper_util::rt::TokioIo;
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 
 use crate::dialer::{Dialer, Target};
 use crate::request::Body;
@@ -17,6 +19,8 @@ use crate::state::Front;
 
 /// A kubelet takes no longer to begin its answer.
 const ANSWER: Duration = Duration::from_secs(30);
+/// A client that was told the end closes within this.
+const LINGER: Duration = Duration::from_secs(5);
 /// So much of an error's text is passed on (upstream: maxReadLength of the response checker).
 const ERROR_TEXT: usize = 50_000;
 /// What belongs to one connection and not to the request (RFC 9110, 7.6.1).
@@ -186,13 +190,8 @@ pub async fn upgrade(
                 return;
             }
         };
-        let (mut ours, mut theirs) = (TokioIo::new(ours), TokioIo::new(theirs));
         tokio::select! {
-            copied = copy_bidirectional(&mut ours, &mut theirs) => {
-                if let Err(error) = copied {
-                    tracing::debug!(%error, "upgraded stream ended");
-                }
-            }
+            () = join(TokioIo::new(ours), TokioIo::new(theirs)) => {}
             () = context.stopped() => {}
         }
     });
@@ -202,9 +201,49 @@ pub async fn upgrade(
     Ok(response)
 }
 
+/// Copies both ways until nothing more comes from `theirs`. That one takes no more (its command has ended, and the client
+/// still types) ends only what goes there: the exit code may still be on its way back.
+async fn join(ours: impl AsyncRead + AsyncWrite, theirs: impl AsyncRead + AsyncWrite) {
+    let ((from_client, to_client), (from_target, to_target)) = (tokio::io::split(ours), tokio::io::split(theirs));
+    let (up, down) = (pin!(one_way(from_client, to_target)), pin!(one_way(from_target, to_client)));
+    match future::select(up, down).await {
+        Either::Left(((), down)) => down.await,
+        // The client has been told; what it is still sending is read, as closing before would take back what it was told.
+        Either::Right(((), up)) => drop(tokio::time::timeout(LINGER, up).await),
+    }
+}
+
+/// Copies until the one has ended or the other takes no more, and says so to the other.
+async fn one_way(mut from: impl AsyncRead + Unpin, mut to: impl AsyncWrite + Unpin) {
+    if let Err(error) = tokio::io::copy(&mut from, &mut to).await {
+        tracing::debug!(%error, "upgraded stream ended");
+    }
+    let _ = to.shutdown().await;
+}
+
 #[cfg(test)]
 mod tests {
+    use tokio::io::AsyncReadExt;
+
     use super::*;
+
+    #[tokio::test]
+    async fn who_takes_no_more_may_still_have_something_to_say() {
+        let (mut client, ours) = tokio::io::duplex(64);
+        let (mut target, from_target) = tokio::io::duplex(64);
+        let (to_target, nobody) = tokio::io::duplex(64);
+        drop(nobody);
+        let joined = tokio::spawn(join(ours, tokio::io::join(from_target, to_target)));
+        // More than the pipe holds: it has been read, and could not be written.
+        client.write_all(&[b'x'; 100]).await.unwrap();
+        target.write_all(b"exit code").await.unwrap();
+        drop(target);
+        let mut said = String::new();
+        client.read_to_string(&mut said).await.unwrap();
+        assert_eq!(said, "exit code");
+        drop(client);
+        joined.await.unwrap();
+    }
 
     #[test]
     fn credentials_and_hops_stay_here() {

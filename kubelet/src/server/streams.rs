@@ -10,7 +10,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use futures::stream::SplitStream;
-use futures::{SinkExt, StreamExt};
+use futures::{SinkExt, Stream, StreamExt};
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -21,7 +21,7 @@ use crate::runtime::{Session, Streams, describe};
 
 const PIECE: usize = 32 * 1024;
 const BACKLOG: usize = 16;
-/// How long output may go on after a command's end, from processes it left behind.
+/// How long output may go on after a command's end, from processes it left behind; and how long the client may take to close.
 const DRAIN: Duration = Duration::from_secs(5);
 
 type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
@@ -126,6 +126,14 @@ async fn end(mut socket: WebSocket, status: &serde_json::Value) {
     let message = channels::frame(channels::ERROR, status.to_string().as_bytes());
     let _ = socket.send(Message::Binary(message.into())).await;
     let _ = socket.send(closing()).await;
+    closed(socket).await;
+}
+
+/// Reads until the client has closed, too. A connection that is closed while something in it is unread is reset, and what was
+/// sent before may be lost with it: the exit code, if the client still sends what the command no longer reads.
+async fn closed(mut from_client: impl Stream<Item = Result<Message, axum::Error>> + Unpin) {
+    let unread = async { while let Some(Ok(_)) = from_client.next().await {} };
+    let _ = tokio::time::timeout(DRAIN, unread).await;
 }
 
 /// kubectl exits 1 on any other code.
@@ -135,7 +143,7 @@ fn closing() -> Message {
 
 async fn copy(socket: WebSocket, session: Session, streams: Streams, attach: bool) {
     let v5 = socket.protocol().is_some_and(|p| p.as_bytes() == channels::PROTOCOLS[0].as_bytes());
-    let (mut to_client, from_client) = socket.split();
+    let (mut to_client, mut from_client) = socket.split();
     let (sender, mut messages) = mpsc::channel::<Message>(BACKLOG);
     let writer = tokio::spawn(async move {
         while let Some(message) = messages.recv().await {
@@ -159,8 +167,9 @@ async fn copy(socket: WebSocket, session: Session, streams: Streams, attach: boo
     let err = stderr.map(|s| tokio::spawn(pump(s, channels::STDERR, sender.clone())));
     let result = tokio::select! {
         result = exit => Some(result),
-        () = feed(from_client, stdin, resize, v5) => None,
+        () = feed(&mut from_client, stdin, resize, v5) => None,
     };
+    let ended = result.is_some();
     if let Some(result) = result {
         let drained = async {
             for task in [out, err].into_iter().flatten() {
@@ -182,11 +191,14 @@ async fn copy(socket: WebSocket, session: Session, streams: Streams, attach: boo
     }
     drop(sender);
     let _ = tokio::time::timeout(DRAIN, writer).await;
+    if ended {
+        closed(from_client).await;
+    }
 }
 
 /// Hands the client's messages to the session; returns when the client has gone.
 async fn feed(
-    mut from_client: SplitStream<WebSocket>,
+    from_client: &mut SplitStream<WebSocket>,
     mut stdin: Option<Box<dyn AsyncWrite + Send + Unpin>>,
     resize: Option<mpsc::Sender<(u16, u16)>>,
     v5: bool,

@@ -161,6 +161,22 @@ async fn a_terminal_is_resized_and_attach_ends_well() {
 }
 
 #[tokio::test]
+async fn who_still_types_when_the_command_ends_hears_how_it_ended() {
+    let world = World::new().await;
+    let mut socket = world.websocket("/exec/ns/p/c?command=hello&output=1", "v5.channel.k8s.io").await;
+    while socket.next().await.unwrap().unwrap().into_data().first() != Some(&channels::ERROR) {}
+    // The command has ended. More than the buffers between here and there hold: a socket that is no longer read would refuse it.
+    let piece = 1u32 << 16;
+    let frame = [&[0x82, 0x80 | 127, 0, 0, 0, 0][..], &piece.to_be_bytes(), &[0; 4], &vec![0; 1 << 16]].concat();
+    for _ in 0..256 {
+        socket.get_mut().write_all(&frame).await.unwrap();
+    }
+    let Message::Close(Some(close)) = socket.next().await.unwrap().unwrap() else { panic!("no close") };
+    assert_eq!(u16::from(close.code), 1000);
+    assert!(socket.next().await.is_none_or(|end| end.is_err()));
+}
+
+#[tokio::test]
 async fn exec_says_what_is_wrong() {
     let world = World::new().await;
     let (code, body) = world.get("/exec/ns/p/c?command=x&output=1").await;
