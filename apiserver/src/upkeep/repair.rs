@@ -86,14 +86,14 @@ impl Repair {
                 continue;
             };
             // A record that went leaves its Service to be looked at, and so does one that came: whose it is may be wrong.
-            let value = change.entry().value();
-            let checked = if object::kind(&value) == "Service" {
-                self.service(object::namespace(&value), object::name(&value)).await
+            let entry = change.entry();
+            let checked = if object::kind(&entry.value()) == "Service" {
+                self.service(entry.namespace(), entry.name()).await
             } else {
-                self.address(&value).await
+                self.address(entry).await
             };
             if let Err(error) = checked {
-                tracing::warn!(error = %error.message, object = object::name(&value), "not repaired");
+                tracing::warn!(error = %error.message, object = entry.name(), "not repaired");
             }
         }
         Ok(())
@@ -103,13 +103,17 @@ impl Repair {
         self.registry.storage().get(kind, namespace, name, Freshness::Latest).await
     }
 
-    /// The Service that a record names.
-    async fn holder(&self, record: &Value) -> Result<Option<Value>, Status> {
-        let parent = |field: &str| object::text(record, &format!("/spec/parentRef/{field}"));
+    /// The Service that a record names, as it was when the record was written or later. What is latest would not do: a write
+    /// that is seen here before it is answered may be missing in the other kind's cache.
+    async fn holder(&self, record: &Entry) -> Result<Option<Value>, Status> {
+        let value = record.value();
+        let parent = |field: &str| object::text(&value, &format!("/spec/parentRef/{field}"));
         if (parent("group"), parent("resource")) != ("", "services") {
             return Ok(None);
         }
-        Ok(self.get(self.services, parent("namespace"), parent("name")).await?.map(|service| service.value()))
+        let fresh = Freshness::AtLeast(record.revision());
+        let holder = self.registry.storage().get(self.services, parent("namespace"), parent("name"), fresh).await?;
+        Ok(holder.map(|service| service.value()))
     }
 
     /// What the caches have is mostly right, and costs nothing to look at; before something is done about what is not, what is
@@ -139,9 +143,10 @@ impl Repair {
     }
 
     async fn service_address(&self, service: &Entry, address: Ipv4Addr) -> Result<(), Status> {
-        let entry = self.get(self.addresses, "", &address.to_string()).await?;
+        let fresh = Freshness::AtLeast(service.revision());
+        let entry = self.registry.storage().get(self.addresses, "", &address.to_string(), fresh).await?;
         let record = entry.as_ref().map(|entry| entry.value());
-        let holder = match &record {
+        let holder = match &entry {
             Some(record) => self.holder(record).await?,
             None => None,
         };
@@ -227,11 +232,11 @@ impl Repair {
         Ok(still)
     }
 
-    async fn address(&self, record: &Value) -> Result<(), Status> {
+    async fn address(&self, record: &Entry) -> Result<(), Status> {
         let known = |kind, namespace: &str, name: &str| {
             self.registry.storage().known(kind, namespace, name).map(|entry| entry.value())
         };
-        if let Some(present) = known(self.addresses, "", object::name(record)) {
+        if let Some(present) = known(self.addresses, "", record.name()) {
             let parent = |field: &str| object::text(&present, &format!("/spec/parentRef/{field}"));
             let holder = known(self.services, parent("namespace"), parent("name"));
             if holder.is_some() && findings::of_address(&present, holder.as_ref()).is_none() {
@@ -241,9 +246,9 @@ impl Repair {
         if let Some(holder) = self.holder(record).await? {
             self.service(object::namespace(&holder), object::name(&holder)).await?;
         }
-        // The Service is read before the record: one that goes takes its record with it.
-        let Some(present) = self.get(self.addresses, "", object::name(record)).await? else { return Ok(()) };
-        let holder = self.holder(&present.value()).await?;
+        // A Service that goes between these two takes its record with it, and what is done below fails.
+        let Some(present) = self.get(self.addresses, "", record.name()).await? else { return Ok(()) };
+        let holder = self.holder(&present).await?;
         let Some(finding) = findings::of_address(&present.value(), holder.as_ref()) else { return Ok(()) };
         let claim = self.registry.storage().claim(self.addresses, present.name(), present.revision(), None)?;
         if self.registry.storage().settle(&[claim]).await? {
