@@ -81,7 +81,7 @@ fn main() -> ExitCode {
 }
 
 fn fuzz(target: &'static Target, options: &Options) -> Result<(), (u64, Box<Failure>)> {
-    let began = Instant::now();
+    let (began, had) = (Instant::now(), cpu());
     let mut reported = began;
     let mut fuzzer = Fuzzer::new(target, options.seed).map_err(|failure| (0, failure))?;
     limit::peak();
@@ -92,11 +92,12 @@ fn fuzz(target: &'static Target, options: &Options) -> Result<(), (u64, Box<Fail
     let report = |fuzzer: &Fuzzer| {
         let seconds = began.elapsed().as_secs_f64();
         println!(
-            "{:<10} seed {} {:>10} inputs in {:>6.0} s, {:>7.0}/s, {:>5} outcomes, at most {} KiB in use",
+            "{:<10} seed {} {:>10} inputs in {:>6.0} s ({:>5.0} s of CPU), {:>7.0}/s, {:>5} outcomes, at most {} KiB in use",
             target.name,
             options.seed,
             fuzzer.iterations,
             seconds,
+            (cpu() - had).as_secs_f64(),
             fuzzer.iterations as f64 / seconds,
             fuzzer.outcomes(),
             limit::peak() >> 10,
@@ -112,6 +113,12 @@ fn fuzz(target: &'static Target, options: &Options) -> Result<(), (u64, Box<Fail
     }
     report(&fuzzer);
     Ok(())
+}
+
+/// What this thread has had of a processor (`/proc/PID/schedstat`): beside other work far less than what has passed.
+fn cpu() -> Duration {
+    let file = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    Duration::from_nanos(file.split(' ').next().and_then(|nanoseconds| nanoseconds.parse().ok()).unwrap_or_default())
 }
 
 fn say(target: &Target, seed: u64, iteration: u64, failure: &Failure) {
