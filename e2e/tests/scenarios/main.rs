@@ -12,6 +12,7 @@ mod masters;
 mod pods;
 mod static_pods;
 mod tour;
+mod versions;
 
 use std::time::Duration;
 
