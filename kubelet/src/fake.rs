@@ -11,6 +11,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::Semaphore;
 use tokio::sync::broadcast;
 use tokio_stream::wrappers::BroadcastStream;
 
@@ -27,6 +28,8 @@ struct State {
     refused: Vec<String>,
     executed: Vec<String>,
     exec_code: i32,
+    /// What commands wait for before they start.
+    exec_gate: Option<Arc<Semaphore>>,
     counter: u32,
 }
 
@@ -62,6 +65,11 @@ impl FakeRuntime {
 
     pub fn exec_answers(&self, code: i32) {
         self.state.lock().exec_code = code;
+    }
+
+    /// From now on commands start when there is a permit.
+    pub fn exec_waits(&self) -> Arc<Semaphore> {
+        self.state.lock().exec_gate.insert(Arc::new(Semaphore::new(0))).clone()
     }
 
     pub fn executed(&self) -> Vec<String> {
@@ -269,7 +277,11 @@ impl Runtime for FakeRuntime {
 
     /// An echo: what comes in goes out; `exit N` on standard input ends it.
     fn exec<'a>(&'a self, _: &'a str, command: &'a [String], streams: Streams) -> BoxFuture<'a, Result<Session>> {
+        let gate = self.state.lock().exec_gate.clone();
         Box::pin(async move {
+            if let Some(gate) = gate {
+                gate.acquire().await.unwrap().forget();
+            }
             let (near_in, mut far_in) = tokio::io::duplex(1024);
             let (mut far_out, near_out) = tokio::io::duplex(1024);
             let (mut far_err, near_err) = tokio::io::duplex(1024);

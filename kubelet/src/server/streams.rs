@@ -98,15 +98,26 @@ async fn start(
     let container = server.running(&target.namespace, &target.pod, &target.container).await?;
     let upgrade = upgrade.map_err(|_| Refusal(StatusCode::BAD_REQUEST, only_websocket()))?;
     let runtime = server.manager.node().runtime.clone();
-    let session = if attach {
-        runtime.attach(&container.id, streams).await
-    } else {
-        runtime.exec(&container.id, &wanted.command, streams).await
-    };
     let upgrade = upgrade.protocols(channels::PROTOCOLS);
-    Ok(upgrade.on_upgrade(move |socket| async move {
+    // Started when the client has its answer, as upstream's is: kubectl up to 1.33 throws away what comes before it has set up
+    // its streams, which it does while it already reads (kubernetes/kubernetes#131189).
+    Ok(upgrade.on_upgrade(move |mut socket| async move {
+        // As upstream: an empty message tells the client that the connection stands.
+        let first = if streams.stdout {
+            channels::STDOUT
+        } else if streams.stderr {
+            channels::STDERR
+        } else {
+            channels::ERROR
+        };
+        let _ = socket.send(Message::Binary(vec![first].into())).await;
+        let session = if attach {
+            runtime.attach(&container.id, streams).await
+        } else {
+            runtime.exec(&container.id, &wanted.command, streams).await
+        };
         match session {
-            Ok(session) => copy(socket, session, streams, attach).await,
+            Ok(session) => copy(socket, session, attach).await,
             Err(error) => end(socket, &channels::failure(&describe(&error))).await,
         }
     }))
@@ -141,7 +152,7 @@ fn closing() -> Message {
     Message::Close(Some(CloseFrame { code: close_code::NORMAL, reason: "".into() }))
 }
 
-async fn copy(socket: WebSocket, session: Session, streams: Streams, attach: bool) {
+async fn copy(socket: WebSocket, session: Session, attach: bool) {
     let v5 = socket.protocol().is_some_and(|p| p.as_bytes() == channels::PROTOCOLS[0].as_bytes());
     let (mut to_client, mut from_client) = socket.split();
     let (sender, mut messages) = mpsc::channel::<Message>(BACKLOG);
@@ -154,15 +165,6 @@ async fn copy(socket: WebSocket, session: Session, streams: Streams, attach: boo
         }
     });
     let Session { stdin, stdout, stderr, resize, exit } = session;
-    // As upstream: an empty message tells the client that the connection stands.
-    let first = if streams.stdout {
-        channels::STDOUT
-    } else if streams.stderr {
-        channels::STDERR
-    } else {
-        channels::ERROR
-    };
-    let _ = sender.send(Message::Binary(vec![first].into())).await;
     let out = stdout.map(|s| tokio::spawn(pump(s, channels::STDOUT, sender.clone())));
     let err = stderr.map(|s| tokio::spawn(pump(s, channels::STDERR, sender.clone())));
     let result = tokio::select! {

@@ -161,6 +161,17 @@ async fn a_terminal_is_resized_and_attach_ends_well() {
 }
 
 #[tokio::test]
+async fn a_command_starts_when_the_client_can_hear_it() {
+    let world = World::new().await;
+    let gate = world.runtime.exec_waits();
+    let mut socket = world.websocket("/exec/ns/p/c?command=hello&output=1", "v5.channel.k8s.io").await;
+    assert_eq!(&socket.next().await.unwrap().unwrap().into_data()[..], [channels::STDOUT]);
+    assert!(tokio::time::timeout(Duration::ZERO, socket.next()).await.is_err(), "nothing has started");
+    gate.add_permits(1);
+    assert_eq!(drain(socket).await.0[0], "hello");
+}
+
+#[tokio::test]
 async fn who_still_types_when_the_command_ends_hears_how_it_ended() {
     let world = World::new().await;
     let mut socket = world.websocket("/exec/ns/p/c?command=hello&output=1", "v5.channel.k8s.io").await;
