@@ -1,5 +1,5 @@
-//! Sends a request on and gives the answer back as it comes; an upgraded connection is copied both ways until one side ends
-//! or the server stops.
+//! Sends a request on and gives the answer back as it comes; an upgraded connection is copied both ways until the target has
+//! ended, the client has gone, or the server stops.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -19,7 +19,7 @@ use crate::state::Front;
 
 /// A kubelet takes no longer to begin its answer.
 const ANSWER: Duration = Duration::from_secs(30);
-/// A client that was told the end closes within this.
+/// When one side has ended, the other one ends within this.
 const LINGER: Duration = Duration::from_secs(5);
 /// So much of an error's text is passed on (upstream: maxReadLength of the response checker).
 const ERROR_TEXT: usize = 50_000;
@@ -201,14 +201,17 @@ pub async fn upgrade(
     Ok(response)
 }
 
-/// Copies both ways until nothing more comes from `theirs`. That one takes no more (its command has ended, and the client
-/// still types) ends only what goes there: the exit code may still be on its way back.
+/// Copies both ways until nothing more comes from `theirs`, or `ours` has gone. That the target takes no more (its command has
+/// ended, and the client still types) ends nothing: the exit code may still be on its way back.
 async fn join(ours: impl AsyncRead + AsyncWrite, theirs: impl AsyncRead + AsyncWrite) {
-    let ((from_client, to_client), (from_target, to_target)) = (tokio::io::split(ours), tokio::io::split(theirs));
-    let (up, down) = (pin!(one_way(from_client, to_target)), pin!(one_way(from_target, to_client)));
-    match future::select(up, down).await {
-        Either::Left(((), down)) => down.await,
-        // The client has been told; what it is still sending is read, as closing before would take back what it was told.
+    let ((mut from_client, to_client), (from_target, to_target)) = (tokio::io::split(ours), tokio::io::split(theirs));
+    let up = pin!(async {
+        one_way(&mut from_client, to_target).await;
+        // Read even if nobody takes it: a connection that is closed while something in it is unread takes back what was said.
+        let _ = tokio::io::copy(&mut from_client, &mut tokio::io::sink()).await;
+    });
+    match future::select(up, pin!(one_way(from_target, to_client))).await {
+        Either::Left(((), down)) => drop(tokio::time::timeout(LINGER, down).await),
         Either::Right(((), up)) => drop(tokio::time::timeout(LINGER, up).await),
     }
 }
@@ -227,6 +230,14 @@ mod tests {
 
     use super::*;
 
+    #[tokio::test(start_paused = true)]
+    async fn a_target_that_does_not_notice_that_its_client_has_gone_is_left() {
+        let (client, ours) = tokio::io::duplex(64);
+        let (_target, theirs) = tokio::io::duplex(64);
+        drop(client);
+        join(ours, theirs).await;
+    }
+
     #[tokio::test]
     async fn who_takes_no_more_may_still_have_something_to_say() {
         let (mut client, ours) = tokio::io::duplex(64);
@@ -241,6 +252,8 @@ mod tests {
         let mut said = String::new();
         client.read_to_string(&mut said).await.unwrap();
         assert_eq!(said, "exit code");
+        // Nobody wants it, but it is read.
+        client.write_all(&[b'x'; 1000]).await.unwrap();
         drop(client);
         joined.await.unwrap();
     }
