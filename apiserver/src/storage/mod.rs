@@ -147,6 +147,17 @@ impl Storage {
         Ok(cache.get(&cache.key(ns, name)))
     }
 
+    /// One object, no older than anything that anybody has seen, of whatever kind. [`Freshness::Latest`] may miss what another kind's
+    /// watch has told of already: the other part of a write that is not answered yet.
+    ///
+    /// # Errors
+    /// As [`Storage::get`].
+    pub async fn present(&self, kind: KindRef, ns: &str, name: &str) -> Result<Option<Arc<Entry>>, Status> {
+        let cache = self.cache(kind);
+        cache.present().await?;
+        Ok(cache.get(&cache.key(ns, name)))
+    }
+
     /// All objects of a small kind, with everything of this kind that was written through this storage before the call: for rules
     /// that every write of another kind looks at. A list at the latest revision would wait for the writes of all kinds.
     ///

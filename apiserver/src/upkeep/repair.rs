@@ -92,28 +92,25 @@ impl Repair {
             } else {
                 self.address(entry).await
             };
-            if let Err(error) = checked {
-                tracing::warn!(error = %error.message, object = entry.name(), "not repaired");
-            }
+            // All is looked at again in a while.
+            checked?;
         }
         Ok(())
     }
 
+    /// No older than anything that was seen before: a watch tells of a write before it is answered, and of all that the write has
+    /// brought the other kind's cache may not have it yet.
     async fn get(&self, kind: KindRef, namespace: &str, name: &str) -> Result<Option<Arc<Entry>>, Status> {
-        self.registry.storage().get(kind, namespace, name, Freshness::Latest).await
+        self.registry.storage().present(kind, namespace, name).await
     }
 
-    /// The Service that a record names, as it was when the record was written or later. What is latest would not do: a write
-    /// that is seen here before it is answered may be missing in the other kind's cache.
-    async fn holder(&self, record: &Entry) -> Result<Option<Value>, Status> {
-        let value = record.value();
-        let parent = |field: &str| object::text(&value, &format!("/spec/parentRef/{field}"));
+    /// The Service that a record names.
+    async fn holder(&self, record: &Value) -> Result<Option<Value>, Status> {
+        let parent = |field: &str| object::text(record, &format!("/spec/parentRef/{field}"));
         if (parent("group"), parent("resource")) != ("", "services") {
             return Ok(None);
         }
-        let fresh = Freshness::AtLeast(record.revision());
-        let holder = self.registry.storage().get(self.services, parent("namespace"), parent("name"), fresh).await?;
-        Ok(holder.map(|service| service.value()))
+        Ok(self.get(self.services, parent("namespace"), parent("name")).await?.map(|service| service.value()))
     }
 
     /// What the caches have is mostly right, and costs nothing to look at; before something is done about what is not, what is
@@ -143,10 +140,9 @@ impl Repair {
     }
 
     async fn service_address(&self, service: &Entry, address: Ipv4Addr) -> Result<(), Status> {
-        let fresh = Freshness::AtLeast(service.revision());
-        let entry = self.registry.storage().get(self.addresses, "", &address.to_string(), fresh).await?;
+        let entry = self.get(self.addresses, "", &address.to_string()).await?;
         let record = entry.as_ref().map(|entry| entry.value());
-        let holder = match &entry {
+        let holder = match &record {
             Some(record) => self.holder(record).await?,
             None => None,
         };
@@ -243,12 +239,12 @@ impl Repair {
                 return Ok(());
             }
         }
-        if let Some(holder) = self.holder(record).await? {
+        if let Some(holder) = self.holder(&record.value()).await? {
             self.service(object::namespace(&holder), object::name(&holder)).await?;
         }
         // A Service that goes between these two takes its record with it, and what is done below fails.
         let Some(present) = self.get(self.addresses, "", record.name()).await? else { return Ok(()) };
-        let holder = self.holder(&present).await?;
+        let holder = self.holder(&present.value()).await?;
         let Some(finding) = findings::of_address(&present.value(), holder.as_ref()) else { return Ok(()) };
         let claim = self.registry.storage().claim(self.addresses, present.name(), present.revision(), None)?;
         if self.registry.storage().settle(&[claim]).await? {

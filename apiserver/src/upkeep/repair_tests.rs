@@ -35,6 +35,9 @@ impl Over for Counting {
     }
 }
 
+/// How long anything may take on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A store that tells of Services later than of all else while `held` is a revision: the last one that can be read everywhere.
 struct Late {
     store: Arc<Store>,
@@ -169,7 +172,9 @@ async fn the_record_of_a_service_that_is_still_coming_has_not_leaked() {
         let object = json!({"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}});
         async move { registry.create(&Call::internal(), kind("", "services").unwrap(), "default", object).await }
     });
+    let begun = std::time::Instant::now();
     let record = loop {
+        assert!(begun.elapsed() < PATIENCE, "no record");
         let list = ListQuery { freshness: Freshness::Any, ..ListQuery::default() };
         let records = storage.list(repair.addresses, list).await.unwrap().entries;
         let new = |entry: &&Arc<Entry>| object::text(&entry.value(), "/spec/parentRef/name") == "s";
