@@ -14,6 +14,8 @@ use futures::{SinkExt, Stream, StreamExt};
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use super::channels::{self, Incoming};
 use super::{Refusal, Server};
@@ -21,7 +23,10 @@ use crate::runtime::{Session, Streams, describe};
 
 const PIECE: usize = 32 * 1024;
 const BACKLOG: usize = 16;
-/// How long output may go on after a command's end, from processes it left behind; and how long the client may take to close.
+/// Of one message from the client (upstream: DefaultMaxPayloadBytes of golang.org/x/net/websocket).
+const MOST_BYTES: usize = 32 << 20;
+/// How long more output is waited for after a command's end, from processes it left behind; and how long the client may take to
+/// close.
 const DRAIN: Duration = Duration::from_secs(5);
 
 type Upgrade = Result<WebSocketUpgrade, WebSocketUpgradeRejection>;
@@ -98,9 +103,9 @@ async fn start(
     let container = server.running(&target.namespace, &target.pod, &target.container).await?;
     let upgrade = upgrade.map_err(|_| Refusal(StatusCode::BAD_REQUEST, only_websocket()))?;
     let runtime = server.manager.node().runtime.clone();
-    let upgrade = upgrade.protocols(channels::PROTOCOLS);
-    // Started when the client has its answer, as upstream's is: kubectl up to 1.33 throws away what comes before it has set up
-    // its streams, which it does while it already reads (kubernetes/kubernetes#131189).
+    let upgrade = upgrade.protocols(channels::PROTOCOLS).max_message_size(MOST_BYTES);
+    // Started after the client is answered, as upstream's is: kubectl up to 1.33 throws away what comes before it has set up its
+    // streams, which it does while it already reads (kubernetes/kubernetes#131189).
     Ok(upgrade.on_upgrade(move |mut socket| async move {
         // As upstream: an empty message tells the client that the connection stands.
         let first = if streams.stdout {
@@ -165,37 +170,35 @@ async fn copy(socket: WebSocket, session: Session, attach: bool) {
         }
     });
     let Session { stdin, stdout, stderr, resize, exit } = session;
-    let out = stdout.map(|s| tokio::spawn(pump(s, channels::STDOUT, sender.clone())));
-    let err = stderr.map(|s| tokio::spawn(pump(s, channels::STDERR, sender.clone())));
+    let ended = CancellationToken::new();
+    let out = stdout.map(|s| tokio::spawn(pump(s, channels::STDOUT, sender.clone(), ended.clone())));
+    let err = stderr.map(|s| tokio::spawn(pump(s, channels::STDERR, sender.clone(), ended.clone())));
     let result = tokio::select! {
         result = exit => Some(result),
         () = feed(&mut from_client, stdin, resize, v5) => None,
     };
-    let ended = result.is_some();
-    if let Some(result) = result {
-        let drained = async {
-            for task in [out, err].into_iter().flatten() {
-                let _ = task.await;
-            }
-        };
-        let _ = tokio::time::timeout(DRAIN, drained).await;
-        let status = match result {
-            Ok(code) => channels::exit_status(if attach { 0 } else { code }),
-            Err(error) => channels::failure(&describe(&error)),
-        };
-        let message = channels::frame(channels::ERROR, status.to_string().as_bytes());
-        let _ = sender.send(Message::Binary(message.into())).await;
-        let _ = sender.send(closing()).await;
-    } else {
+    let Some(result) = result else {
         for task in [out, err].into_iter().flatten() {
             task.abort();
         }
+        drop(sender);
+        let _ = tokio::time::timeout(DRAIN, writer).await;
+        return;
+    };
+    ended.cancel();
+    for task in [out, err].into_iter().flatten() {
+        let _ = task.await;
     }
-    drop(sender);
-    let _ = tokio::time::timeout(DRAIN, writer).await;
-    if ended {
-        closed(from_client).await;
-    }
+    let status = match result {
+        Ok(code) => channels::exit_status(if attach { 0 } else { code }),
+        Err(error) => channels::failure(&describe(&error)),
+    };
+    let message = channels::frame(channels::ERROR, status.to_string().as_bytes());
+    let _ = sender.send(Message::Binary(message.into())).await;
+    let _ = sender.send(closing()).await;
+    // However slowly it reads: it ends when all is written, or when the client has gone.
+    let _ = writer.await;
+    closed(from_client).await;
 }
 
 /// Hands the client's messages to the session; returns when the client has gone.
@@ -232,10 +235,29 @@ async fn feed(
     }
 }
 
-async fn pump(mut stream: Box<dyn AsyncRead + Send + Unpin>, channel: u8, to: mpsc::Sender<Message>) {
-    let mut buffer = vec![0; PIECE];
-    while let Ok(count) = stream.read(&mut buffer).await {
-        if count == 0 || to.send(Message::Binary(channels::frame(channel, &buffer[..count]).into())).await.is_err() {
+/// Hands output to the client until there is no more. After the command's end no more than [`DRAIN`] is spent waiting for it; the
+/// client may take as long as it likes.
+async fn pump(
+    mut stream: Box<dyn AsyncRead + Send + Unpin>,
+    channel: u8,
+    to: mpsc::Sender<Message>,
+    ended: CancellationToken,
+) {
+    let (mut buffer, mut left) = (vec![0; PIECE], DRAIN);
+    loop {
+        let begun = ended.is_cancelled().then(Instant::now);
+        let too_late = async {
+            ended.cancelled().await;
+            tokio::time::sleep(left).await;
+        };
+        let read = tokio::select! {
+            biased;
+            read = stream.read(&mut buffer) => read,
+            () = too_late => return,
+        };
+        left = left.saturating_sub(begun.map_or(Duration::ZERO, |begun| begun.elapsed()));
+        let Ok(count @ 1..) = read else { return };
+        if to.send(Message::Binary(channels::frame(channel, &buffer[..count]).into())).await.is_err() {
             return;
         }
     }
@@ -244,6 +266,46 @@ async fn pump(mut stream: Box<dyn AsyncRead + Send + Unpin>, channel: u8, to: mp
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_client_loses_nothing() {
+        let ended = CancellationToken::new();
+        ended.cancel();
+        let (mut process, stream) = tokio::io::duplex(8 * PIECE);
+        process.write_all(&vec![b'x'; 8 * PIECE]).await.unwrap();
+        drop(process);
+        let (sender, mut messages) = mpsc::channel(1);
+        let pumped = tokio::spawn(pump(Box::new(stream), channels::STDOUT, sender, ended));
+        let mut bytes = 0;
+        loop {
+            tokio::time::sleep(10 * DRAIN).await;
+            let Some(message) = messages.recv().await else { break };
+            bytes += message.into_data().len() - 1;
+        }
+        pumped.await.unwrap();
+        assert_eq!(bytes, 8 * PIECE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_a_command_has_left_behind_is_heard_for_a_while() {
+        let (ended, begun) = (CancellationToken::new(), Instant::now());
+        let (mut process, stream) = tokio::io::duplex(PIECE);
+        tokio::spawn(async move {
+            while process.write_all(b"still here").await.is_ok() {
+                tokio::time::sleep(DRAIN * 2 / 5).await;
+            }
+        });
+        let (sender, mut messages) = mpsc::channel(BACKLOG);
+        let pumped = tokio::spawn(pump(Box::new(stream), channels::STDOUT, sender, ended.clone()));
+        tokio::time::sleep(3 * DRAIN).await;
+        assert!(!pumped.is_finished(), "the command runs");
+        ended.cancel();
+        pumped.await.unwrap();
+        // The wait that the end falls into does not count.
+        assert!((4 * DRAIN..5 * DRAIN).contains(&begun.elapsed()), "{:?}", begun.elapsed());
+        assert!(messages.len() > 8, "{} times", messages.len());
+        assert!(messages.recv().await.is_some());
+    }
 
     #[test]
     fn queries_in_both_dialects() {
