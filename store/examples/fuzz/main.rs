@@ -97,7 +97,7 @@ fn fuzz(target: &'static Target, options: &Options) -> Result<(), (u64, Box<Fail
             options.seed,
             fuzzer.iterations,
             seconds,
-            (cpu() - had).as_secs_f64(),
+            cpu().saturating_sub(had).as_secs_f64(),
             fuzzer.iterations as f64 / seconds,
             fuzzer.outcomes(),
             limit::peak() >> 10,
