@@ -3,6 +3,7 @@
 //! What is refused, and how it is told from what a loss of power leaves:
 //! - a bad frame that is not the last of the last file, or not torn (see `frame`);
 //! - a frame, or a file, that does not follow the one before it (`chain`), or that leaves a gap in the indices;
+//! - terms and indices from which raft could not count on;
 //! - a frame that replaces what an earlier hard state says is committed, and a log that ends before that;
 //! - a file whose number is missing, unless a snapshot covers what it held.
 //!
@@ -23,6 +24,7 @@ use super::tail::Tail;
 use super::{AppendError, Log, Segment, make_segment, segment_path};
 use crate::disk::{Disk, DiskFile};
 use crate::options::{OpenError, Options};
+use crate::raft::MOST;
 
 /// Memory for entries while the log is read.
 const KEEP: u64 = 1 << 20;
@@ -83,6 +85,10 @@ pub(crate) fn open(
     }
     if recovery.index.term(done).is_some_and(|found| found != term) {
         return Err(damaged(&path, 0, done, Some(done), "the snapshot is of another history than the log"));
+    }
+    let largest = recovery.hard.term.max(recovery.index.last_term()).max(recovery.index.next());
+    if largest > MOST {
+        return Err(damaged(&path, 0, recovery.index.next(), None, "a term or an entry's number that was never given"));
     }
     if torn {
         tracing::warn!(path = %path.display(), offset = end, "cutting a torn write from the log's end");

@@ -18,13 +18,10 @@ use std::collections::{BTreeMap, VecDeque};
 use super::progress::Progress;
 use super::reads::Reads;
 use super::{
-    Body, Config, Entry, Fault, HardState, LogView, Membership, Message, Persist, Ready, Role, Snapshot, Standing,
-    Violation,
+    Body, Config, Entry, Fault, HardState, LogView, MOST, Membership, Message, Persist, Ready, Role, Snapshot,
+    Standing, Violation,
 };
 use crate::random::SplitMix;
-
-/// No term or index is ever larger: counting up from them does not overflow.
-pub(super) const MOST: u64 = 1 << 62;
 
 /// One member. See the module's header; how to drive it stands in the header of `raft`.
 #[derive(Debug)]

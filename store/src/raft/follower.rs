@@ -2,8 +2,7 @@
 
 use proto::raft::{Append, AppendReply, Heartbeat, HeartbeatReply};
 
-use super::core::MOST;
-use super::{Body, Entry, LogView, Raft, Snapshot, Violation};
+use super::{Body, Entry, LogView, MOST, Raft, Snapshot, Violation};
 
 impl Raft {
     /// Makes the log the leader's from the first difference on. Worked example:

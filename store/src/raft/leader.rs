@@ -4,11 +4,10 @@ use bytes::Bytes;
 use prost::Message as _;
 use proto::raft::{Append, AppendReply, Heartbeat, TimeoutNow};
 
-use super::core::MOST;
 use super::membership::{changed, quorum, reached};
 use super::progress::{Progress, State};
 use super::{
-    Body, ChangeError, ChangeKind, Entry, EntryKind, Fault, LogView, Membership, MembershipChange, Message, Raft,
+    Body, ChangeError, ChangeKind, Entry, EntryKind, Fault, LogView, MOST, Membership, MembershipChange, Message, Raft,
     Ready, Refusal, Role, Violation,
 };
 

@@ -61,6 +61,9 @@ pub use membership::{changed, foundation};
 pub use progress::State;
 pub use status::{PeerStatus, Status};
 
+/// No term or index is ever larger: counting up from them does not overflow.
+pub(crate) const MOST: u64 = 1 << 62;
+
 /// How a member behaves. Ticks are the driver's unit of time.
 #[derive(Debug, Clone)]
 pub struct Config {

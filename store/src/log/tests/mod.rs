@@ -15,6 +15,7 @@ use super::frame::{FrameBuilder, Verdict, judge};
 use super::{Log, open};
 use crate::disk::{Disk, MemoryDisk};
 use crate::options::{OpenError, Options};
+use crate::raft::MOST;
 
 /// Sizes of the requests of each group; the fourth spans sectors.
 const GROUPS: &[&[usize]] = &[&[10], &[100, 1, 30], &[7], &[900, 800], &[0, 5], &[300]];
@@ -251,6 +252,25 @@ fn zeros_are_written_ahead_where_there_is_room_for_certain() {
     let entries = all(&log, 1);
     assert_eq!(read(&disk).unwrap().len(), entries.len());
     assert_eq!(size(), log.current.bytes, "cut at the next start");
+}
+
+/// Checksums do not keep out what was made so.
+#[test]
+fn a_term_that_leaves_none_for_the_next_election_is_refused() {
+    // (term of the last entry, the member's term, whether the log opens)
+    for (last, own, opens) in
+        [(1, MOST, true), (MOST, MOST, true), (1, MOST + 1, false), (MOST + 1, 1, false), (1, u64::MAX, false)]
+    {
+        let disk = MemoryDisk::new();
+        let (mut log, _) = read_behind(&disk, 1 << 20, 0).unwrap();
+        log.append(&mut vec![entry(1, last, 10)], hard(own, 0)).unwrap();
+        drop(log);
+        match (opens, read(&disk)) {
+            (true, read) => assert_eq!(read.unwrap().len(), 1),
+            (false, Err(OpenError::Damaged { what, .. })) => assert!(what.contains("never given"), "{what}"),
+            (false, read) => panic!("{last} {own}: {read:?}"),
+        }
+    }
 }
 
 #[test]
