@@ -92,8 +92,10 @@ impl Repair {
             } else {
                 self.address(entry).await
             };
-            // All is looked at again in a while.
-            checked?;
+            // The others must not wait for one that cannot be repaired.
+            if let Err(error) = checked {
+                tracing::warn!(error = %error.message, object = entry.name(), "not repaired");
+            }
         }
         Ok(())
     }
