@@ -235,7 +235,7 @@ mod tests {
         let (client, ours) = tokio::io::duplex(64);
         let (_target, theirs) = tokio::io::duplex(64);
         drop(client);
-        join(ours, theirs).await;
+        assert!(tokio::time::timeout(2 * LINGER, join(ours, theirs)).await.is_ok());
     }
 
     #[tokio::test]
