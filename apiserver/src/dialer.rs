@@ -93,7 +93,7 @@ impl Dialer {
             let stream = TcpStream::connect((target.host.as_str(), target.port))
                 .await
                 .map_err(|error| format!("dial tcp {}: connect: {error}", target.authority()))?;
-            let _ = stream.set_nodelay(true);
+            base::tcp::prepare(&stream);
             let config = match target.security {
                 Security::Plain => return Ok(Box::new(stream) as Box<dyn Io>),
                 Security::Unverified => self.unverified.clone(),

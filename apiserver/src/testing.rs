@@ -81,7 +81,7 @@ impl Server {
         context.spawn("accept", async move {
             while let Ok((stream, _)) = listener.accept().await {
                 // As the real one does: what waits in a socket for the other side's delayed acknowledgement looks like rest.
-                let _ = stream.set_nodelay(true);
+                base::tcp::prepare(&stream);
                 accepting.spawn("connection", connection(shared.clone(), stream, address));
             }
         });

@@ -8,6 +8,7 @@ use axum::Router;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use axum::routing::get;
+use axum::serve::ListenerExt as _;
 use prometheus::{Encoder, TextEncoder};
 use tokio::net::TcpListener;
 
@@ -37,7 +38,7 @@ pub async fn serve(context: &Context, address: SocketAddr, ready: ReadyCheck) ->
         )
         .route("/metrics", get(|| async { metrics_response() }));
     context.spawn("health", async move {
-        if let Err(error) = axum::serve(listener, router).await {
+        if let Err(error) = axum::serve(listener.tap_io(|stream| crate::tcp::prepare(stream)), router).await {
             tracing::error!(%error, "health port failed");
         }
     });

@@ -8,6 +8,7 @@
 //! | [`health`] | the health and metrics port of the smaller daemons |
 //! | [`logging`] | tracing to stderr, as text or JSON |
 //! | [`pki`] | a certificate authority and the certificates it signs, as PEM files |
+//! | [`tcp`] | what every TCP connection is told |
 //! | [`tls`] | TLS configurations out of PEM |
 
 pub mod clock;
@@ -16,6 +17,7 @@ pub mod files;
 pub mod health;
 pub mod logging;
 pub mod pki;
+pub mod tcp;
 pub mod tls;
 
 pub use clock::{Clock, ManualClock, RuntimeClock, SystemClock};

@@ -218,7 +218,7 @@ impl Connector {
         let encrypted = uri.scheme_str() == Some("https");
         let port = uri.port_u16().unwrap_or(if encrypted { 443 } else { 80 });
         let tcp = TcpStream::connect((host.as_str(), port)).await?;
-        tcp.set_nodelay(true)?;
+        base::tcp::prepare(&tcp);
         if !encrypted {
             return Ok(Stream::Plain(tcp));
         }

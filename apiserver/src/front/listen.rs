@@ -35,8 +35,6 @@ const PROBE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_sec
 const STREAMS: u32 = 1000;
 /// How long requests may go on when the server stops.
 const DRAIN: Duration = Duration::from_secs(5);
-/// Pause after a failed accept (too many open files), so that it does not spin.
-const BACKOFF: Duration = Duration::from_millis(50);
 
 /// TLS with the server's certificate, asking for client certificates if there is an authority for them.
 ///
@@ -58,14 +56,7 @@ pub fn serve(front: Arc<Front>, listener: TcpListener, tls: Arc<ServerConfig>, m
         let (acceptor, room) = (TlsAcceptor::from(tls), Arc::new(Semaphore::new(most)));
         loop {
             let Ok(permit) = room.clone().acquire_owned().await else { return };
-            let (stream, address) = match listener.accept().await {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    tracing::warn!(%error, "accept failed");
-                    tokio::time::sleep(BACKOFF).await;
-                    continue;
-                }
-            };
+            let (stream, address) = base::tcp::accept(&listener).await;
             let (front, acceptor) = (front.clone(), acceptor.clone());
             connections.spawn_graceful("connection", async move {
                 let _permit = permit;
@@ -83,7 +74,6 @@ async fn handshake(
     address: SocketAddr,
     front: &Front,
 ) -> Option<TlsStream<TcpStream>> {
-    let _ = stream.set_nodelay(true);
     let accepted = tokio::select! {
         accepted = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)) => accepted,
         () = front.context.stopped() => return None,

@@ -75,25 +75,16 @@ pub async fn accept(context: Context, listener: TcpListener, config: Arc<ServerC
     let places = Arc::new(tokio::sync::Semaphore::new(MOST_CONNECTIONS));
     loop {
         let Ok(place) = places.clone().acquire_owned().await else { return };
-        match listener.accept().await {
-            Ok((stream, _)) => {
-                let (acceptor, router) = (acceptor.clone(), router.clone());
-                context.spawn("connection", async move {
-                    connection(stream, acceptor, router).await;
-                    drop(place);
-                });
-            }
-            Err(error) => {
-                // Out of descriptors, most likely: others must end first.
-                tracing::warn!(%error, "connection not accepted");
-                tokio::time::sleep(Duration::from_millis(100)).await;
-            }
-        }
+        let (stream, _) = base::tcp::accept(&listener).await;
+        let (acceptor, router) = (acceptor.clone(), router.clone());
+        context.spawn("connection", async move {
+            connection(stream, acceptor, router).await;
+            drop(place);
+        });
     }
 }
 
 async fn connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router) {
-    let _ = stream.set_nodelay(true);
     let stream = match tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => stream,
         Ok(Err(error)) => return tracing::debug!(%error, "TLS handshake failed"),

@@ -27,8 +27,6 @@ const GIVEN_UP: usize = 10_000;
 /// Bytes of requests that one connection may have sent unread. HTTP/2's library ends a connection whose small frames, each counted
 /// as 256 bytes, lie unread beyond half of this: so many calls ([`GIVEN_UP`]) at once are well within it.
 const WINDOW: u32 = 8 << 20;
-/// Pause after a failed accept (too many open files), so that it does not spin.
-const BACKOFF: Duration = Duration::from_millis(50);
 
 /// How connections are kept.
 #[derive(Debug, Clone, Copy)]
@@ -50,14 +48,7 @@ pub(super) fn serve(
     context.spawn("accept", async move {
         let acceptor = tls.map(TlsAcceptor::from);
         loop {
-            let (stream, address) = match listener.accept().await {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    tracing::warn!(%error, "accept failed");
-                    tokio::time::sleep(BACKOFF).await;
-                    continue;
-                }
-            };
+            let (stream, address) = base::tcp::accept(&listener).await;
             let (front, acceptor, context) = (front.clone(), acceptor.clone(), connections.clone());
             connections.spawn_graceful("connection", async move {
                 begin(stream, address, acceptor, front, limits, context).await;
@@ -74,7 +65,6 @@ async fn begin(
     limits: Limits,
     context: Context,
 ) {
-    let _ = stream.set_nodelay(true);
     let Some(acceptor) = acceptor else { return connection(stream, address, front, limits, context).await };
     let accepted = tokio::select! {
         accepted = tokio::time::timeout(DEADLINE, acceptor.accept(stream)) => accepted,

@@ -79,17 +79,11 @@ async fn accept(listener: std::net::TcpListener, tls: Option<TlsAcceptor>, accep
         Err(error) => return tracing::error!(%error, "cannot listen for other members"),
     };
     loop {
-        let stream = tokio::select! {
-            stream = listener.accept() => stream,
+        let (stream, from) = tokio::select! {
+            connection = base::tcp::accept(&listener) => connection,
             // Nobody serves any more.
             () = accepted.closed() => return,
         };
-        let Ok((stream, from)) = stream else {
-            // Out of descriptors, say: they come back.
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            continue;
-        };
-        let _ = stream.set_nodelay(true);
         let (tls, accepted) = (tls.clone(), accepted.clone());
         tokio::spawn(async move {
             let connection: Box<dyn Io> = match tls {

@@ -115,7 +115,7 @@ impl Dialer {
             None => TcpStream::connect((target.host.as_str(), target.port)).await?,
             Some(namespace) => dial_in(namespace, target, patience).await?,
         };
-        stream.set_nodelay(true)?;
+        base::tcp::prepare(&stream);
         match self.tls.as_ref().filter(|_| target.encrypted) {
             None => Ok(Box::new(stream)),
             Some(tls) => {

@@ -69,14 +69,9 @@ async fn serve(options: Options) -> std::io::Result<()> {
         let (state, busy) = (state.clone(), busy.clone());
         acceptors.spawn(async move {
             loop {
-                // Out of descriptors: connections wait in the backlog until others end.
-                let Ok((stream, client)) = listener.accept().await else {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                };
+                let (stream, client) = base::tcp::accept(&listener).await;
                 let Ok(local) = stream.local_addr() else { continue };
                 let (local, client, state, busy) = (plain(local), plain(client), state.clone(), busy.clone());
-                let _ = stream.set_nodelay(true);
                 tokio::spawn(async move {
                     let _busy = busy;
                     let _ = if is_http {
