@@ -32,31 +32,8 @@ pub struct StoreOptions {
     #[arg(long)]
     pub store_network_namespace: Option<PathBuf>,
     /// History older than this, and at most twice as old, is forgotten, e.g. 5m0s; 0 = never.
-    #[arg(long, alias = "etcd-compaction-interval", default_value = "5m", value_parser = duration)]
+    #[arg(long, alias = "etcd-compaction-interval", default_value = "5m", value_parser = api::duration::parse_flag)]
     pub store_compaction_interval: Duration,
-}
-
-/// A duration as Go writes it: 1h, 5m0s, 500ms; a bare 0.
-fn duration(text: &str) -> Result<Duration, String> {
-    let invalid = || format!("invalid duration {text:?}");
-    let (mut total, mut rest) = (Duration::ZERO, text);
-    if text == "0" {
-        return Ok(total);
-    }
-    while !rest.is_empty() || text.is_empty() {
-        let unit = rest.find(|c: char| !c.is_ascii_digit()).ok_or_else(invalid)?;
-        let next = rest[unit..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |length| unit + length);
-        let number: u32 = rest[..unit].parse().map_err(|_| invalid())?;
-        total += match &rest[unit..next] {
-            "ms" => Duration::from_millis(number.into()),
-            "s" => Duration::from_secs(number.into()),
-            "m" => Duration::from_secs(u64::from(number) * 60),
-            "h" => Duration::from_secs(u64::from(number) * 3600),
-            _ => return Err(invalid()),
-        };
-        rest = &rest[next..];
-    }
-    Ok(total)
 }
 
 /// Flags.
@@ -175,16 +152,5 @@ mod tests {
         assert!(
             parse(&["--store-dir=/d", "--store-endpoints=http://a:1"]).unwrap_err().contains("cannot be used with")
         );
-    }
-
-    #[test]
-    fn durations_read_as_in_go() {
-        let table = [("0", 0), ("0s", 0), ("5m0s", 300_000), ("1h", 3_600_000), ("1m30s500ms", 90_500)];
-        for (text, millis) in table {
-            assert_eq!(duration(text), Ok(Duration::from_millis(millis)), "{text}");
-        }
-        for text in ["", "5", "m", "5x", "-1s", "1s-"] {
-            assert!(duration(text).is_err(), "{text}");
-        }
     }
 }

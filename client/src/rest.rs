@@ -171,15 +171,6 @@ impl Client {
         self.json(Method::POST, &collection_path::<K>(namespace), Some(("application/json", body))).await
     }
 
-    /// Replaces an object. Only for objects that the caller built or read as a whole (see [`Patch`]).
-    ///
-    /// # Errors
-    /// [`Error::is_conflict`] among others.
-    pub async fn replace<K: Object>(&self, namespace: &str, name: &str, object: &K) -> Result<K> {
-        let body = encode(object)?;
-        self.json(Method::PUT, &object_path::<K>(namespace, name), Some(("application/json", body))).await
-    }
-
     /// Changes an object; returns it as it is afterwards.
     ///
     /// # Errors

@@ -124,11 +124,6 @@ fn hash<'a>(parts: impl Iterator<Item = &'a str>) -> u64 {
     digest.iter().take(8).fold(0, |number, byte| number << 8 | u64::from(*byte)).max(1)
 }
 
-/// A number that nobody can foresee; never 0.
-pub(crate) fn random() -> u64 {
-    rand::random::<u64>().max(1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,6 +148,5 @@ mod tests {
         }
         let listed = |text: &str| Cluster::parse_initial(text).unwrap().len();
         assert_eq!((listed(""), listed("a=http://h:1,"), listed("a=https://[::1]:1,a=https://h:1")), (0, 1, 2));
-        assert_ne!(random(), random());
     }
 }

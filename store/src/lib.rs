@@ -28,7 +28,7 @@
 //! | `shared` | what the writer, the readers and the watches share |
 //! | `watch` | watches as places in the history |
 //! | `span` | which keys a request means |
-//! | `random` | a seeded generator |
+//! | `random` | a seeded generator, and numbers that nobody can foresee |
 //! | `turn` | gets the writer its turn on a busy machine |
 //! | [`remote`] | the contract over etcd's v3 API |
 //! | [`etcd`] | serves etcd's v3 API; the process `mkube-store` |

@@ -1,5 +1,10 @@
-//! A small generator (Steele, Lea, Flood 2014) for what must be the same everywhere for the same seed: planted faults,
-//! election timeouts.
+//! Two sources of numbers: one that nobody can foresee, for names and secrets; and a small generator (Steele, Lea, Flood 2014) for
+//! what must be the same everywhere for the same seed: planted faults, election timeouts.
+
+/// A number that nobody can foresee; never 0.
+pub(crate) fn random() -> u64 {
+    rand::random::<u64>().max(1)
+}
 
 /// The generator; its state is the seed.
 #[derive(Debug, Clone)]

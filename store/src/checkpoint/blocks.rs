@@ -14,9 +14,9 @@ use proto::log::{Manifest, SnapshotHead};
 use rustix::fs::{FlockOperation, flock};
 
 use super::{damaged, manifest};
-use crate::cluster::random;
 use crate::disk::DiskFile;
 use crate::options::OpenError;
+use crate::random::random;
 use crate::snapshot;
 use crate::state::State;
 

@@ -11,17 +11,8 @@ use super::Service;
 use super::errors::invalid;
 use super::range::{arrange, to_range};
 use crate::kv::{Compare, Event, EventKind, KeyValue, Op, OpReply, Order, Page, Target, Txn, TxnReply};
+pub(super) use crate::remote::{signed, unsigned};
 use crate::span::end_of;
-
-/// etcd's wire type for revisions and counts is signed.
-pub(super) fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-/// As [`signed`], the other way; what is negative means 0 to etcd.
-pub(super) fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(0)
-}
 
 pub(super) fn kv(kv: KeyValue) -> mvccpb::KeyValue {
     mvccpb::KeyValue {

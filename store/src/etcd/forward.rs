@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use hyper_util::rt::TokioIo;
 use tokio::sync::Mutex;
 use tonic::metadata::MetadataMap;
 use tonic::transport::{Channel, Endpoint};
@@ -12,7 +11,7 @@ use tonic::{Request, Status};
 use super::Service;
 use super::errors::no_leader;
 use crate::remote::TlsFiles;
-use crate::remote::dial::{Dialer, Target};
+use crate::remote::dial::{self, Dialer, Target};
 
 /// Marks a call that a member has handed on.
 const MARK: &str = "mkube-store-forwarded";
@@ -35,13 +34,8 @@ impl Leader {
     async fn connect(&self, url: &str) -> Result<Channel, Box<dyn std::error::Error + Send + Sync>> {
         let target = Target::parse(url)?;
         let dialer = Dialer::new(std::slice::from_ref(&target), &self.tls, None)?;
-        // Handed out once: when it breaks, the channel is finished.
-        let mut stream = Some(TokioIo::new(dialer.dial(&target, PATIENCE).await?));
-        let connector = tower::service_fn(move |_: http::Uri| {
-            let stream = stream.take().ok_or_else(|| std::io::Error::other("the connection was lost"));
-            std::future::ready(stream)
-        });
-        Ok(Endpoint::from_shared(target.url.to_string())?.timeout(PATIENCE).connect_with_connector(connector).await?)
+        let stream = dialer.dial(&target, PATIENCE).await?;
+        Ok(dial::channel(stream, Endpoint::from_shared(target.url.to_string())?.timeout(PATIENCE)).await?)
     }
 }
 

@@ -14,9 +14,10 @@ use proto::log::{Identity, Members};
 use super::ToolError;
 use super::backup::hex;
 use crate::checkpoint;
-use crate::cluster::{Cluster, random};
+use crate::cluster::Cluster;
 use crate::disk::RealDisk;
 use crate::log;
+use crate::random::random;
 use crate::shared::Core;
 use crate::state::{At, State};
 

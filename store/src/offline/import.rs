@@ -21,6 +21,7 @@ use super::backup::{self, Kind};
 use super::bolt::Bolt;
 use super::flags::Import;
 use super::save::{Part, connect, receive};
+use crate::remote::unsigned;
 use crate::state::State;
 
 /// A running etcd may compact between its snapshot and its HashKV: then both are asked for again.
@@ -97,11 +98,6 @@ async fn copy(endpoint: &str, channel: &Channel, path: &Path, unsure: bool) -> R
         )));
     }
     Err(remote(format!("its HashKV cannot be compared: {why}; --skip-hash-check goes without")))
-}
-
-/// etcd: never compacted is -1.
-fn unsigned(revision: i64) -> u64 {
-    u64::try_from(revision).unwrap_or(0)
 }
 
 /// Reads an etcd's snapshot.

@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::stream;
-use hyper_util::rt::TokioIo;
 use proto::peer::Parcel;
 use proto::peer::parcel::Body;
 use tokio::sync::mpsc;
@@ -20,7 +19,7 @@ use super::{Inner, client};
 use crate::inbox::Message;
 use crate::member::Input;
 use crate::remote::TlsFiles;
-use crate::remote::dial::{Dialer, Target};
+use crate::remote::dial::{self, Dialer, Target};
 
 const CONNECT: Duration = Duration::from_secs(1);
 /// A connection on which nothing has come for so long is probed, and given up if that is not answered in as long again.
@@ -136,12 +135,6 @@ pub(crate) async fn connect_probing(url: &str, tls: &TlsFiles, probe: Duration) 
     let target = Target::parse(url).map_err(|error| error.to_string())?;
     let dialer = Dialer::new(std::slice::from_ref(&target), tls, None).map_err(|error| error.to_string())?;
     let stream = dialer.dial(&target, CONNECT).await.map_err(|error| error.to_string())?;
-    // Handed out once: when it breaks, the channel is finished.
-    let mut stream = Some(TokioIo::new(stream));
-    let connector = tower::service_fn(move |_: http::Uri| {
-        let stream = stream.take().ok_or_else(|| std::io::Error::other("the connection was lost"));
-        std::future::ready(stream)
-    });
     let endpoint = Endpoint::from_shared(target.url.to_string())
         .map_err(|error| error.to_string())?
         .http2_keep_alive_interval(probe)
@@ -149,7 +142,7 @@ pub(crate) async fn connect_probing(url: &str, tls: &TlsFiles, probe: Duration) 
         .keep_alive_while_idle(true)
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(2 << 20);
-    let channel = tokio::time::timeout(CONNECT, endpoint.connect_with_connector(connector)).await;
+    let channel = tokio::time::timeout(CONNECT, dial::channel(stream, endpoint)).await;
     channel.map_err(|_| "no HTTP/2 in time")?.map_err(|error| error.to_string())
 }
 

@@ -13,11 +13,11 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::admit::{REMOVED, admit};
 use super::{Door, Inner, MOST_BYTES};
-use crate::cluster::random;
 use crate::disk::Disk;
 use crate::inbox::Message;
 use crate::member::{Arrived, Input, Temporary};
 use crate::raft;
+use crate::random::random;
 use crate::snapshot;
 use crate::state::{HashKv, State};
 

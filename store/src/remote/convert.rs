@@ -171,7 +171,7 @@ pub(crate) fn revision(header: Option<&pb::ResponseHeader>) -> Revision {
     header.map_or(0, |header| unsigned(header.revision))
 }
 
-/// Revisions, counts and versions are never negative; etcd's wire type for them is.
+/// etcd's wire type for revisions, counts and versions is signed; what is negative means 0 (never compacted is -1).
 pub(crate) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }

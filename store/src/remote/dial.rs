@@ -1,7 +1,7 @@
 //! Connections to an endpoint: TCP, TLS with a client certificate, where wanted out of another network namespace.
 //!
-//! Relies on nothing of the store. A connection is made once and handed to the HTTP/2 client; a broken one is not repaired
-//! but replaced by `links`, so that a request is never silently sent twice.
+//! Knows nothing of what is said over it. A connection is made once, and HTTP/2 over it; a broken one is not repaired but replaced by
+//! its user, so that a request is never silently sent twice.
 
 use std::io;
 use std::net::TcpStream as BlockingStream;
@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper_util::rt::TokioIo;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::pem::PemObject;
@@ -19,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
+use tonic::transport::{Channel, Endpoint};
 
 /// Files for TLS, all PEM.
 #[derive(Debug, Clone, Default)]
@@ -124,6 +126,16 @@ impl Dialer {
             }
         }
     }
+}
+
+/// HTTP/2 over this one connection: when it breaks, the channel is finished.
+pub(crate) async fn channel(stream: Box<dyn Io>, endpoint: Endpoint) -> Result<Channel, tonic::transport::Error> {
+    let mut stream = Some(TokioIo::new(stream));
+    let connector = tower::service_fn(move |_: http::Uri| {
+        let stream = stream.take().ok_or_else(|| io::Error::other("the connection was lost"));
+        std::future::ready(stream)
+    });
+    endpoint.connect_with_connector(connector).await
 }
 
 /// Connects out of another network namespace. A socket belongs to the namespace it was made in, whoever uses it later; so a

@@ -8,14 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hyper_util::rt::TokioIo;
 use parking_lot::Mutex;
 use proto::etcd::etcdserverpb as pb;
 use proto::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
 use tokio::time::{Instant, sleep_until, timeout, timeout_at};
 use tonic::transport::{Channel, Endpoint};
 
-use super::dial::{Dialer, Target};
+use super::dial::{self, Dialer, Target};
 use super::pause::Pauses;
 use super::version;
 use crate::kv::Error;
@@ -150,12 +149,6 @@ impl Links {
     /// A channel to a member that answers and is of use, and whether it tells progress right.
     async fn connect(&self, target: &Target) -> Result<(Channel, bool), String> {
         let stream = self.dialer.dial(target, CONNECT).await.map_err(|error| error.to_string())?;
-        // Handed out once: when it breaks, the channel is finished.
-        let mut stream = Some(TokioIo::new(stream));
-        let connector = tower::service_fn(move |_: http::Uri| {
-            let stream = stream.take().ok_or_else(|| std::io::Error::other("the connection was lost"));
-            std::future::ready(stream)
-        });
         let endpoint = Endpoint::from_shared(target.url.to_string())
             .map_err(|error| error.to_string())?
             .http2_keep_alive_interval(PROBE)
@@ -163,7 +156,7 @@ impl Links {
             .keep_alive_while_idle(true)
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(CONNECTION_WINDOW);
-        let channel = timeout(CONNECT, endpoint.connect_with_connector(connector)).await;
+        let channel = timeout(CONNECT, dial::channel(stream, endpoint)).await;
         let channel = channel.map_err(|_| "no HTTP/2 in time")?.map_err(|error| root(&error))?;
         let mut maintenance = MaintenanceClient::new(channel.clone());
         let status = timeout(CONNECT, maintenance.status(pb::StatusRequest {})).await;

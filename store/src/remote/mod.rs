@@ -13,7 +13,7 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | `dial` | endpoints, TLS, connections |
+//! | `dial` | endpoints, TLS, connections, HTTP/2 over one |
 //! | `links` | the member in use; fail-over |
 //! | `calls` | single calls: deadlines, what may be sent again |
 //! | `failure` | what an error of a call means. Pure |
@@ -52,7 +52,7 @@ use tokio::time::Instant;
 use crate::kv::{Error, Kv, Op, Page, Range, Revision, Signal, Txn, TxnReply, WatchOptions, prefix_end};
 use crate::span::Span;
 use calls::Again;
-use convert::{Keys, signed};
+use convert::Keys;
 use dial::{Dialer, Target};
 use feed::{Feed, Said, Scope};
 use hub::Hub;
@@ -60,6 +60,7 @@ use links::Links;
 use pause::Pauses;
 use present::Present;
 
+pub(crate) use convert::{signed, unsigned};
 pub use dial::{ConfigError, TlsFiles};
 pub use hub::Memory;
 

@@ -9,10 +9,11 @@ use proto::log::request::Body;
 use proto::log::{Member, MemberUpdate, MembershipChange, Published};
 
 use super::Store;
-use crate::cluster::{Cluster, random};
+use crate::cluster::Cluster;
 use crate::kv::{ClusterError, Error};
 use crate::member::Input;
 use crate::raft::{ChangeKind, Role};
+use crate::random::random;
 use crate::request;
 use crate::state::Outcome;
 

@@ -10,13 +10,14 @@ use proto::log::{Entry, Identity, Member as Info};
 use tokio::sync::mpsc;
 
 use crate::checkpoint::{self, Loaded};
-use crate::cluster::{Cluster, contexts, random};
+use crate::cluster::{Cluster, contexts};
 use crate::inbox::{Message, Ticket};
 use crate::log::{self, Log, Recovered};
 use crate::member::{Input, Member, Setup, replay};
 use crate::options::{OpenError, Options};
 use crate::peer::{Around, Door, Peers, ask_cluster};
 use crate::raft::{Config, foundation};
+use crate::random::random;
 use crate::shared::Core;
 use crate::state::State;
 use crate::writer::{Outside, Writer};
