@@ -1,7 +1,8 @@
 //! TLS configurations out of PEM: whom we trust, who we are. One place for the choices: ring, the library's safe versions, HTTP/2
 //! before HTTP/1.1 where a server offers both.
 //!
-//! Relies on nothing but the bytes it is given. A client that verifies nothing still checks that its peer holds the key.
+//! Relies on nothing but the bytes it is given: its users read the files. A client that verifies nothing still checks that its peer
+//! holds the key.
 
 use std::sync::Arc;
 
@@ -31,6 +32,8 @@ pub enum Error {
 pub enum Trust<'a> {
     /// Whom one of these certificates (PEM) has signed.
     Authorities(&'a [u8]),
+    /// The same, as they were read.
+    Roots(&'a Arc<RootCertStore>),
     /// Whoever answers.
     Anyone,
 }
@@ -87,6 +90,7 @@ pub fn client(trust: Trust<'_>, identity: Option<Identity<'_>>) -> Result<Client
     let builder = builder.map_err(|error| Error::Refused("TLS", error))?;
     let builder = match trust {
         Trust::Authorities(pem) => builder.with_root_certificates(roots(pem, "certificate authority")?),
+        Trust::Roots(roots) => builder.with_root_certificates(Arc::clone(roots)),
         Trust::Anyone => builder.dangerous().with_custom_certificate_verifier(Arc::new(AcceptAnyone(provider()))),
     };
     let Some(identity) = identity else { return Ok(builder.with_no_client_auth()) };

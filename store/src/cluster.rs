@@ -12,7 +12,7 @@ use prost::Message as _;
 use proto::log::Member;
 use sha2::{Digest, Sha256};
 
-use crate::remote::TlsFiles;
+use crate::tls::TlsFiles;
 
 /// A member of a cluster, as etcd's flags describe it.
 #[derive(Debug, Clone)]

@@ -28,6 +28,7 @@
 //! | `shared` | what the writer, the readers and the watches share |
 //! | `watch` | watches as places in the history |
 //! | `span` | which keys a request means |
+//! | `tls` | TLS out of PEM files |
 //! | `random` | a seeded generator, and numbers that nobody can foresee |
 //! | `turn` | gets the writer its turn on a busy machine |
 //! | [`remote`] | the contract over etcd's v3 API |
@@ -70,6 +71,7 @@ mod span;
 mod state;
 mod store;
 pub mod testing;
+mod tls;
 mod turn;
 mod watch;
 mod writer;

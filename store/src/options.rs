@@ -9,6 +9,7 @@ use base::{Clock, SystemClock};
 
 use crate::cluster::Cluster;
 use crate::disk::{Disk, MemoryDisk, RealDisk};
+use crate::tls::FileError;
 
 /// How a store is opened. [`Options::new`] gives etcd's defaults.
 #[derive(Clone)]
@@ -127,9 +128,12 @@ pub enum TlsError {
         /// Why.
         source: io::Error,
     },
+    /// TLS without all three files.
+    #[error("https between members needs a certificate, its key and an authority")]
+    Incomplete,
     /// A certificate, key or authority cannot be used.
-    #[error("cannot use the peers' TLS files")]
-    Files(#[source] Box<dyn std::error::Error + Send + Sync>),
+    #[error(transparent)]
+    Files(#[from] FileError),
 }
 
 fn lost_text(first: u64, last: Option<u64>) -> String {

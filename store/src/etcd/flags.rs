@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, Args};
+use rustls::ServerConfig;
 
 use super::run::ServeError;
-use super::tls::Files;
 use crate::cluster::Cluster;
 use crate::compactor::Retention;
-use crate::remote::TlsFiles;
+use crate::tls::{self, TlsFiles};
 
 /// Milliseconds (etcd: server/embed/config.go, maxElectionMs).
 const LONGEST_ELECTION: u64 = 50_000;
@@ -130,13 +130,15 @@ impl Options {
         self.data_dir.clone().unwrap_or_else(|| format!("{}.etcd", self.name).into())
     }
 
-    pub(super) fn files(&self) -> Files {
-        Files {
-            cert: self.cert_file.clone(),
-            key: self.key_file.clone(),
-            trusted_ca: self.trusted_ca_file.clone(),
-            client_cert_auth: self.client_cert_auth,
+    /// How clients are served by TLS. As in etcd, an authority means that they need certificates.
+    pub(super) fn tls(&self) -> Result<ServerConfig, ServeError> {
+        let (Some(cert), Some(key)) = (&self.cert_file, &self.key_file) else {
+            return Err(ServeError::Flag("an https URL to listen on needs --cert-file and --key-file".into()));
+        };
+        if self.client_cert_auth && self.trusted_ca_file.is_none() {
+            return Err(ServeError::Flag("--client-cert-auth needs --trusted-ca-file".into()));
         }
+        Ok(tls::server(cert, key, self.trusted_ca_file.as_deref())?)
     }
 
     /// How other members' client URLs are reached.

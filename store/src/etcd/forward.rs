@@ -10,8 +10,8 @@ use tonic::{Request, Status};
 
 use super::Service;
 use super::errors::no_leader;
-use crate::remote::TlsFiles;
 use crate::remote::dial::{self, Dialer, Target};
+use crate::tls::TlsFiles;
 
 /// Marks a call that a member has handed on.
 const MARK: &str = "mkube-store-forwarded";

@@ -11,7 +11,7 @@
 //! | `front` | the one way all requests take |
 //! | `http` | everything but KV by its path; /version, /metrics |
 //! | `errors` | the store's errors as gRPC's, in etcd's words |
-//! | `listen`, `tls`, `flags`, `run` | the process: sockets, certificates, the command line |
+//! | `listen`, `flags`, `run` | the process: sockets, the command line |
 //! | `fuzz` | calls and answers as bytes, without a server, for fuzzing |
 //!
 //! Upstream: server/etcdserver/api/v3rpc.
@@ -38,7 +38,6 @@ mod range;
 mod run;
 #[cfg(test)]
 mod tests;
-mod tls;
 mod watch;
 
 use std::sync::Arc;
@@ -49,7 +48,8 @@ use crate::store::Store;
 
 pub use flags::Options;
 pub use run::{ServeError, Server, run, serve};
-pub use tls::TlsError;
+
+pub use crate::tls::FileError;
 
 /// The version of etcd whose API this is. API servers ask: from 3.5.13 on they rely on progress notifications (etcd #15220).
 pub const VERSION: &str = "3.5.21";

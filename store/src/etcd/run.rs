@@ -11,12 +11,12 @@ use tokio::net::TcpListener;
 use super::forward::Leader;
 use super::front::Front;
 use super::listen::Limits;
-use super::tls::TlsError;
 use super::{Options, Service, listen};
 use crate::compactor::{Compactor, Retention};
 use crate::kv::{Error, Kv};
 use crate::options::{self, OpenError};
 use crate::store::{Store, keep_comparing};
+use crate::tls::FileError;
 
 /// How long the tasks of the process may take to end.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -35,7 +35,7 @@ pub enum ServeError {
     Corrupt(#[from] Error),
     /// The certificates cannot be used.
     #[error("cannot serve TLS")]
-    Tls(#[from] TlsError),
+    Tls(#[from] FileError),
     /// An address cannot be listened on.
     #[error("cannot listen on {url}")]
     Listen {
@@ -107,7 +107,7 @@ pub async fn serve(options: &Options, context: &Context) -> Result<Server, Serve
     };
     let front = Front::new(&service);
     let tls = match listeners.iter().any(|(_, encrypted)| *encrypted) {
-        true => Some(options.files().config()?),
+        true => Some(Arc::new(options.tls()?)),
         false => None,
     };
     let mut addresses = Vec::new();

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::ToolError;
 use super::found::Target;
 use crate::cluster::Cluster;
-use crate::remote::TlsFiles;
+use crate::tls::TlsFiles;
 
 /// What there is to do with a store's data beside serving them.
 #[derive(Debug, Clone, Subcommand)]

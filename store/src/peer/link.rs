@@ -18,8 +18,8 @@ use super::admit::REMOVED;
 use super::{Inner, client};
 use crate::inbox::Message;
 use crate::member::Input;
-use crate::remote::TlsFiles;
 use crate::remote::dial::{self, Dialer, Target};
+use crate::tls::TlsFiles;
 
 const CONNECT: Duration = Duration::from_secs(1);
 /// A connection on which nothing has come for so long is probed, and given up if that is not answered in as long again.

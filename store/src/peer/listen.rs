@@ -10,10 +10,7 @@ use std::time::Duration;
 
 use futures::Stream;
 use futures::stream;
-use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
@@ -21,8 +18,8 @@ use tokio_rustls::TlsAcceptor;
 use tonic::transport::server::Connected;
 
 use crate::options::TlsError;
-use crate::remote::TlsFiles;
 use crate::remote::dial::Io;
+use crate::tls::{self, TlsFiles};
 
 /// A handshake that takes longer is none.
 const HANDSHAKE: Duration = Duration::from_secs(5);
@@ -44,7 +41,7 @@ impl Door {
             let uri: http::Uri = url.parse().map_err(|_| bad())?;
             let (Some(host), Some(port)) = (uri.host(), uri.port_u16()) else { return Err(bad()) };
             let acceptor = match uri.scheme_str() {
-                Some("https") => Some(TlsAcceptor::from(Arc::new(server_config(tls).map_err(TlsError::Files)?))),
+                Some("https") => Some(TlsAcceptor::from(Arc::new(server_config(tls)?))),
                 Some("http") => None,
                 _ => return Err(bad()),
             };
@@ -99,21 +96,11 @@ async fn accept(listener: std::net::TcpListener, tls: Option<TlsAcceptor>, accep
     }
 }
 
-fn server_config(files: &TlsFiles) -> Result<ServerConfig, Box<dyn std::error::Error + Send + Sync>> {
+fn server_config(files: &TlsFiles) -> Result<ServerConfig, TlsError> {
     let (Some(ca), Some(cert), Some(key)) = (&files.ca, &files.cert, &files.key) else {
-        return Err("https between members needs a certificate, its key and an authority".into());
+        return Err(TlsError::Incomplete);
     };
-    let mut roots = RootCertStore::empty();
-    for authority in CertificateDer::pem_file_iter(ca)? {
-        roots.add(authority?)?;
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider)).build()?;
-    let chain = CertificateDer::pem_file_iter(cert)?.collect::<Result<Vec<_>, _>>()?;
-    let mut config = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .with_client_cert_verifier(verifier)
-        .with_single_cert(chain, PrivateKeyDer::from_pem_file(key)?)?;
+    let mut config = tls::server(cert, key, Some(ca))?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(config)
 }

@@ -13,25 +13,15 @@ use std::time::Duration;
 
 use hyper_util::rt::TokioIo;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio_rustls::TlsConnector;
 use tonic::transport::{Channel, Endpoint};
 
-/// Files for TLS, all PEM.
-#[derive(Debug, Clone, Default)]
-pub struct TlsFiles {
-    /// Authorities that the store's certificate may come from.
-    pub ca: Option<PathBuf>,
-    /// Our certificate.
-    pub cert: Option<PathBuf>,
-    /// Its key.
-    pub key: Option<PathBuf>,
-}
+use crate::tls::{self, FileError, TlsFiles};
 
 /// Why a remote store cannot be used at all.
 #[derive(Debug, thiserror::Error)]
@@ -42,16 +32,9 @@ pub enum ConfigError {
     /// TLS without authorities, or a certificate without its key.
     #[error("{0}")]
     Incomplete(&'static str),
-    /// A file cannot be read or is not what it should be.
-    #[error("cannot use {} ({what})", path.display())]
-    File {
-        /// Which.
-        path: PathBuf,
-        /// As what.
-        what: &'static str,
-        /// Why.
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
+    /// A file cannot be used.
+    #[error(transparent)]
+    File(#[from] FileError),
 }
 
 /// Where a member of the store listens.
@@ -101,9 +84,7 @@ impl Dialer {
         if !encrypted {
             return Ok(Self { tls: None, namespace });
         }
-        let mut config = client_config(files)?;
-        config.alpn_protocols = vec![b"h2".to_vec()];
-        Ok(Self { tls: Some(TlsConnector::from(Arc::new(config))), namespace })
+        Ok(Self { tls: Some(TlsConnector::from(Arc::new(client_config(files)?))), namespace })
     }
 
     /// Connects within `patience`.
@@ -166,40 +147,12 @@ fn client_config(files: &TlsFiles) -> Result<ClientConfig, ConfigError> {
     let Some(ca) = &files.ca else {
         return Err(ConfigError::Incomplete("an https endpoint of the store needs the authorities' file"));
     };
-    let broken = |path: &Path, what, source: Box<dyn std::error::Error + Send + Sync>| ConfigError::File {
-        path: path.to_owned(),
-        what,
-        source,
+    let identity = match (&files.cert, &files.key) {
+        (None, None) => None,
+        (Some(cert), Some(key)) => Some((cert.as_path(), key.as_path())),
+        _ => return Err(ConfigError::Incomplete("the store's client certificate and its key go together")),
     };
-    let mut roots = RootCertStore::empty();
-    for cert in certificates(ca)? {
-        roots.add(cert).map_err(|error| broken(ca, "authorities", error.into()))?;
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| broken(ca, "TLS", error.into()))?
-        .with_root_certificates(roots);
-    match (&files.cert, &files.key) {
-        (None, None) => Ok(builder.with_no_client_auth()),
-        (Some(cert), Some(key)) => {
-            let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| broken(key, "key", error.into()))?;
-            let chain = certificates(cert)?;
-            builder.with_client_auth_cert(chain, secret).map_err(|error| broken(cert, "certificate", error.into()))
-        }
-        _ => Err(ConfigError::Incomplete("the store's client certificate and its key go together")),
-    }
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, ConfigError> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match read {
-        Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => {
-            Err(ConfigError::File { path: path.to_owned(), what: "certificates", source: "there is none in it".into() })
-        }
-        Err(error) => Err(ConfigError::File { path: path.to_owned(), what: "certificates", source: error.into() }),
-    }
+    Ok(tls::client(ca, identity)?)
 }
 
 #[cfg(test)]

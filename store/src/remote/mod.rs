@@ -60,8 +60,9 @@ use links::Links;
 use pause::Pauses;
 use present::Present;
 
+pub use crate::tls::{FileError, TlsFiles};
 pub(crate) use convert::{signed, unsigned};
-pub use dial::{ConfigError, TlsFiles};
+pub use dial::ConfigError;
 pub use hub::Memory;
 
 /// How a remote store is reached.
