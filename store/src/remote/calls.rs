@@ -14,7 +14,8 @@ use tonic::{Request, Response, Status};
 use super::failure::{self, Failure};
 use super::links::Links;
 use super::pause::Pauses;
-use crate::kv::{Error, Revision};
+use crate::kv::{Error, Revision, Txn};
+use crate::request;
 
 /// Longest wait for a connection.
 const CONNECTION: Duration = Duration::from_secs(3);
@@ -30,6 +31,13 @@ pub(crate) enum Again {
     Yes,
     /// A write.
     No,
+}
+
+impl Again {
+    /// Of a transaction.
+    pub(crate) fn of(txn: &Txn) -> Self {
+        if request::reads_only(txn) { Self::Yes } else { Self::No }
+    }
 }
 
 /// The KV service over a channel, with message limits out of the way: the server has its own.
@@ -118,4 +126,29 @@ pub(crate) async fn compacted(links: &Links) -> Result<Revision, Error> {
 fn open(message: pb::WatchRequest) -> impl futures::Stream<Item = pb::WatchRequest> + Send + 'static {
     use futures::StreamExt;
     futures::stream::iter([message]).chain(futures::stream::pending())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kv::{Op, Range};
+    use crate::testing::put_op;
+
+    #[test]
+    fn only_what_writes_nothing_is_asked_again() {
+        let read = || Op::Range(Range::default());
+        let nested = |op: Op| Op::Txn(Txn { then: vec![op], ..Txn::default() });
+        let table = [
+            (vec![], Again::Yes),
+            (vec![read()], Again::Yes),
+            (vec![read(), nested(read())], Again::Yes),
+            (vec![read(), put_op("k", "v")], Again::No),
+            (vec![nested(nested(put_op("k", "v")))], Again::No),
+        ];
+        for (ops, again) in table {
+            let either = Txn { otherwise: ops.clone(), ..Txn::default() };
+            let then = Txn { then: ops, ..Txn::default() };
+            assert_eq!((Again::of(&then), Again::of(&either)), (again, again), "{then:?}");
+        }
+    }
 }

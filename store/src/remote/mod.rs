@@ -49,7 +49,7 @@ use futures::stream::BoxStream;
 use proto::etcd::etcdserverpb as pb;
 use tokio::time::Instant;
 
-use crate::kv::{Error, Kv, Op, Page, Range, Revision, Signal, Txn, TxnReply, WatchOptions, prefix_end};
+use crate::kv::{Error, Kv, Page, Range, Revision, Signal, Txn, TxnReply, WatchOptions, prefix_end};
 use crate::span::Span;
 use calls::Again;
 use convert::Keys;
@@ -191,7 +191,7 @@ impl Remote {
 
     async fn write(&self, txn: Txn) -> Result<TxnReply, Error> {
         let message = self.shared.keys.txn(&txn);
-        let again = if reads_only(&txn) { Again::Yes } else { Again::No };
+        let again = Again::of(&txn);
         let write = calls::call(&self.shared.links, again, message, |channel, request| async move {
             calls::kv(channel).txn(request).await
         });
@@ -229,10 +229,6 @@ impl Remote {
             other => other,
         }
     }
-}
-
-fn reads_only(txn: &Txn) -> bool {
-    txn.then.iter().chain(&txn.otherwise).all(|op| matches!(op, Op::Range(_)))
 }
 
 async fn first_revision(links: &Links, deadline: Instant) -> Result<Revision, Error> {
