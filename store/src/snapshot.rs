@@ -12,7 +12,7 @@ use bytes::Bytes;
 use prost::Message;
 use proto::log::{Item, SnapshotHead};
 
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, ReadAt};
 use crate::log::frame::{FileHeader, FileKind, FrameBuilder, file_header};
 use crate::log::reader::{Found, Reader};
 use crate::options::OpenError;
@@ -46,7 +46,7 @@ pub(crate) fn read_file(disk: &dyn Disk, path: &Path) -> Result<(State, Snapshot
 }
 
 /// The same out of an open file, or what passes for one.
-pub(crate) fn read(path: &Path, file: &dyn DiskFile) -> Result<(State, SnapshotHead), OpenError> {
+pub(crate) fn read(path: &Path, file: &dyn ReadAt) -> Result<(State, SnapshotHead), OpenError> {
     let mut reader = Reader::open(FileKind::Snapshot, path, file)?;
     let mut loading = None;
     loop {

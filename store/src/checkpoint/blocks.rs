@@ -14,7 +14,7 @@ use proto::log::{Manifest, SnapshotHead};
 use rustix::fs::{FlockOperation, flock};
 
 use super::{damaged, manifest};
-use crate::disk::DiskFile;
+use crate::disk::ReadAt;
 use crate::options::OpenError;
 use crate::random::random;
 use crate::snapshot;
@@ -173,7 +173,7 @@ struct Blocks {
     bytes: u64,
 }
 
-impl DiskFile for Blocks {
+impl ReadAt for Blocks {
     fn size(&self) -> io::Result<u64> {
         Ok(self.bytes)
     }
@@ -190,22 +190,6 @@ impl DiskFile for Blocks {
         let length = part.len().min(buffer.len());
         buffer[..length].copy_from_slice(&part[..length]);
         Ok(length)
-    }
-
-    fn write_at(&mut self, _: u64, _: &[u8]) -> io::Result<()> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-
-    fn set_size(&mut self, _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-
-    fn allocate(&mut self, _: u64) -> io::Result<()> {
-        Err(io::ErrorKind::ReadOnlyFilesystem.into())
-    }
-
-    fn sync(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use parking_lot::{Mutex, MutexGuard};
 
-use super::{Disk, DiskFile, SECTOR};
+use super::{Disk, DiskFile, ReadAt, SECTOR};
 use crate::random::SplitMix;
 
 /// See the module's header. Clones are the same disk, as the machine sees it that runs now: what was handed out before a
@@ -328,7 +328,7 @@ impl MemoryFile {
     }
 }
 
-impl DiskFile for MemoryFile {
+impl ReadAt for MemoryFile {
     fn size(&self) -> io::Result<u64> {
         self.with(|inner| Ok(inner.nodes[self.node].seen.len() as u64))
     }
@@ -342,7 +342,9 @@ impl DiskFile for MemoryFile {
             Ok(step)
         })
     }
+}
 
+impl DiskFile for MemoryFile {
     fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.with(|inner| {
             let allocated = inner.nodes[self.node].allocated;

@@ -78,8 +78,8 @@ pub trait Disk: Send + Sync + 'static {
     fn lock(&self, path: &Path) -> io::Result<Option<Box<dyn Any + Send>>>;
 }
 
-/// An open file. One writer at a time.
-pub trait DiskFile: Send {
+/// What can be read at any place: an open file, or what passes for one.
+pub trait ReadAt {
     /// Its size.
     ///
     /// # Errors
@@ -91,7 +91,10 @@ pub trait DiskFile: Send {
     /// # Errors
     /// Any I/O error.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
+}
 
+/// An open file. One writer at a time.
+pub trait DiskFile: ReadAt + Send {
     /// Writes all of `data` at `offset`.
     ///
     /// # Errors
@@ -128,7 +131,7 @@ pub trait DiskFile: Send {
 ///
 /// # Errors
 /// Any I/O error.
-pub fn read_all(file: &dyn DiskFile) -> io::Result<Vec<u8>> {
+pub fn read_all(file: &dyn ReadAt) -> io::Result<Vec<u8>> {
     let size = usize::try_from(file.size()?).map_err(io::Error::other)?;
     let mut content = vec![0; size];
     let mut done = 0;

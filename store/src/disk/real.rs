@@ -9,7 +9,7 @@ use std::path::Path;
 use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
 use rustix::io::Errno;
 
-use super::{Disk, DiskFile};
+use super::{Disk, DiskFile, ReadAt};
 
 /// Files below the paths that it is given. They hold secrets: 0600, directories 0700.
 #[derive(Debug, Clone, Copy, Default)]
@@ -75,7 +75,7 @@ impl Disk for RealDisk {
     }
 }
 
-impl DiskFile for RealFile {
+impl ReadAt for RealFile {
     fn size(&self) -> io::Result<u64> {
         Ok(self.0.metadata()?.len())
     }
@@ -83,7 +83,9 @@ impl DiskFile for RealFile {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         self.0.read_at(buffer, offset)
     }
+}
 
+impl DiskFile for RealFile {
     fn write_at(&mut self, offset: u64, data: &[u8]) -> io::Result<()> {
         self.0.write_all_at(data, offset)
     }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::frame::{
     FileHeader, FileKind, FrameHeader, HEADER, Verdict, judge, newer_version, read_file_header, read_frame_header,
 };
-use crate::disk::DiskFile;
+use crate::disk::ReadAt;
 use crate::options::OpenError;
 
 const WINDOW: usize = 1 << 20;
@@ -16,7 +16,7 @@ const WINDOW: usize = 1 << 20;
 /// A file being read.
 pub(crate) struct Reader<'a> {
     path: &'a Path,
-    file: &'a dyn DiskFile,
+    file: &'a dyn ReadAt,
     size: u64,
     /// Where the next frame should begin.
     pub(crate) at: u64,
@@ -42,7 +42,7 @@ pub(crate) enum Found {
 
 impl<'a> Reader<'a> {
     /// Begins to read: checks the file header.
-    pub(crate) fn open(kind: FileKind, path: &'a Path, file: &'a dyn DiskFile) -> Result<Self, OpenError> {
+    pub(crate) fn open(kind: FileKind, path: &'a Path, file: &'a dyn ReadAt) -> Result<Self, OpenError> {
         Self::with_header(kind, path, file).map(|(reader, _)| reader)
     }
 
@@ -50,7 +50,7 @@ impl<'a> Reader<'a> {
     pub(crate) fn with_header(
         kind: FileKind,
         path: &'a Path,
-        file: &'a dyn DiskFile,
+        file: &'a dyn ReadAt,
     ) -> Result<(Self, FileHeader), OpenError> {
         let mut reader = Self::new(kind, path, file)?;
         let bytes = reader.bytes(HEADER)?.to_vec();
@@ -63,12 +63,12 @@ impl<'a> Reader<'a> {
     }
 
     /// Begins to read a log file at a frame that is known to be good and to hold the entry `index`.
-    pub(crate) fn resume(path: &'a Path, file: &'a dyn DiskFile, at: u64, index: u64) -> Result<Self, OpenError> {
+    pub(crate) fn resume(path: &'a Path, file: &'a dyn ReadAt, at: u64, index: u64) -> Result<Self, OpenError> {
         let reader = Self::new(FileKind::Log, path, file)?;
         Ok(Self { at, expected: index, resumed: true, ..reader })
     }
 
-    fn new(kind: FileKind, path: &'a Path, file: &'a dyn DiskFile) -> Result<Self, OpenError> {
+    fn new(kind: FileKind, path: &'a Path, file: &'a dyn ReadAt) -> Result<Self, OpenError> {
         let size = file.size().map_err(|error| OpenError::io(path, "get the size", error))?;
         let (window, window_at) = (Vec::new(), 0);
         Ok(Self { path, file, size, at: 0, window, window_at, chain: 0, expected: 0, kind, resumed: false })

@@ -22,7 +22,7 @@ use super::index::{Index, Place};
 use super::reader::{Found, Reader};
 use super::tail::Tail;
 use super::{AppendError, Log, Segment, make_segment, segment_path};
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{Disk, ReadAt};
 use crate::options::{OpenError, Options};
 use crate::raft::MOST;
 
@@ -209,12 +209,7 @@ struct Recovery<'a> {
 
 impl Recovery<'_> {
     /// Reads one segment. Returns where its good part ends and whether a torn frame follows.
-    fn read_segment(
-        &mut self,
-        path: &Path,
-        file: &dyn DiskFile,
-        header: &FileHeader,
-    ) -> Result<(u64, bool), OpenError> {
+    fn read_segment(&mut self, path: &Path, file: &dyn ReadAt, header: &FileHeader) -> Result<(u64, bool), OpenError> {
         let mut reader = Reader::open(FileKind::Log, path, file)?;
         if self.index.next() != header.first || self.chain.is_some_and(|before| before != header.chain) {
             let what = "the file does not follow the one before it";
