@@ -36,10 +36,12 @@ fn open(path: &Path) -> sled::Result<sled::Db> {
     config.mode(sled::Mode::HighThroughput).open()
 }
 
-/// Makes the directory `dir` of what `produce` gives: complete and durable when this returns, but for its name.
+/// Makes the directory `dir` of what `produce` gives: complete and durable when this returns, but for its name. Calls `rest` after
+/// every portion of the work.
 pub(super) fn write(
     dir: &Path,
     index: u64,
+    rest: &dyn Fn(),
     produce: &mut dyn FnMut(&mut Sink<'_>) -> io::Result<()>,
 ) -> io::Result<()> {
     // Left over from an attempt of which not even the traces could be removed.
@@ -50,13 +52,17 @@ pub(super) fn write(
     let data = manifest::data(dir);
     let database = open(&data)?;
     let mut cutter = Cutter { database: &database, block: Vec::with_capacity(BLOCK), number: 0, bytes: 0 };
-    produce(&mut |bytes| cutter.take(bytes))?;
+    produce(&mut |bytes| {
+        cutter.take(bytes)?;
+        rest();
+        Ok(())
+    })?;
     cutter.finish()?;
     let bytes = cutter.bytes;
     database.flush()?;
     drop(database);
     wait_closed(&data.join("db"))?;
-    manifest::seal(dir, index, bytes)
+    manifest::seal(dir, index, bytes, rest)
 }
 
 /// sled's threads may hold its files a little longer than its owner does: until then they may change.
@@ -224,7 +230,7 @@ mod tests {
         let database = open(&data).unwrap();
         drop(database);
         wait_closed(&data.join("db")).unwrap();
-        manifest::seal(&path, 7, 3 * BLOCK as u64).unwrap();
+        manifest::seal(&path, 7, 3 * BLOCK as u64, &|| {}).unwrap();
         let found = read(&path, 7).err().unwrap();
         assert!(matches!(&found, OpenError::Damaged { last: Some(7), .. }), "{found:?}");
         assert!(!dir.path().join("loading.tmp").exists());

@@ -24,8 +24,8 @@ pub(super) fn data(dir: &Path) -> PathBuf {
     dir.join("data")
 }
 
-/// Makes every file of the database durable, and describes them. Nobody writes to them any more.
-pub(super) fn seal(dir: &Path, index: u64, bytes: u64) -> io::Result<()> {
+/// Makes every file of the database durable, and describes them; calls `rest` after every MiB. Nobody writes to them any more.
+pub(super) fn seal(dir: &Path, index: u64, bytes: u64, rest: &dyn Fn()) -> io::Result<()> {
     let data = data(dir);
     let mut manifest = Manifest { index, bytes, files: Vec::new() };
     let mut dirs = vec![data.clone()];
@@ -38,7 +38,10 @@ pub(super) fn seal(dir: &Path, index: u64, bytes: u64) -> io::Result<()> {
                 dirs.push(path);
                 continue;
             }
-            let (size, sha256) = digest(&path, &mut io::sink())?;
+            let (size, sha256) = digest(&path, |_| {
+                rest();
+                Ok(())
+            })?;
             File::open(&path)?.sync_all()?;
             let name = path.strip_prefix(&data).map_err(io::Error::other)?.to_string_lossy().into_owned();
             manifest.files.push(ManifestFile { name, size, sha256 });
@@ -83,7 +86,7 @@ pub(super) fn copy(manifest: &Manifest, from: &Path, to: &Path) -> Result<(), Op
         let copied = (|| {
             fs::create_dir_all(target.parent().unwrap_or(to))?;
             let mut target = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&target)?;
-            digest(&source, &mut target)
+            digest(&source, |bytes| target.write_all(bytes))
         })();
         match copied {
             Ok(found) if found == (file.size, file.sha256.clone()) => {}
@@ -97,8 +100,8 @@ pub(super) fn copy(manifest: &Manifest, from: &Path, to: &Path) -> Result<(), Op
     Ok(())
 }
 
-/// Reads a file into `sink`; its size and its digest.
-fn digest(path: &Path, sink: &mut dyn Write) -> io::Result<(u64, Bytes)> {
+/// Reads a file and gives it to `sink`, a MiB at a time; its size and its digest.
+fn digest(path: &Path, mut sink: impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<(u64, Bytes)> {
     let mut file = File::open(path)?;
     let (mut hasher, mut size) = (Sha256::new(), 0);
     let mut buffer = vec![0; BUFFER];
@@ -108,7 +111,7 @@ fn digest(path: &Path, sink: &mut dyn Write) -> io::Result<(u64, Bytes)> {
             return Ok((size, Bytes::copy_from_slice(&hasher.finalize())));
         }
         hasher.update(&buffer[..read]);
-        sink.write_all(&buffer[..read])?;
+        sink(&buffer[..read])?;
         size += read as u64;
     }
 }

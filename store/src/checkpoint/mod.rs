@@ -19,6 +19,7 @@
 
 mod blocks;
 mod manifest;
+mod pace;
 
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -31,6 +32,7 @@ use crate::options::OpenError;
 use crate::shared::Core;
 use crate::snapshot;
 use crate::state::State;
+use pace::Pace;
 
 /// Complete checkpoints that are kept.
 const GENERATIONS: usize = 2;
@@ -146,7 +148,10 @@ pub(crate) fn write(core: &Core, disk: &dyn Disk, dir: &Path, head: &SnapshotHea
     let path = Generation { index: head.index, form }.path(dir);
     let temporary = path.with_extension("tmp");
     let work = || match disk.native(&temporary) {
-        Some(temporary) => blocks::write(temporary, head.index, &mut |sink| snapshot::encode(core, head, sink)),
+        Some(temporary) => {
+            let pace = Pace::new(core);
+            blocks::write(temporary, head.index, &|| pace.rest(), &mut |sink| snapshot::encode(core, head, sink))
+        }
         None => snapshot::write(core, disk, &temporary, head),
     };
     let written = catch_unwind(AssertUnwindSafe(work));

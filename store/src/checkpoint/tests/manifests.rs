@@ -14,7 +14,7 @@ fn sealed() -> tempfile::TempDir {
     {
         fs::write(data(dir.path()).join(name), content).unwrap();
     }
-    seal(dir.path(), 7, 4711).unwrap();
+    seal(dir.path(), 7, 4711, &|| {}).unwrap();
     dir
 }
 
@@ -39,7 +39,7 @@ fn what_is_sealed_can_be_read_and_copied() {
     copy(&manifest, dir.path(), to.path()).unwrap();
     assert_eq!(fs::read(to.path().join("db")).unwrap(), vec![b'd'; 3000]);
     assert!(to.path().join("blobs/1").exists());
-    assert!(seal(dir.path(), 8, 1).is_err(), "a sealed directory is not sealed again");
+    assert!(seal(dir.path(), 8, 1, &|| {}).is_err(), "a sealed directory is not sealed again");
 }
 
 #[test]
