@@ -3,7 +3,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 
 use bytes::Bytes;
 use prost::Message;
@@ -49,14 +49,18 @@ pub(super) fn seal(dir: &Path, index: u64, bytes: u64, rest: &dyn Fn()) -> io::R
     }
     manifest.files.sort_unstable_by(|one, other| one.name.cmp(&other.name));
     dirs.iter().rev().try_for_each(|dir| base::files::sync_dir(dir))?;
-    let mut frame = FrameBuilder::default();
-    frame.begin(0);
-    frame.push(&manifest);
     let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(dir.join(NAME))?;
-    file.write_all(&file_header(FileKind::Manifest, FileHeader::default()))?;
-    file.write_all(frame.finish(0).0)?;
+    file.write_all(&encode(&manifest))?;
     file.sync_all()?;
     base::files::sync_dir(dir)
+}
+
+/// The manifest's file.
+pub(super) fn encode(manifest: &Manifest) -> Vec<u8> {
+    let mut frame = FrameBuilder::default();
+    frame.begin(0);
+    frame.push(manifest);
+    [&file_header(FileKind::Manifest, FileHeader::default())[..], frame.finish(0).0].concat()
 }
 
 /// Reads the manifest of the checkpoint at entry `index`.
@@ -75,6 +79,11 @@ pub(super) fn read(dir: &Path, index: u64) -> Result<Manifest, OpenError> {
     let manifest = manifest.ok_or_else(|| wrong("the manifest cannot be decoded"))?;
     if manifest.index != index {
         return Err(wrong("the manifest is of another checkpoint"));
+    }
+    // A copy of them is made elsewhere.
+    let inside = |name: &str| Path::new(name).components().all(|part| matches!(part, Component::Normal(_)));
+    if !manifest.files.iter().all(|file| !file.name.is_empty() && inside(&file.name)) {
+        return Err(wrong("the manifest names a file that is not the database's"));
     }
     Ok(manifest)
 }

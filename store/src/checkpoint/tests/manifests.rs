@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use super::super::manifest::{copy, data, read, seal};
+use proto::log::{Manifest, ManifestFile};
+
+use super::super::manifest::{copy, data, encode, read, seal};
 use crate::options::OpenError;
 
 /// A directory as a database leaves it: files, and one in a folder.
@@ -40,6 +42,20 @@ fn what_is_sealed_can_be_read_and_copied() {
     assert_eq!(fs::read(to.path().join("db")).unwrap(), vec![b'd'; 3000]);
     assert!(to.path().join("blobs/1").exists());
     assert!(seal(dir.path(), 8, 1, &|| {}).is_err(), "a sealed directory is not sealed again");
+}
+
+#[test]
+fn only_files_of_the_database_are_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let table =
+        [("db", true), ("blobs/7", true), ("", false), ("../db", false), ("/tmp/db", false), ("a/../../b", false)];
+    for (name, good) in table {
+        let file = ManifestFile { name: name.into(), ..ManifestFile::default() };
+        let manifest = Manifest { index: 7, files: vec![file], ..Manifest::default() };
+        fs::write(dir.path().join("MANIFEST"), encode(&manifest)).unwrap();
+        let expected = if good { "nothing" } else { "MANIFEST: the manifest names a file that is not the database's" };
+        assert_eq!(said(read(dir.path(), 7)), expected, "{name}");
+    }
 }
 
 #[test]
