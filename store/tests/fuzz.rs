@@ -1,4 +1,4 @@
-//! A little of what `examples/fuzz` does for hours: every reader, some thousands of changed inputs, no panic, and no more memory
+//! A little of what `examples/fuzz` does for hours: every reader, 1,500 changed inputs, no panic, and no more memory
 //! than the limit. `FUZZ_INPUTS` for more.
 
 #[path = "../examples/fuzz/limit.rs"]

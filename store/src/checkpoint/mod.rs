@@ -37,6 +37,9 @@ use pace::Pace;
 /// Complete checkpoints that are kept.
 const GENERATIONS: usize = 2;
 
+/// What is said of a checkpoint whose reader has panicked.
+pub(crate) const PANICKED: &str = "its reader panicked";
+
 /// A checkpoint in the directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 struct Generation {
@@ -121,8 +124,8 @@ fn load_one(disk: &dyn Disk, dir: &Path, generation: Generation) -> Result<(Stat
         (Form::Database, None) => Err(damaged(&path, index, "this disk cannot hold a database".into())),
         (Form::File, _) => snapshot::load_file(disk, &path, index),
     };
-    // sled asserts what it should report.
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(damaged(&path, index, "its database panicked".into())))
+    // There may be another one, or the log: no reason not to start.
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(damaged(&path, index, PANICKED.into())))
 }
 
 /// Removes what a start that has succeeded with the checkpoint at `index` does not need: damaged ones, whose entries the log

@@ -1,9 +1,11 @@
-//! What a store finds in its directory: log files and snapshots, changed; and a snapshot that another member sends.
+//! What a store finds in its directory: log files and snapshots as files, changed; and a snapshot that another member sends.
 
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use proto::log::SnapshotHead;
 
 use super::peers::{Post, work};
 use super::requests::{samples, use_state};
@@ -16,6 +18,7 @@ use crate::log::frame::HEADER;
 use crate::member::Input as Told;
 use crate::options::{OpenError, Options};
 use crate::request::{encode_compaction, encode_txn};
+use crate::shared::Core;
 use crate::snapshot;
 use crate::store::{Bare, bare};
 
@@ -51,31 +54,14 @@ fn disk_of(input: &Input) -> MemoryDisk {
 
 /// Directories of a store that has not begun, has written some, and has compacted and saved; and of a member of three.
 fn directories() -> Vec<Input> {
-    let mut found = Vec::new();
-    for (rounds, compact) in [(0, false), (3, false), (18, true)] {
-        let disk = MemoryDisk::new();
-        let Ok(mut store) = bare::<u64>(&options(&disk, None), None, 1) else { continue };
-        store.member.campaign();
-        let mut post = Post::default();
-        work(&mut store, None, &mut post);
-        for round in 0..rounds {
-            let mut asked: Vec<Bytes> = samples().into_iter().map(Bytes::from).collect();
-            asked.push(encode_txn(&Txn { then: vec![big(round)], ..Txn::default() }));
-            if compact && round % 3 == 2 {
-                let revision = store.core.state.read().revision();
-                asked.push(encode_compaction(revision - 3));
-            }
-            for request in asked {
-                work(&mut store, Some(Told::Propose(request, 0)), &mut post);
-            }
-            for head in std::mem::take(&mut post.saves) {
-                let saved = checkpoint::write(&store.core, &disk, Path::new(DIR), &head);
-                store.core.state.write().end_save(&head);
-                work(&mut store, Some(Told::Saved(head.index, saved)), &mut post);
-            }
-        }
-        found.push(files(&disk));
-    }
+    let mut found: Vec<Input> = [(0, 0), (3, 0), (18, 3)]
+        .into_iter()
+        .map(|(rounds, compact)| {
+            let disk = MemoryDisk::new();
+            grow(&disk, rounds, compact, |core, head| checkpoint::write(core, &disk, Path::new(DIR), head));
+            files(&disk)
+        })
+        .collect();
     let disk = MemoryDisk::new();
     let initial: Vec<(String, String)> = (1..=3).map(|n| (format!("n{n}"), format!("http://n{n}:1"))).collect();
     let cluster = Cluster { initial, ..Cluster::new("n1", "http://n1:1") };
@@ -83,6 +69,36 @@ fn directories() -> Vec<Input> {
         found.push(files(&disk));
     }
     found
+}
+
+/// Makes a store on this disk, writes to it, and compacts after so many rounds each (0: never); `save` writes its checkpoints.
+pub(super) fn grow(
+    disk: &MemoryDisk,
+    rounds: u64,
+    compact: u64,
+    save: impl Fn(&Core, &SnapshotHead) -> io::Result<u64>,
+) {
+    let mut store: Bare<u64> =
+        bare(&options(disk, None), None, 1).unwrap_or_else(|error| panic!("a store in memory: {error}"));
+    store.member.campaign();
+    let mut post = Post::default();
+    work(&mut store, None, &mut post);
+    for round in 0..rounds {
+        let mut asked: Vec<Bytes> = samples().into_iter().map(Bytes::from).collect();
+        asked.push(encode_txn(&Txn { then: vec![big(round)], ..Txn::default() }));
+        if (round + 1).is_multiple_of(compact) {
+            let revision = store.core.state.read().revision();
+            asked.push(encode_compaction(revision - 3));
+        }
+        for request in asked {
+            work(&mut store, Some(Told::Propose(request, 0)), &mut post);
+        }
+        for head in std::mem::take(&mut post.saves) {
+            let saved = save(&store.core, &head);
+            store.core.state.write().end_save(&head);
+            work(&mut store, Some(Told::Saved(head.index, saved)), &mut post);
+        }
+    }
 }
 
 fn big(round: u64) -> Op {
@@ -112,7 +128,7 @@ fn open(input: &Input) -> String {
     format!("opened {first} {second}")
 }
 
-fn refusal(error: &OpenError) -> String {
+pub(super) fn refusal(error: &OpenError) -> String {
     match error {
         OpenError::Damaged { what, last, .. } => format!("{what} {}", last.is_some()),
         other => other.to_string(),

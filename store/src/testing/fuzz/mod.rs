@@ -1,4 +1,4 @@
-//! Fuzzing of everything that reads what a disk or a network gave it: good inputs, changed at random by a seeded generator, must
+//! Fuzzing of what reads a disk's or a network's bytes: good inputs, changed at random by a seeded generator, must
 //! never cause a panic. (That they never take much memory, either, is for the program around this to see: `examples/fuzz`.)
 //!
 //! Without a compiler's help nobody knows which code an input reached. What became of it says something of that: a changed
@@ -7,7 +7,8 @@
 //!
 //! | module | what is read |
 //! |---|---|
-//! | `files` | a store's directory: log files and snapshots; a snapshot alone |
+//! | `files` | a store's directory: log files, and snapshots as files; a snapshot alone |
+//! | `checkpoints` | a checkpoint: its manifest and its database's files |
 //! | `backups` | files for `snapshot status` and `restore`, and an etcd's database for `import` |
 //! | `peers` | what other members say |
 //! | `requests` | entries of the log; requests of clients |
@@ -15,6 +16,7 @@
 
 mod backups;
 mod change;
+mod checkpoints;
 mod files;
 mod peers;
 mod requests;
@@ -84,6 +86,7 @@ pub struct Target {
 pub const TARGETS: &[Target] = &[
     files::DIRECTORY,
     files::SNAPSHOT,
+    checkpoints::CHECKPOINT,
     backups::BACKUP,
     backups::DATABASE,
     peers::PARCELS,
@@ -121,6 +124,8 @@ impl Fuzzer {
         let mut fuzzer = Self { target, random: SplitMix(seed), kept, outcomes: HashSet::new(), iterations: 0 };
         for at in 0..fuzzer.kept.len() {
             let input = fuzzer.kept[at].clone();
+            let size = input.size();
+            assert!(!input.0.is_empty() && size <= MOST_BYTES, "{}: a good input of {size} bytes", target.name);
             let outcome = read(target, &input)?;
             fuzzer.is_new(&outcome);
         }
