@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
@@ -27,17 +27,16 @@ pub(crate) struct Ticket {
     pub(crate) _share: Option<OwnedSemaphorePermit>,
 }
 
-/// Waits for messages, and takes up to `most`; no longer than `patience`, if there is one. False: nobody is left to send any.
+/// Waits for messages, and takes up to `most`; no longer than `until`, if there is such a time. False: nobody is left to send any.
 pub(crate) fn receive(
     inbox: &mut mpsc::UnboundedReceiver<Message>,
     messages: &mut Vec<Message>,
     most: usize,
-    patience: Option<Duration>,
+    until: Option<Instant>,
 ) -> bool {
-    let Some(patience) = patience else { return inbox.blocking_recv_many(messages, most) > 0 };
+    let Some(end) = until else { return inbox.blocking_recv_many(messages, most) > 0 };
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);
-    let end = Instant::now() + patience;
     loop {
         if let Poll::Ready(count) = inbox.poll_recv_many(&mut context, messages, most) {
             return count > 0;
@@ -60,26 +59,29 @@ impl Wake for Unpark {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]
     fn who_waits_hears_of_a_message_of_its_absence_and_of_the_end() {
         let (sender, mut inbox) = mpsc::unbounded_channel();
         let mut messages = Vec::new();
-        let short = Some(Duration::from_millis(1));
-        assert!(receive(&mut inbox, &mut messages, 8, short) && messages.is_empty());
+        let short = || Some(Instant::now() + Duration::from_millis(1));
+        let long = || Some(Instant::now() + Duration::from_secs(3600));
+        assert!(receive(&mut inbox, &mut messages, 8, short()) && messages.is_empty());
         for _ in 0..3 {
             sender.send(Message::Close).unwrap_or_else(|_| panic!("the inbox is open"));
         }
-        assert!(receive(&mut inbox, &mut messages, 2, short));
+        assert!(receive(&mut inbox, &mut messages, 2, short()));
         assert_eq!(messages.len(), 2);
         assert!(receive(&mut inbox, &mut messages, 2, None));
         assert_eq!(messages.len(), 3);
         // Sent while it waits: it does not wait to the end of an hour.
         let sending = std::thread::spawn(move || sender.send(Message::Close).is_ok());
-        assert!(receive(&mut inbox, &mut messages, 2, Some(Duration::from_secs(3600))));
+        assert!(receive(&mut inbox, &mut messages, 2, long()));
         assert_eq!((sending.join().ok(), messages.len()), (Some(true), 4));
-        assert!(!receive(&mut inbox, &mut messages, 2, Some(Duration::from_secs(3600))));
+        assert!(!receive(&mut inbox, &mut messages, 2, long()));
         assert!(!receive(&mut inbox, &mut messages, 2, None));
     }
 }

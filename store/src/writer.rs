@@ -27,11 +27,18 @@ use crate::state::{Members, State};
 
 /// Most messages taken at a time.
 const GROUP: usize = 1024;
-/// Changes that a compaction removes at a time, some 50 µs; but twice as many as are made meanwhile, so that it gains on them.
+/// Changes that a compaction removes at a time: from 50 µs to 5 ms, by machine and by how large the state is. But twice as many as are
+/// made meanwhile, so that it gains on them; and where they are more than half of this, it rests less instead, as long as that will do.
 const SWEEP: usize = 128;
-/// How many times as long as that took this thread, which goes before all others, then leaves the processor to them, unless it
-/// has something to write.
-const REST: u32 = 3;
+/// How many times as long as that took nothing more is removed, so that it costs a sixteenth of a processor while somebody writes: an
+/// answer waits for it, and so do the readers. (etcd's default comes to about the same pace: 1,000 every 10 ms.)
+const REST: u32 = 15;
+/// The same where nobody writes.
+const IDLE_REST: u32 = 3;
+/// No rest is longer: the process may have been stopped meanwhile, and what is made meanwhile must be made up for.
+const LONGEST_REST: Duration = Duration::from_millis(20);
+/// No rest that somebody's writes make shorter is shorter.
+const SHORTEST_REST: Duration = Duration::from_micros(100);
 /// A group of so many is followed by a pause as long as it took itself; a larger one by a longer pause, up to eight times as long.
 const LARGE: usize = 8;
 /// No pause is longer.
@@ -92,11 +99,11 @@ impl Writer {
 
     fn work(&mut self) -> Result<(), Fatal> {
         let mut messages = Vec::new();
-        let (mut rest, mut remembered) = (Some(Duration::ZERO), 0);
+        let mut sweeping = Sweeping { next: Some(Instant::now()), remembered: 0, rest: LONGEST_REST };
         // The largest group of late.
         let mut peak = 0.0_f64;
         let mut open = true;
-        while open && receive(&mut self.inbox, &mut messages, GROUP, rest) {
+        while open && receive(&mut self.inbox, &mut messages, GROUP, sweeping.next) {
             let (begun, group) = (Instant::now(), messages.len());
             for message in messages.drain(..) {
                 match message {
@@ -114,7 +121,7 @@ impl Writer {
                 tracing::warn!("this member was removed from the cluster: the store stops");
                 open = false;
             }
-            rest = self.sweep(&mut remembered);
+            self.sweep(&mut sweeping);
             // With others a group is not done yet: what they answer must not wait.
             if open && self.member.solitary() {
                 peak = (peak * FADING).max(group as f64);
@@ -124,18 +131,43 @@ impl Writer {
         Ok(())
     }
 
-    /// Carries a compaction out a little further; `remembered` is how many changes the last time has left. How long to rest before
-    /// the next time; `None`: there is nothing left to do.
-    fn sweep(&self, remembered: &mut usize) -> Option<Duration> {
-        let (begun, mut gone) = (Instant::now(), Vec::new());
+    /// Carries a compaction out a little further, if it is time to.
+    fn sweep(&self, sweeping: &mut Sweeping) {
+        let begun = Instant::now();
+        if sweeping.next.is_some_and(|next| begun < next) {
+            return;
+        }
+        let mut gone = Vec::new();
         let mut state = self.core.state.write();
-        let more = sweep_portion(&mut state, remembered, &mut gone);
+        let made = state.remembered().saturating_sub(sweeping.remembered);
+        let more = sweep_portion(&mut state, &mut sweeping.remembered, &mut gone);
         let swept = state.swept();
         drop(state);
         drop(gone);
         self.core.swept.send_if_modified(|known| std::mem::replace(known, swept) != swept);
-        more.then(|| begun.elapsed() * REST)
+        let end = Instant::now();
+        sweeping.rest = rest(sweeping.rest, end - begun, made);
+        sweeping.next = more.then(|| end + sweeping.rest);
     }
+}
+
+/// How far the writer is with what compactions removed.
+struct Sweeping {
+    /// When to go on; `None`: there was nothing left to do.
+    next: Option<Instant>,
+    /// How many changes the last time has left.
+    remembered: usize,
+    /// How long it has rested since.
+    rest: Duration,
+}
+
+/// How long to rest after a portion that took so long, if so many changes were made during the last rest and it. Rather more and small
+/// portions than few and large ones: who writes waits for a whole one.
+fn rest(last: Duration, took: Duration, made: usize) -> Duration {
+    let most = (took * if made == 0 { IDLE_REST } else { REST }).min(LONGEST_REST);
+    let half = SWEEP / 2;
+    let paced = if made > half { last.mul_f64(half as f64 / made as f64) } else { last * 2 };
+    paced.clamp(SHORTEST_REST, LONGEST_REST).min(most)
 }
 
 /// How long to leave time to those who are about to write, after a group of so many requests that took so long, when so many
@@ -259,6 +291,35 @@ mod tests {
             true
         });
         assert!(begun.elapsed() >= Duration::from_millis(2) && looks.get() == 1);
+    }
+
+    #[test]
+    fn who_writes_much_waits_for_small_portions() {
+        let (us, ms) = (Duration::from_micros, Duration::from_millis);
+        // (last rest, the portion took, changes made, the next rest)
+        let table = [
+            (ms(20), us(50), 0, us(150)),
+            (ms(20), us(50), 1, us(750)),
+            (ms(20), ms(5), 1, ms(20)),
+            (ms(20), ms(5), 64, ms(20)),
+            (ms(20), ms(5), 128, ms(10)),
+            (ms(20), ms(5), 640, ms(2)),
+            (ms(2), ms(5), 64, ms(4)),
+            (us(200), ms(5), 10_000, us(100)),
+            (ms(20), us(2), 1000, us(30)),
+        ];
+        for (last, took, made, expected) in table {
+            assert_eq!(rest(last, took, made), expected, "{last:?}, {took:?}, {made}");
+        }
+        // 20,000 changes each second, 20 µs for each that goes.
+        let (mut last, mut budget) = (LONGEST_REST, SWEEP);
+        for _ in 0..100 {
+            let took = us(20 * budget as u64);
+            let made = ((last + took).as_secs_f64() * 20_000.0) as usize;
+            budget = SWEEP.max(2 * made);
+            last = rest(last, took, made);
+        }
+        assert!(budget < 2 * SWEEP, "{budget} at a time, then {last:?}");
     }
 
     #[test]

@@ -55,7 +55,8 @@ impl State {
     fn clean(&mut self, key: &[u8], limit: Revision, gone: &mut Vec<Arc<KeyValue>>) {
         let Some(versions) = self.index.get_mut(key) else { return };
         let items = versions.all();
-        let seen = items.iter().rposition(|item| item.mod_revision <= limit).unwrap_or(0);
+        // By halves: of a key that is written often there may be thousands of newer ones.
+        let seen = items.partition_point(|item| item.mod_revision <= limit).saturating_sub(1);
         let deleted = items[seen].version == 0 && items[seen].mod_revision < limit;
         let drop = seen + usize::from(deleted);
         if drop == 0 {
