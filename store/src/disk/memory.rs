@@ -51,6 +51,8 @@ struct Inner {
     steps: Option<u64>,
     /// Syncs succeed and do nothing.
     lies: bool,
+    /// Bytes that were read so far.
+    read: u64,
     /// Counts power losses: files opened before one are dead.
     life: u64,
 }
@@ -144,6 +146,11 @@ impl MemoryDisk {
     /// Ends [`MemoryDisk::fill_after`].
     pub fn free_space(&self) {
         self.inner.lock().space = None;
+    }
+
+    /// Bytes that were read so far.
+    pub fn bytes_read(&self) -> u64 {
+        self.inner.lock().read
     }
 
     /// The content of a file as programs see it.
@@ -339,6 +346,7 @@ impl ReadAt for MemoryFile {
             let from = content.len().min(offset as usize);
             let step = buffer.len().min(content.len() - from);
             buffer[..step].copy_from_slice(&content[from..from + step]);
+            inner.read += step as u64;
             Ok(step)
         })
     }

@@ -4,6 +4,7 @@ use std::io;
 
 use proto::log::Entry;
 
+use super::index::Place;
 use super::reader::{Found, Reader};
 use super::tail::weight;
 use super::{Log, segment_path};
@@ -70,7 +71,8 @@ impl Log {
         Ok(found)
     }
 
-    /// Reads on from one point of the index to the next. Reads at least one entry.
+    /// Reads on from one point of the index, and over the next ones, for as long as nothing was replaced between them and the
+    /// segment goes on. Reads at least one entry.
     fn read_segment(
         &self,
         from: u64,
@@ -80,14 +82,21 @@ impl Log {
         found: &mut Vec<Entry>,
     ) -> Result<(), OpenError> {
         let lost = || OpenError::io(&self.dir, "read the log", io::Error::other(format!("entry {from} is not found")));
-        let (place, until) = self.index.find(from).ok_or_else(lost)?;
+        let (place, mut until) = self.index.find(from).ok_or_else(lost)?;
         let all = self.sealed.iter().chain([&self.current]);
         let segment = all.clone().find(|segment| segment.number == place.segment).ok_or_else(lost)?;
         let path = segment_path(&self.dir, segment);
         let file = self.disk.open(&path).map_err(|error| OpenError::io(&path, "open", error))?;
         let mut reader = Reader::resume(&path, &*file, place.offset, from)?;
         let before = found.len();
-        loop {
+        while reader.expected < to {
+            if reader.expected >= until {
+                let here = Place { offset: reader.at, ..place };
+                match self.index.find(until) {
+                    Some((next, end)) if next == here && reader.expected == until => until = end,
+                    _ => return Ok(()),
+                }
+            }
             let Found::Frame(header, mut payload) = reader.next()? else { return Err(lost()) };
             for _ in 0..header.count {
                 let entry: Entry = prost::Message::decode_length_delimited(&mut payload)
@@ -101,9 +110,7 @@ impl Log {
                     found.push(entry);
                 }
             }
-            if reader.expected >= to.min(until) {
-                return Ok(());
-            }
         }
+        Ok(())
     }
 }

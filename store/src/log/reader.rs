@@ -1,4 +1,4 @@
-//! Reads a log or snapshot file frame by frame through a window, so that recovery needs little memory.
+//! Reads a log file, a snapshot or a manifest frame by frame through a window, so that recovery needs little memory.
 
 use std::io;
 use std::path::Path;
@@ -11,7 +11,8 @@ use super::frame::{
 use crate::disk::ReadAt;
 use crate::options::OpenError;
 
-const WINDOW: usize = 1 << 20;
+/// Bytes that are read at once: no more, as a reader of a few entries reads the rest of the last one in vain.
+const WINDOW: usize = 256 << 10;
 
 /// A file being read.
 pub(crate) struct Reader<'a> {
@@ -120,8 +121,12 @@ impl<'a> Reader<'a> {
         if self.at < self.window_at || want > have {
             let rest = usize::try_from(self.size - self.at).unwrap_or(usize::MAX);
             let mut window = std::mem::take(&mut self.window);
-            window.resize(length.max(WINDOW).min(rest), 0);
-            let mut done = 0;
+            // What is there already of what is wanted stays.
+            let there =
+                self.at.checked_sub(self.window_at).map_or(window.len(), |skip| window.len().min(skip as usize));
+            window.drain(..there);
+            let mut done = window.len();
+            window.resize(length.max(WINDOW).min(rest).max(done), 0);
             while done < window.len() {
                 match self.file.read_at(self.at + done as u64, &mut window[done..]) {
                     Ok(0) => window.truncate(done),

@@ -76,6 +76,18 @@ fn frames_are_read_whatever_their_size() {
     }
 }
 
+/// As a snapshot's frames of larger values are: a little longer than the window.
+#[test]
+fn nothing_is_read_twice() {
+    let frames: Vec<Frame> = (1..=20).map(|index| (index, 1, 300_000)).collect();
+    let (bytes, _) = file(FileKind::Snapshot, 1, &frames);
+    let disk = disk_with(bytes.clone());
+    let file = disk.open(Path::new(PATH)).unwrap();
+    let mut reader = Reader::open(FileKind::Snapshot, Path::new(PATH), &*file).unwrap();
+    while let Found::Frame(..) = reader.next().unwrap() {}
+    assert_eq!((reader.expected, disk.bytes_read()), (21, bytes.len() as u64));
+}
+
 /// Checksums do not keep out what was made so.
 #[test]
 fn entries_have_numbers_to_the_last_one() {

@@ -55,6 +55,36 @@ fn a_conflicting_suffix_is_replaced_or_not_at_any_loss_of_power() {
     }
 }
 
+/// A member that is far behind is sent a mebibyte at a time; a point of the index stands each 64 KiB.
+#[test]
+fn what_is_read_for_one_far_behind_is_read_about_once() {
+    let disk = MemoryDisk::new();
+    let (mut log, _) = reopen(&disk, (0, 0)).unwrap();
+    let mut expected: Vec<Entry> = Vec::new();
+    for round in 0..300 {
+        // Some groups replace the end of what was there, in a later term.
+        let first = expected.len() as u64 + 1 - if round % 50 == 49 { 25 } else { 0 };
+        let group = entries(first, 1 + round / 50, &[900; 20]);
+        log.append(&mut group.clone(), hard(1 + round / 50, 0)).unwrap();
+        expected.truncate(first as usize - 1);
+        expected.extend(group);
+    }
+    let last = expected.len() as u64;
+    log.append(&mut Vec::new(), hard(6, last)).unwrap();
+    log.release(last, 0);
+    let before = disk.bytes_read();
+    let mut found = Vec::new();
+    let mut calls = 0;
+    while found.len() < expected.len() {
+        found.extend(log.entries(found.len() as u64 + 1, last + 1, 1 << 20).unwrap());
+        calls += 1;
+    }
+    assert!(found == expected);
+    let (bytes, read) =
+        (expected.iter().map(|entry| entry.request.len() as u64).sum::<u64>(), disk.bytes_read() - before);
+    assert!(read < 2 * bytes, "{read} bytes read in {calls} calls, of {bytes}");
+}
+
 #[test]
 fn committed_entries_are_never_replaced() {
     let disk = MemoryDisk::new();
