@@ -23,6 +23,7 @@
 //! | `log` | entries in checksummed files; recovery; tears told from damage |
 //! | `state` | keys with history: a deterministic function of the log |
 //! | `snapshot` | the state as one stream: for a checkpoint, another member, a backup |
+//! | `ration` | how fast that, or the log, goes to a member that is far behind |
 //! | `checkpoint` | that stream in sled, two generations, so that old log files can go |
 //! | `marks` | what the writer tells the watches |
 //! | `shared` | what the writer, the readers and the watches share |
@@ -61,6 +62,7 @@ pub mod process;
 mod quota;
 pub mod raft;
 mod random;
+mod ration;
 pub mod remote;
 mod request;
 mod shared;

@@ -49,6 +49,10 @@ pub(crate) struct Core {
     pub(crate) wants_ticks: AtomicBool,
     /// Who takes part has changed, or whether time matters.
     pub(crate) membership_changed: Notify,
+    /// Bytes of the requests that were written to the log since the start.
+    pub(crate) written: AtomicU64,
+    /// This member leads, and there is no quorum without members that are far behind.
+    pub(crate) hurry: AtomicBool,
     /// Why the last checkpoint could not be written, until one can.
     pub(crate) checkpoint_failure: Mutex<Option<String>>,
     /// For one checksum at a time: each holds on to every version that it has seen.
@@ -89,6 +93,8 @@ impl Core {
             learner: AtomicBool::new(false),
             wants_ticks: AtomicBool::new(true),
             membership_changed: Notify::new(),
+            written: AtomicU64::new(0),
+            hurry: AtomicBool::new(false),
             checkpoint_failure: Mutex::default(),
             hashing: Arc::new(Semaphore::new(1)),
             clock,

@@ -22,6 +22,7 @@ use crate::kv::{Error, KeyValue};
 use crate::member::{Done, Fatal, Input, Member, Port};
 use crate::peer::Peers;
 use crate::raft::Standing;
+use crate::ration;
 use crate::shared::Core;
 use crate::state::{Members, State};
 
@@ -102,9 +103,15 @@ impl Writer {
         let mut sweeping = Sweeping { next: Some(Instant::now()), remembered: 0, rest: LONGEST_REST };
         // The largest group of late.
         let mut peak = 0.0_f64;
+        // When members that are far behind are sent more.
+        let mut rested: Option<Instant> = None;
         let mut open = true;
-        while open && receive(&mut self.inbox, &mut messages, GROUP, sweeping.next) {
+        while open && receive(&mut self.inbox, &mut messages, GROUP, sweeping.next.into_iter().chain(rested).min()) {
             let (begun, group) = (Instant::now(), messages.len());
+            if rested.is_some_and(|rested| rested <= begun) {
+                rested = None;
+                self.member.send_more();
+            }
             for message in messages.drain(..) {
                 match message {
                     Message::Input(input) | Message::Peer { input, .. } => {
@@ -121,6 +128,7 @@ impl Writer {
                 tracing::warn!("this member was removed from the cluster: the store stops");
                 open = false;
             }
+            rested = self.member.rests().then(|| rested.unwrap_or_else(|| Instant::now() + ration::REST));
             self.sweep(&mut sweeping);
             // With others a group is not done yet: what they answer must not wait.
             if open && self.member.solitary() {

@@ -46,6 +46,7 @@ use index::{Index, Place};
 pub(crate) use read::ReadError;
 pub(crate) use recover::{Recovered, open};
 use tail::Tail;
+pub(crate) use tail::weight;
 
 /// How many zeros are written at a time.
 const ZEROS: u64 = 256 << 10;

@@ -34,6 +34,11 @@ impl Log {
         }
     }
 
+    /// The first entry that is in memory, or the log's next one: what comes before it is read from the files.
+    pub(crate) fn in_memory_from(&self) -> u64 {
+        self.tail.first()
+    }
+
     /// Why entries for another member could not be read, if that has happened since the last time this was asked.
     pub(crate) fn take_read_failure(&self) -> Option<ReadError> {
         self.read_failure.take()

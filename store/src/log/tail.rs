@@ -14,7 +14,7 @@ pub(super) struct Tail {
 }
 
 /// What an entry counts for: its request, and about what it takes itself.
-pub(super) fn weight(entry: &Entry) -> u64 {
+pub(crate) fn weight(entry: &Entry) -> u64 {
     entry.request.len() as u64 + 64
 }
 

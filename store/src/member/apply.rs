@@ -6,7 +6,7 @@ use prost::Message as _;
 use proto::log::{Entry, EntryKind, MembershipChange};
 
 use super::waiting::Fate;
-use super::{APPLY_BYTES, Done, Fatal, KEEP, Member, Port};
+use super::{APPLY_BYTES, Done, Fatal, Member, Port};
 use crate::kv::Error;
 use crate::raft::{ChangeKind, Role};
 use crate::request::{self, Request};
@@ -39,7 +39,7 @@ impl<T> Member<T> {
             self.apply_entries(entries, port)?;
             self.applied = last;
             self.raft.applied(last);
-            self.log.release(last, if alone { 0 } else { KEEP });
+            self.log.release(last, if alone { 0 } else { self.keep });
         }
         Ok(())
     }

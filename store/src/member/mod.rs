@@ -17,6 +17,7 @@
 //! failed is never answered as failed ([`Error::TimedOut`] says that nobody knows); a request is handed on once.
 
 mod apply;
+mod catch_up;
 mod inputs;
 mod snapshots;
 #[cfg(test)]
@@ -38,6 +39,7 @@ use crate::random::SplitMix;
 use crate::shared::Core;
 use crate::state::{Members, Outcome};
 pub(crate) use apply::replay;
+use catch_up::{CatchUp, Rationed};
 use inputs::Asked;
 pub(crate) use snapshots::{Arrived, Temporary};
 use waiting::Waiting;
@@ -167,6 +169,9 @@ pub(crate) struct Member<T> {
     full: bool,
     /// The first and the last tick of a time in which entries for others could not be read.
     unread: Option<(u64, u64)>,
+    catch_up: CatchUp,
+    /// See [`KEEP`].
+    keep: u64,
 }
 
 impl<T> Member<T> {
@@ -202,6 +207,8 @@ impl<T> Member<T> {
             linger,
             full: false,
             unread: None,
+            catch_up: CatchUp::new(),
+            keep: KEEP,
         };
         member.note_membership();
         member
@@ -245,8 +252,11 @@ impl<T> Member<T> {
         }
         self.propose_group(port);
         self.ask_for_reads();
+        let needed = self.raft.lacks_quorum_at(self.log.in_memory_from() - 1);
+        self.core.hurry.store(needed, Ordering::Relaxed);
         loop {
-            let ready = self.raft.ready(&self.log);
+            let written = self.core.written.load(Ordering::Relaxed);
+            let ready = self.raft.ready(&Rationed { log: &self.log, catch_up: &self.catch_up, written, needed });
             let idle = ready.persist.is_none() && ready.apply_to.is_none() && ready.messages.is_empty();
             for message in ready.messages {
                 port.send(message.to, waiting::parcel(message));
@@ -283,8 +293,10 @@ impl<T> Member<T> {
         if let Some(snapshot) = &persist.snapshot {
             self.install(snapshot, persist.hard_state, port)?;
         }
+        let bytes = persist.entries.iter().map(|entry| entry.request.len() as u64).sum();
         match self.log.append(&mut persist.entries, persist.hard_state) {
             Ok(()) => {
+                self.core.written.fetch_add(bytes, Ordering::Relaxed);
                 self.raft.persisted(&self.log, persist.number);
                 Ok(true)
             }

@@ -11,6 +11,7 @@ use super::*;
 use crate::cluster::Cluster;
 use crate::disk::{Disk, MemoryDisk};
 use crate::kv::Txn;
+use crate::log::weight;
 use crate::options::Options;
 use crate::raft::{Body, Message, Snapshot};
 use crate::store::{Bare, bare};
@@ -216,45 +217,122 @@ fn what_no_member_could_apply_does_not_come_into_the_log() {
     assert_eq!(applied(&store), before + 1);
 }
 
+/// Of three members the one that leads, in term 2: another one has all that it wrote, the third one none of it. With what one of the others says to it.
+struct Uneven {
+    store: Bare<u64>,
+    me: u64,
+    other: u64,
+    third: u64,
+}
+
+impl Uneven {
+    /// After so many entries of so many bytes.
+    fn new(disk: &MemoryDisk, count: u64, bytes: usize) -> Self {
+        let (store, me, other) = follower(disk);
+        let third = store.core.state.read().members().iter().find(|member| member.name == "n3").unwrap().id;
+        let mut uneven = Self { store, me, other, third };
+        uneven.store.member.campaign();
+        for pre in [true, false] {
+            let vote = uneven.said(other, Body::VoteReply(VoteReply { granted: true, pre }));
+            work(&mut uneven.store, [vote]).unwrap();
+        }
+        assert_eq!(uneven.store.member.raft().status().role, Role::Leader);
+        (0..count).for_each(|_| drop(uneven.write(bytes)));
+        uneven
+    }
+
+    fn said(&self, from: u64, body: Body) -> Input<u64> {
+        let message = Message { from, to: self.me, term: 2, body: Some(body) };
+        Input::Peer(from, Parcel { body: Some(Said::Raft(message)) })
+    }
+
+    fn answer(&self, from: u64, index: u64, rejected: bool) -> Input<u64> {
+        self.said(from, Body::AppendReply(AppendReply { index, rejected, hint_index: 0, hint_term: 0 }))
+    }
+
+    fn beat(&self, from: u64) -> Input<u64> {
+        self.said(from, Body::HeartbeatReply(HeartbeatReply { round: 0 }))
+    }
+
+    /// Writes an entry, which the other one has, too.
+    fn write(&mut self, bytes: usize) -> Post {
+        let large = Txn { then: vec![put_op("a".to_owned(), "v".repeat(bytes))], ..Txn::default() };
+        let post = work(&mut self.store, [Input::Propose(request::encode_txn(&large), 0)]).unwrap();
+        let last = self.store.member.raft().status().last_index;
+        let has = self.answer(self.other, last, false);
+        work(&mut self.store, [has]).unwrap();
+        post
+    }
+
+    /// The third one has nothing of what is sent to it.
+    fn reject(&mut self) -> Post {
+        let third = self.third;
+        let prev = self.store.member.raft().status().peers.iter().find(|peer| peer.id == third).unwrap().next - 1;
+        let nothing = self.answer(third, prev, true);
+        work(&mut self.store, [nothing]).unwrap()
+    }
+}
+
+/// Who is far behind gets a ration, and the next one when it is told to go on; all at once if no quorum is without it.
+#[test]
+fn one_far_behind_is_sent_rations_unless_it_is_needed() {
+    let disk = MemoryDisk::new();
+    let mut uneven = Uneven::new(&disk, 0, 0);
+    uneven.store.member.ration(1000);
+    (0..60).for_each(|_| drop(uneven.write(100)));
+    let bytes = |post: &Post| -> u64 {
+        let appended = post.sent.iter().filter_map(|said| match said {
+            Said::Raft(Message { body: Some(Body::Append(append)), .. }) => Some(&append.entries),
+            _ => None,
+        });
+        appended.flatten().map(weight).sum()
+    };
+    let ration = 800..1200;
+    let mut sent = bytes(&uneven.reject());
+    let accepted = uneven.answer(uneven.third, 1, false);
+    sent += bytes(&work(&mut uneven.store, [accepted]).unwrap());
+    assert!(ration.contains(&sent) && uneven.store.member.rests(), "{sent}");
+    for _ in 0..25 {
+        let beat = uneven.beat(uneven.other);
+        assert_eq!(bytes(&work(&mut uneven.store, [beat, Input::Tick]).unwrap()), 0);
+    }
+    for writes in [false, true] {
+        if writes {
+            // That goes to the other one.
+            uneven.write(100);
+        }
+        uneven.store.member.send_more();
+        let sent = bytes(&work(&mut uneven.store, []).unwrap());
+        assert!(ration.contains(&sent) && uneven.store.member.rests(), "{sent}");
+    }
+    // The other one falls silent.
+    let mut sent = 0;
+    for _ in 0..25 {
+        let beat = uneven.beat(uneven.third);
+        sent += bytes(&work(&mut uneven.store, [beat, Input::Tick]).unwrap());
+    }
+    let third = uneven.third;
+    let peer = uneven.store.member.raft().status().peers.into_iter().find(|peer| peer.id == third).unwrap();
+    assert_eq!(peer.next, uneven.store.member.raft().status().last_index + 1, "everything is on its way: {sent}");
+}
+
 /// A leader that has what another one needs only in its files, and cannot read them, feeds nobody: it must not keep others from
 /// leading.
 #[test]
 fn a_leader_that_cannot_read_what_others_need_ends() {
     for readable in [true, false] {
         let disk = MemoryDisk::new();
-        let (mut store, me, other) = follower(&disk);
-        let third = store.core.state.read().members().iter().find(|member| member.name == "n3").unwrap().id;
-        let said = |from, body| {
-            let message = Message { from, to: me, term: 2, body: Some(body) };
-            Input::Peer(from, Parcel { body: Some(Said::Raft(message)) })
-        };
-        store.member.campaign();
-        for pre in [true, false] {
-            work(&mut store, [said(other, Body::VoteReply(VoteReply { granted: true, pre }))]).unwrap();
-        }
-        assert_eq!(store.member.raft().status().role, Role::Leader);
-        // More than stays in memory.
-        let large = Txn { then: vec![put_op("a".to_owned(), "v".repeat(1 << 20))], ..Txn::default() };
-        for _ in 0..KEEP / (1 << 20) + 2 {
-            work(&mut store, [Input::Propose(request::encode_txn(&large), 0)]).unwrap();
-            let index = store.member.raft().status().last_index;
-            let has = AppendReply { index, rejected: false, hint_index: 0, hint_term: 0 };
-            work(&mut store, [said(other, Body::AppendReply(has))]).unwrap();
-        }
+        let mut uneven = Uneven::new(&disk, KEEP / (1 << 20) + 2, 1 << 20);
         if !readable {
             for log in disk.list(&dir()).unwrap().into_iter().filter(|name| name.starts_with("log-")) {
                 disk.plant(&dir().join(log), vec![0; 1 << 20]);
             }
         }
-        // The third one has nothing of it.
-        let prev = store.member.raft().status().peers.iter().find(|peer| peer.id == third).unwrap().next - 1;
-        let nothing = AppendReply { index: prev, rejected: true, hint_index: 0, hint_term: 0 };
-        work(&mut store, [said(third, Body::AppendReply(nothing))]).unwrap();
-        let again = || {
-            let beat = |from| said(from, Body::HeartbeatReply(HeartbeatReply { round: 0 }));
-            [beat(other), beat(third), Input::Tick]
-        };
-        let ended = (0..200).find_map(|tick| work(&mut store, again()).err().map(|error| (tick, error)));
+        uneven.reject();
+        let ended = (0..200).find_map(|tick| {
+            let again = [uneven.beat(uneven.other), uneven.beat(uneven.third), Input::Tick];
+            work(&mut uneven.store, again).err().map(|error| (tick, error))
+        });
         match ended {
             None => assert!(readable, "it goes on"),
             Some((tick, Fatal::Read(_))) => assert!(!readable && tick > 10, "at tick {tick}"),

@@ -15,18 +15,20 @@ use super::{Inner, client, link};
 use crate::inbox::Message;
 use crate::member::Input;
 use crate::raft;
+use crate::ration::Ration;
 use crate::snapshot;
 
 const PART: usize = 256 << 10;
 /// Parts that are encoded ahead of what has been sent.
 const AHEAD: usize = 4;
-/// The receiver loads the state before it answers.
+/// A snapshot is given up after so long, and a second for each MiB of the state.
 const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Sends, reports, and lets go of what was kept for it.
 pub(super) async fn ship(inner: Arc<Inner>, to: u64, urls: Vec<String>, head: SnapshotHead, message: raft::Message) {
     let index = head.index;
-    let result = tokio::time::timeout(PATIENCE, send(&inner, to, &urls, &head, message)).await;
+    let patience = PATIENCE + Duration::from_secs(inner.core.state.read().resident() >> 20);
+    let result = tokio::time::timeout(patience, send(&inner, to, &urls, &head, message)).await;
     let ok = match result.unwrap_or_else(|_| Err("not in time".into())) {
         Ok(()) => true,
         Err(reason) => {
@@ -63,9 +65,11 @@ async fn send(
             let send = |part| parts.blocking_send(part).map_err(|_| io::Error::other("the stream was lost"));
             send(first)?;
             let mut size = 0;
+            let mut ration = Ration::new();
             snapshot::encode(&core, &head, &mut |bytes| {
                 size += bytes.len() as u64;
                 bytes.chunks(PART).try_for_each(|chunk| {
+                    ration.spend_and_rest(chunk.len() as u64, &core);
                     send(SnapshotPart { data: Bytes::copy_from_slice(chunk), ..SnapshotPart::default() })
                 })
             })?;

@@ -139,7 +139,9 @@ impl Raft {
         let voters = &self.membership.voters;
         let active = |id: &&u64| **id == self.config.id || self.peers.get(id).is_some_and(|peer| peer.active);
         let enough = voters.iter().filter(active).count() >= quorum(voters.len());
-        self.peers.values_mut().for_each(|peer| peer.active = false);
+        for peer in self.peers.values_mut() {
+            peer.was_active = std::mem::take(&mut peer.active);
+        }
         enough
     }
 
@@ -232,6 +234,13 @@ impl Raft {
         if counted > self.commit && (counted >= self.first_own || self.planted(Fault::CountOldTerms)) {
             self.commit = counted;
         }
+    }
+
+    /// Whether this member leads, and of the voters who have answered within the last one or two election timeouts no quorum has the
+    /// log up to `index`.
+    pub fn lacks_quorum_at(&mut self, index: u64) -> bool {
+        let matched = |peer: &Progress| if peer.active || peer.was_active { peer.matched } else { 0 };
+        self.role == Role::Leader && self.reached(self.persisted, matched) < index
     }
 
     /// What a quorum of the voters has reached, `own` being this member's value.

@@ -26,6 +26,8 @@ pub(super) struct Progress {
     pub(super) poke: bool,
     /// Has answered since the leader last counted.
     pub(super) active: bool,
+    /// Had answered before that, since the count before.
+    pub(super) was_active: bool,
     /// The last round of reads that the member answered.
     pub(super) round: u64,
     /// Appends that have not been answered: last index, bytes.
@@ -55,6 +57,7 @@ impl Progress {
             waiting: false,
             poke: false,
             active,
+            was_active: false,
             round: 0,
             inflight: VecDeque::new(),
             inflight_bytes: 0,

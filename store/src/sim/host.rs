@@ -22,6 +22,9 @@ use crate::store::{Bare, bare};
 /// Changes that a compaction removes at a time.
 const SWEEP: usize = 64;
 
+/// Bytes of its log that a leader sends to members that are far behind between two rests.
+const RATION: u64 = 200;
+
 /// Who waits for an answer.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Ticket {
@@ -152,6 +155,7 @@ impl Host {
             Some(Planted::Store(fault)) => drop(core.fault.set(fault)),
             Some(Planted::SkippedSync) | None => {}
         }
+        member.ration(RATION);
         if member.alone() {
             member.campaign();
         }
@@ -192,6 +196,10 @@ impl Host {
 
 impl Life {
     fn work(&mut self, input: Input<Ticket>, outbox: &mut Outbox) -> Result<(), Fatal> {
+        // A rest ends with any input, or with the next tick.
+        if self.member.rests() {
+            self.member.send_more();
+        }
         self.member.input(input, outbox)?;
         self.member.advance(outbox)?;
         while self.member.has_more() {

@@ -11,6 +11,7 @@ use proto::log::SnapshotHead;
 use sha2::{Digest, Sha256};
 
 use super::Store;
+use crate::ration::Ration;
 use crate::shared::Core;
 use crate::snapshot;
 
@@ -39,10 +40,13 @@ impl Backup {
     /// When the store is closed, or those of `sink`.
     pub(crate) fn write(&self, sink: &mut dyn FnMut(Bytes) -> io::Result<()>) -> io::Result<()> {
         let (mut digest, mut length) = (Sha256::new(), 0);
+        let mut ration = Ration::new();
         snapshot::encode(&self.core, &self.head, &mut |bytes| {
             digest.update(bytes);
             length += bytes.len();
-            sink(Bytes::copy_from_slice(bytes))
+            sink(Bytes::copy_from_slice(bytes))?;
+            ration.spend_and_rest(bytes.len() as u64, &self.core);
+            Ok(())
         })?;
         let filling = vec![0; length.next_multiple_of(BLOCK) - length];
         digest.update(&filling);
