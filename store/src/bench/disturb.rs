@@ -8,6 +8,7 @@ use proto::etcd::etcdserverpb::kv_client::KvClient;
 use proto::etcd::etcdserverpb::maintenance_client::MaintenanceClient;
 use tokio::time::Instant;
 use tonic::Status;
+use tonic::transport::Channel;
 
 use super::cases::Meanwhile;
 use super::load::connect;
@@ -88,14 +89,20 @@ async fn transfer(server: &mut Server) -> Result<bool, Status> {
 /// Waits until one member has applied what another one had at the call.
 async fn caught_up(url: &str, leader: &str) -> Result<(), Status> {
     let end = Instant::now() + PATIENCE;
-    let status = async |url: &str| {
-        let status = MaintenanceClient::new(connect(url).await?).status(pb::StatusRequest {}).await?;
-        Ok::<_, Status>(status.into_inner())
+    let status = async |client: &mut MaintenanceClient<Channel>| {
+        let status = client.status(pb::StatusRequest {}).await?.into_inner();
+        Ok::<_, Status>(status.header.map_or(0, |header| header.revision))
     };
-    let there = status(leader).await?.header.map_or(0, |header| header.revision);
+    let there = status(&mut MaintenanceClient::new(connect(leader).await?)).await?;
+    // One connection, once it listens: a new one for each look would be load of its own.
+    let mut client = None;
     loop {
-        let here = status(url).await.ok().and_then(|status| status.header).map_or(0, |header| header.revision);
-        if here >= there {
+        if client.is_none() {
+            client = connect(url).await.ok().map(MaintenanceClient::new);
+        }
+        if let Some(client) = &mut client
+            && status(client).await.is_ok_and(|here| here >= there)
+        {
             return Ok(());
         }
         if Instant::now() > end {
