@@ -31,7 +31,13 @@ struct Loading {
 
 /// Loads the snapshot at entry `index` from a file.
 pub(crate) fn load_file(disk: &dyn Disk, path: &Path, index: u64) -> Result<(State, SnapshotHead), OpenError> {
-    let (state, head) = read_file(disk, path)?;
+    let file = disk.open(path).map_err(|error| OpenError::io(path, "open", error))?;
+    load(path, &*file, index)
+}
+
+/// The same out of an open file.
+pub(crate) fn load(path: &Path, file: &dyn ReadAt, index: u64) -> Result<(State, SnapshotHead), OpenError> {
+    let (state, head) = read(path, file)?;
     if head.index != index {
         let what = format!("the snapshot is of entry {}, not {index}", head.index);
         return Err(OpenError::Damaged { path: path.to_owned(), offset: 0, first: index, last: None, what });

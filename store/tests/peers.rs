@@ -128,14 +128,19 @@ async fn snapshots_that_are_not_whole_leave_nothing() {
         ("of nothing", vec![first(None)], Code::InvalidArgument, "a snapshot of nothing"),
         ("of another message", vec![first(Some(heartbeat))], Code::InvalidArgument, "a snapshot that is none"),
         ("of another member", vec![first(snapshot(from ^ 1, 5))], Code::InvalidArgument, "a snapshot that is none"),
-        ("without its end", vec![first(snapshot(from, 5)), data(&[1; 100])], Code::Aborted, "as a whole"),
+        ("without its end", vec![first(snapshot(from, 5)), data(b"MKUBESNP")], Code::Aborted, "as a whole"),
         (
             "shorter than it says",
-            vec![first(snapshot(from, 5)), data(&[1; 100]), last(101)],
+            vec![first(snapshot(from, 5)), data(b"MKUBESNP"), last(9)],
             Code::Aborted,
             "as a whole",
         ),
-        ("longer than it says", vec![first(snapshot(from, 5)), data(&[1; 100]), last(99)], Code::Aborted, "as a whole"),
+        (
+            "longer than it says",
+            vec![first(snapshot(from, 5)), data(b"MKUBESNP"), last(7)],
+            Code::Aborted,
+            "as a whole",
+        ),
         ("of no bytes", vec![first(snapshot(from, 5)), last(0)], Code::Aborted, "as a whole"),
         (
             "of other bytes",
@@ -151,6 +156,37 @@ async fn snapshots_that_are_not_whole_leave_nothing() {
         let names = std::fs::read_dir(member.dir.path()).unwrap().flatten().map(|entry| entry.file_name());
         let left: Vec<_> = names.filter(|name| name.to_string_lossy().starts_with("received-")).collect();
         assert!(left.is_empty(), "{what}: {left:?}");
+    }
+    member.end().await;
+}
+
+/// While it sends, the sender keeps the state as it was: it is told at once that nobody takes the rest.
+#[tokio::test]
+async fn a_snapshot_that_is_refused_is_not_read_on() {
+    let member = Member::start().await;
+    let good = member.hello();
+    let first = |hello| SnapshotPart { hello: Some(hello), message: snapshot(good.from, 5), ..SnapshotPart::default() };
+    // (what, its first part, code)
+    let table = [
+        ("at its first part", first(Hello { cluster: 1, ..good }), Code::FailedPrecondition),
+        ("at its first bytes", first(good), Code::Aborted),
+    ];
+    for (what, first, code) in table {
+        let (parts, sending) = tokio::sync::mpsc::channel(1);
+        // More than a connection takes unread, and without an end.
+        let feeding = tokio::spawn(async move {
+            let zeros = SnapshotPart { data: vec![0; 256 << 10].into(), ..SnapshotPart::default() };
+            let mut next = first;
+            while parts.send(next).await.is_ok() {
+                next = zeros.clone();
+            }
+        });
+        let sending =
+            futures::stream::unfold(sending, |mut sending| async { sending.recv().await.map(|part| (part, sending)) });
+        let status = member.client.clone().install(sending).await.unwrap_err();
+        assert_eq!(status.code(), code, "{what}: {status}");
+        let ended = tokio::time::timeout(Duration::from_secs(20), feeding).await;
+        assert!(ended.is_ok(), "{what}: it is sent on");
     }
     member.end().await;
 }

@@ -117,6 +117,13 @@ impl<'a> Reader<'a> {
     /// Up to `length` bytes from `at`; less only at the end of the file.
     fn bytes(&mut self, length: usize) -> Result<&[u8], OpenError> {
         let have = self.window_at + self.window.len() as u64;
+        // It may have grown since.
+        while self.at + length as u64 > self.size {
+            let size = self.file.size().map_err(|error| self.io(error))?;
+            if std::mem::replace(&mut self.size, size) == size {
+                break;
+            }
+        }
         let want = (self.at + length as u64).min(self.size);
         if self.at < self.window_at || want > have {
             let rest = usize::try_from(self.size - self.at).unwrap_or(usize::MAX);

@@ -7,6 +7,7 @@
 //! | `compare` | what the others hold, as hashes |
 //! | `ship` | a snapshot on its way to one member |
 //! | `serve` | what others call here |
+//! | `arriving` | a snapshot as it comes from another member: written and loaded |
 //! | `admit` | whom this member believes to be who it says it is. Pure |
 //! | `listen` | sockets and TLS |
 //!
@@ -14,6 +15,7 @@
 //! Bounds: a queue per member, beyond which messages are dropped; raft's own limit of what is in flight.
 
 mod admit;
+mod arriving;
 mod compare;
 mod link;
 mod listen;

@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use prost::Message as _;
-use proto::log::SnapshotHead;
 use proto::peer::parcel::Body;
 use proto::peer::peer_server::{Peer, PeerServer};
 use proto::peer::{ClusterReply, ClusterRequest, Farewell, HashReply, HashRequest, Hello, Parcel, SnapshotPart};
@@ -12,14 +11,13 @@ use tokio::sync::{Semaphore, mpsc};
 use tonic::{Request, Response, Status, Streaming};
 
 use super::admit::{REMOVED, admit};
+use super::arriving::receive;
 use super::{Door, Inner, MOST_BYTES};
-use crate::disk::Disk;
 use crate::inbox::Message;
 use crate::member::{Arrived, Input, Temporary};
 use crate::raft;
 use crate::random::random;
-use crate::snapshot;
-use crate::state::{HashKv, State};
+use crate::state::HashKv;
 
 /// Kilobytes from one member that may wait for the writer; then its stream is not read.
 const WAITING_KIB: u32 = 32 << 10;
@@ -135,60 +133,5 @@ impl Peer for Service {
         let HashKv { hash, compacted, revision } =
             found.map_err(|error| Status::failed_precondition(error.to_string()))?;
         Ok(Response::new(HashReply { hash, compacted, revision }))
-    }
-}
-
-/// Writes the parts to a file and loads it. The file is gone if that fails.
-fn receive(
-    disk: &dyn Disk,
-    to: Temporary,
-    index: u64,
-    mut parts: mpsc::Receiver<SnapshotPart>,
-) -> Result<(Temporary, State, SnapshotHead), String> {
-    let said = |error: std::io::Error| error.to_string();
-    let mut file = disk.create(to.path()).map_err(said)?;
-    let (mut at, mut complete) = (0, false);
-    while let Some(part) = parts.blocking_recv() {
-        file.write_at(at, &part.data).map_err(said)?;
-        at += part.data.len() as u64;
-        complete |= part.size == at && part.size > 0;
-    }
-    if !complete {
-        return Err("the snapshot did not arrive as a whole".into());
-    }
-    file.sync().map_err(said)?;
-    let (state, head) = snapshot::load_file(disk, to.path(), index).map_err(|error| error.to_string())?;
-    Ok((to, state, head))
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    use bytes::Bytes;
-
-    use super::*;
-    use crate::disk::MemoryDisk;
-
-    #[test]
-    fn what_does_not_arrive_as_a_whole_takes_no_room() {
-        let part =
-            |data: &'static [u8], size| SnapshotPart { data: Bytes::from_static(data), size, ..Default::default() };
-        let table = [
-            ("the disk is full", 10, vec![part(b"twelve bytes", 12)]),
-            ("the sender has gone", 1000, vec![part(b"twelve", 0)]),
-            ("it is no snapshot", 1000, vec![part(b"twelve bytes", 12)]),
-        ];
-        for (what, room, parts) in table {
-            let (memory, dir) = (MemoryDisk::new(), Path::new("/store"));
-            memory.fill_after(room);
-            let disk: Arc<dyn Disk> = Arc::new(memory.clone());
-            let (sender, receiver) = mpsc::channel(parts.len());
-            parts.into_iter().for_each(|part| sender.try_send(part).unwrap());
-            drop(sender);
-            let file = Temporary::new(Arc::clone(&disk), dir.join("received.tmp"));
-            assert!(receive(&*disk, file, 7, receiver).is_err(), "{what}");
-            assert_eq!(memory.list(dir).unwrap(), Vec::<String>::new(), "{what}");
-        }
     }
 }

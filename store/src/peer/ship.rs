@@ -26,10 +26,17 @@ const PATIENCE: Duration = Duration::from_secs(600);
 
 /// Sends, reports, and lets go of what was kept for it.
 pub(super) async fn ship(inner: Arc<Inner>, to: u64, urls: Vec<String>, head: SnapshotHead, message: raft::Message) {
-    let index = head.index;
+    let (index, term) = (head.index, message.term);
     let patience = PATIENCE + Duration::from_secs(inner.core.state.read().resident() >> 20);
-    let result = tokio::time::timeout(patience, send(&inner, to, &urls, &head, message)).await;
-    let ok = match result.unwrap_or_else(|_| Err("not in time".into())) {
+    let mut standing = inner.core.standing.subscribe();
+    let result = tokio::select! {
+        result = tokio::time::timeout(patience, send(&inner, to, &urls, &head, message)) => {
+            result.unwrap_or_else(|_| Err("not in time".into()))
+        }
+        // The next leader sends its own: one at a time is what the member has memory for.
+        _ = standing.wait_for(|now| now.role != raft::Role::Leader || now.term != term) => Err("another one leads".into()),
+    };
+    let ok = match result {
         Ok(()) => true,
         Err(reason) => {
             tracing::warn!(to = format!("{to:x}"), index, reason, "a snapshot was not sent");
