@@ -22,6 +22,7 @@ struct Member {
     dir: tempfile::TempDir,
     store: Arc<Store>,
     context: base::Context,
+    door: String,
     client: PeerClient<Channel>,
     learner: u64,
     removed: u64,
@@ -30,7 +31,8 @@ struct Member {
 impl Member {
     async fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let url = format!("http://127.0.0.1:{}", free_ports(1)[0]);
+        let door = format!("127.0.0.1:{}", free_ports(1)[0]);
+        let url = format!("http://{door}");
         let options = Options { cluster: Some(Cluster::new("a", &url)), ..Options::new(dir.path()) };
         let context = base::Context::new();
         let store = Store::open_member(options, &context).await.unwrap();
@@ -39,7 +41,7 @@ impl Member {
         let learner = store.member_add(vec!["http://127.0.0.1:1".into()], true).await.unwrap().id;
         put(&*store, "k", "v").await.unwrap();
         let client = PeerClient::new(Endpoint::from_shared(url).unwrap().connect().await.unwrap());
-        Self { dir, store, context, client, learner, removed }
+        Self { dir, store, context, door, client, learner, removed }
     }
 
     fn hello(&self) -> Hello {
@@ -188,6 +190,52 @@ async fn a_snapshot_that_is_refused_is_not_read_on() {
         let ended = tokio::time::timeout(Duration::from_secs(20), feeding).await;
         assert!(ended.is_ok(), "{what}: it is sent on");
     }
+    member.end().await;
+}
+
+/// A machine that is gone closes nothing; and what has come of its snapshot takes as much memory as a state.
+#[tokio::test]
+async fn a_snapshot_whose_sender_vanishes_is_let_go() {
+    let member = Member::start().await;
+    // A wire to its door that can be cut without a word to anybody.
+    let wire = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let way = Endpoint::from_shared(format!("http://{}", wire.local_addr().unwrap())).unwrap();
+    let (cut, mut is_cut) = tokio::sync::oneshot::channel::<()>();
+    let door = member.door.clone();
+    let carrying = tokio::spawn(async move {
+        let (mut near, _) = wire.accept().await.unwrap();
+        let mut far = tokio::net::TcpStream::connect(door).await.unwrap();
+        tokio::select! {
+            _ = tokio::io::copy_bidirectional(&mut near, &mut far) => {}
+            _ = &mut is_cut => std::future::pending().await,
+        }
+    });
+    let (parts, sending) = tokio::sync::mpsc::unbounded_channel();
+    let (hello, message) = (Some(member.hello()), snapshot(member.learner, 5));
+    parts.send(SnapshotPart { hello, message, ..SnapshotPart::default() }).unwrap();
+    parts.send(SnapshotPart { data: b"MKUBESNP".to_vec().into(), ..SnapshotPart::default() }).unwrap();
+    let sending =
+        futures::stream::unfold(sending, |mut sending| async { sending.recv().await.map(|part| (part, sending)) });
+    let mut client = PeerClient::new(way.connect().await.unwrap());
+    let installing = tokio::spawn(async move { client.install(sending).await });
+    let until_there = async |wanted: bool| {
+        let there = async {
+            loop {
+                let names = std::fs::read_dir(member.dir.path()).unwrap().flatten().map(|entry| entry.file_name());
+                if wanted == names.into_iter().any(|name| name.to_string_lossy().starts_with("received-")) {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        assert!(tokio::time::timeout(Duration::from_secs(60), there).await.is_ok(), "what has come: {}", !wanted);
+    };
+    until_there(true).await;
+    cut.send(()).unwrap();
+    until_there(false).await;
+    drop(parts);
+    installing.abort();
+    carrying.abort();
     member.end().await;
 }
 

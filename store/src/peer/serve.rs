@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use prost::Message as _;
 use proto::peer::parcel::Body;
@@ -23,6 +24,9 @@ use crate::state::HashKv;
 const WAITING_KIB: u32 = 32 << 10;
 /// Parts of a snapshot that wait to be written.
 const AHEAD: usize = 4;
+/// A member of which nothing is heard for so long is asked whether it is there, and given up if it does not say so in as long
+/// again: what has come of its snapshot is held until then, and the next leader sends another one.
+const PROBE: Duration = Duration::from_secs(5);
 
 /// Serves until the member stops.
 pub(super) async fn serve(inner: Arc<Inner>, door: Door, open: mpsc::Sender<Infallible>) {
@@ -32,6 +36,8 @@ pub(super) async fn serve(inner: Arc<Inner>, door: Door, open: mpsc::Sender<Infa
     let served = tonic::transport::Server::builder()
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(2 << 20)
+        .http2_keepalive_interval(Some(PROBE))
+        .http2_keepalive_timeout(Some(PROBE))
         .add_service(service)
         .serve_with_incoming(door.connections(&open));
     tokio::select! {
