@@ -72,6 +72,8 @@ pub(crate) enum Fault {
     EarlyProgress,
     /// A lease's expiry counts in any term, whoever leads by then.
     ExpireInAnyTerm,
+    /// A snapshot, and so a checkpoint, does not say what was deleted.
+    SkipTombstones,
 }
 
 impl Core {

@@ -16,7 +16,7 @@ use crate::disk::{Disk, ReadAt};
 use crate::log::frame::{FileHeader, FileKind, FrameBuilder, file_header};
 use crate::log::reader::{Found, Reader};
 use crate::options::OpenError;
-use crate::shared::Core;
+use crate::shared::{Core, Fault};
 use crate::state::{Budget, SavePoint, State};
 
 /// Keys read while the state is locked.
@@ -116,13 +116,16 @@ pub(crate) fn encode(
     let mut from = SavePoint::Begin;
     while !matches!(from, SavePoint::End) {
         core.open().map_err(io::Error::other)?;
-        let items;
+        let mut items;
         {
             let state = core.state.read();
             if !state.is_saving(head) {
                 return Err(io::Error::other("the state was replaced by another member's"));
             }
             (items, from) = state.save(head, from, Budget { keys: PORTION, bytes: PORTION_BYTES });
+        }
+        if core.planted(Fault::SkipTombstones) {
+            items.retain(|item| item.version > 0);
         }
         // A portion may hold nothing but deleted keys; a frame of nothing is the end.
         if !items.is_empty() {

@@ -91,6 +91,7 @@ fn finds_planted_faults() {
         Planted::Store(shared::Fault::DropEvent),
         Planted::Store(shared::Fault::EarlyProgress),
         Planted::Store(shared::Fault::ExpireInAnyTerm),
+        Planted::Store(shared::Fault::SkipTombstones),
     ];
     for planted in planted {
         seeds::one_fails(&format!("{planted:?}"), 5000, |seed| run(seed, Some(planted), false));
