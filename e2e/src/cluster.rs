@@ -83,18 +83,9 @@ impl Cluster {
     pub fn down(&mut self) -> anyhow::Result<()> {
         self.ended = true;
         run(&self.program, &["down", "--data-dir", &self.layout.root().display().to_string()])?;
-        // The kernel takes devices of a removed namespace away a moment later.
-        let deadline = std::time::Instant::now() + Duration::from_secs(10);
-        loop {
-            let left = leftovers::of(&self.facts.id, self.layout.root());
-            if left.is_empty() {
-                return Ok(());
-            }
-            let only_devices = left.iter().all(|what| what.starts_with("device "));
-            let in_time = std::time::Instant::now() < deadline;
-            ensure!(only_devices && in_time, "mkube down left behind:\n{}", left.join("\n"));
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let left = leftovers::of(&self.facts.id, self.layout.root());
+        ensure!(left.is_empty(), "mkube down left behind:\n{}", left.join("\n"));
+        Ok(())
     }
 
     /// A new client with the administrator's certificate.

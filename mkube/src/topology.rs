@@ -84,12 +84,14 @@ fn connect_host(cluster: &Cluster, switch: &str) -> anyhow::Result<()> {
 /// # Errors
 /// Netlink's.
 pub fn remove(cluster: &Cluster) -> anyhow::Result<()> {
-    for name in namespace::named(&cluster.namespace("")) {
-        namespace::remove(&name).with_context(|| format!("removing network namespace {name}"))?;
-    }
+    // Before the namespace that has its other end: with that it would go, too, but only some time later.
     let device = cluster.host_device();
     let removed = namespace::on_thread(move || {
         Ok(net::with_netlink(|handle| async move { net::remove_link(&handle, &device).await }))
     });
-    removed.context("host")?
+    removed.context("host")??;
+    for name in namespace::named(&cluster.namespace("")) {
+        namespace::remove(&name).with_context(|| format!("removing network namespace {name}"))?;
+    }
+    Ok(())
 }
