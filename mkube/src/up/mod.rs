@@ -268,7 +268,7 @@ async fn start(options: &Options, layout: &Arc<Layout>, cluster: &Cluster, conte
         let namespace = cluster.namespace(&member);
         while let Some(mut unit) = units.next_if(|unit| unit.launch.namespace.as_ref() == Some(&namespace)) {
             unit.extend(&options.component_arg);
-            let socket = sockets.of(&unit)?;
+            let socket = sockets.of(&unit).await?;
             let kept = supervise::keep(unit, socket, layout.clone(), executable.clone(), context.clone());
             context.spawn_graceful("unit", kept);
         }

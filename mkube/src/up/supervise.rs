@@ -76,19 +76,22 @@ impl Sockets {
     ///
     /// # Errors
     /// When the address is not to be had.
-    pub fn of(&mut self, unit: &Unit) -> anyhow::Result<Option<Arc<TcpListener>>> {
+    pub async fn of(&mut self, unit: &Unit) -> anyhow::Result<Option<Arc<TcpListener>>> {
         let what = || format!("socket of {}", unit.name);
         match unit.launch.kept {
             None => Ok(None),
             Some(Kept::Inside(address)) => {
                 let name = unit.launch.namespace.as_deref().with_context(what)?;
                 let path = namespace::path(name);
-                let open = move || {
-                    namespace::enter(&path)?;
-                    bind(address)
+                let listen = || {
+                    let path = path.clone();
+                    namespace::on_thread(move || {
+                        namespace::enter(&path)?;
+                        TcpListener::bind(address)
+                    })
                 };
-                let opened = namespace::on_thread(open);
-                opened
+                opened(listen)
+                    .await
                     .map(|socket| Some(Arc::new(socket)))
                     .with_context(|| format!("listening on {address} in namespace {name}"))
             }
@@ -96,7 +99,8 @@ impl Sockets {
                 if let Some(socket) = self.on_host.get(&address) {
                     return Ok(Some(socket.clone()));
                 }
-                let socket = Arc::new(bind(address).with_context(|| format!("listening on {address}"))?);
+                let socket = opened(|| TcpListener::bind(address)).await;
+                let socket = Arc::new(socket.with_context(|| format!("listening on {address}"))?);
                 self.on_host.insert(address, socket.clone());
                 Ok(Some(socket))
             }
@@ -104,15 +108,16 @@ impl Sockets {
     }
 }
 
-fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+/// What `listen` gives, once its address is free: that of a supervisor which was killed a moment ago is until its children are gone.
+/// Nothing tells when. The units that were started already are looked after meanwhile.
+async fn opened(listen: impl Fn() -> std::io::Result<TcpListener>) -> std::io::Result<TcpListener> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        match TcpListener::bind(address) {
-            // Of a supervisor that was killed a moment ago: its children are about to go.
+        match listen() {
             Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
-                std::thread::sleep(FIRST_WAIT / 10);
+                tokio::time::sleep(FIRST_WAIT / 10).await;
             }
-            bound => return bound,
+            outcome => return outcome,
         }
     }
 }
