@@ -34,8 +34,9 @@ pub async fn measure(program: &Path, dir: &Path, rounds: usize, table: &mut Tabl
     for round in 0..rounds.clamp(1, 50) {
         let begun = Instant::now();
         let (cluster, mut up) = Cluster::start(program, &dir.join(format!("boot-{round}")), NODES)?;
-        boots.push(boot(&cluster, begun).await?);
-        let _ = tokio::time::timeout(PATIENCE, up.wait()).await.context("mkube up takes too long")?;
+        // Whichever fails first ends both.
+        let (boot, ()) = tokio::try_join!(boot(&cluster, begun), cluster.started(&mut up))?;
+        boots.push(boot);
         cluster.down().await?;
     }
     let of = |pick: fn(&Boot) -> Duration| secs(median(&mut boots.iter().map(pick).collect::<Vec<_>>()));

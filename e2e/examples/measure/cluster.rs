@@ -34,10 +34,16 @@ impl Cluster {
 
     /// Starts a cluster and waits until it says that it is ready.
     pub async fn up(program: &Path, dir: &Path, nodes: u8) -> anyhow::Result<Self> {
-        let (cluster, mut child) = Self::start(program, dir, nodes)?;
-        let status = tokio::time::timeout(PATIENCE * 2, child.wait()).await.context("mkube up takes too long")?;
-        ensure!(status.context("mkube up")?.success(), "mkube up failed, see {}/logs", dir.display());
+        let (cluster, mut up) = Self::start(program, dir, nodes)?;
+        cluster.started(&mut up).await?;
         Ok(cluster)
+    }
+
+    /// Waits until `mkube up` says that it is ready.
+    pub async fn started(&self, up: &mut Child) -> anyhow::Result<()> {
+        let status = tokio::time::timeout(PATIENCE * 2, up.wait()).await.context("mkube up takes too long")?;
+        ensure!(status.context("mkube up")?.success(), "mkube up failed, see {}/logs", self.dir.display());
+        Ok(())
     }
 
     /// Ends it.
