@@ -1,4 +1,4 @@
-//! The health port of the smaller daemons (scheduler, controller manager, proxy): `/healthz`, `/readyz`, `/metrics` over
+//! The health port of the smaller daemons (scheduler, controller manager, proxy): `/healthz`, `/livez`, `/readyz`, `/metrics` over
 //! plain HTTP, on loopback unless told otherwise. Paths and the answer `ok` are those of the upstream components.
 
 use std::net::SocketAddr;

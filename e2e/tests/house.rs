@@ -19,7 +19,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("controller-manager", &["api", "base", "client"]),
     ("kube-proxy", &["api", "base", "client"]),
     ("kubectl", &["api", "base", "client"]),
-    ("kubelet", &["api", "base", "client", "proto"]),
+    ("kubelet", &["api", "base", "client"]),
     (
         "mkube",
         &[

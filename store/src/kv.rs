@@ -1,5 +1,5 @@
 //! The contract of the store: what etcd's KV and Watch services offer, as Rust values. Implemented by the in-process
-//! store and, later, by a remote one (etcd v3 gRPC: ours or a real etcd). The same suite runs on every implementation.
+//! store and by a remote one (etcd v3 gRPC: ours or a real etcd). The same suite runs on every implementation.
 
 use bytes::Bytes;
 use futures::future::BoxFuture;

@@ -12,8 +12,10 @@
 //! | `kv` | the contract |
 //! | `store` | opens a directory and answers the contract; leases, alarms and hashes beside it |
 //! | `writer` | the thread that drives the member, in groups; `inbox`: what it is told |
+//! | [`raft`] | how members agree on one log; pure |
 //! | `member` | raft, log and state as one deterministic machine |
 //! | `peer` | how members reach each other |
+//! | `options` | what a store is opened with, and why it may refuse |
 //! | `cluster` | what a member of several is told, and what all derive from it |
 //! | `divergence` | which members are corrupt, by their hashes |
 //! | `check` | what makes a transaction acceptable |
@@ -39,6 +41,7 @@
 //! | `compactor` | when to compact by itself |
 //! | [`bench`] | measures servers of etcd's API beside each other |
 //! | [`testing`] | the suite for every implementation of the contract |
+//! | `sim` | whole members over disks and a network of a seed |
 //! | [`disk`] | what is asked of a file system; the real one, and one that fails by seed |
 
 pub mod bench;

@@ -11,7 +11,8 @@ use crate::cluster::Cluster;
 use crate::disk::{Disk, MemoryDisk, RealDisk};
 use crate::tls::FileError;
 
-/// How a store is opened. [`Options::new`] gives etcd's defaults.
+/// How a store is opened. [`Options::new`] gives etcd's defaults where etcd has the option, but for the
+/// quota on a small machine and for `progress_interval`: API servers want that every 5 s.
 #[derive(Clone)]
 pub struct Options {
     /// Directory of its files.

@@ -213,7 +213,7 @@ fn taken_ranges() -> anyhow::Result<Vec<Range>> {
 
 fn free_ranges() -> anyhow::Result<Ranges> {
     Ranges::choose(&taken_ranges()?)
-        .context("no free address ranges below 10.0.0.0/8: are there 50 clusters on this machine?")
+        .context("no free address ranges below 10.0.0.0/8: are there 56 clusters on this machine?")
 }
 
 fn free_port(port: u16) -> anyhow::Result<u16> {

@@ -1,4 +1,4 @@
-//! The processes of a cluster: which, where, with what arguments. Pure.
+//! The processes of a cluster: which, where, with what arguments. Pure, but for this process's ID.
 
 use std::net::SocketAddr;
 

@@ -1,5 +1,6 @@
-//! What the store asks of a disk, and nothing else touches files. Two implementations: [`RealDisk`], and [`MemoryDisk`],
-//! which can lose power, tear writes and fail, by seed; a simulator's disks are a third.
+//! What the store asks of a disk. Two implementations: [`RealDisk`], and [`MemoryDisk`], which can lose power, tear writes and
+//! fail, by seed. What goes by it goes in simulations too; only a checkpoint's database and the tools beside a running store
+//! (`offline`) use files of their own.
 //!
 //! The trait promises as little as POSIX does: a write is durable after [`DiskFile::sync`] returned without an error, a
 //! created, renamed or removed name after [`Disk::sync_dir`]; until then any part of it, by sectors of 512 bytes, may

@@ -1,5 +1,5 @@
 //! The command line of `mkube-store`. Flags are named as etcd's (server/embed/config.go), so that what starts an etcd starts
-//! this; those that mean nothing here are not accepted.
+//! this; a few are accepted that change nothing here, and say so.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -76,7 +76,7 @@ pub struct Options {
     /// Authority of the other members' certificates.
     #[arg(long)]
     pub peer_trusted_ca_file: Option<PathBuf>,
-    /// Accept only members with a certificate.
+    /// Accept only members with a certificate. Over https this store always does.
     #[arg(long, action = ArgAction::Set, num_args = 0..=1, require_equals = true, default_missing_value = "true", default_value = "false")]
     pub peer_client_cert_auth: bool,
 

@@ -9,8 +9,8 @@
 //! | `found` | a data directory of a new cluster that begins with a given state |
 //! | `import` | the state of an etcd; `bolt`: its database file |
 //!
-//! What must be kept: a file whose checksum is wrong is never made a cluster of; a directory that holds anything is never
-//! written to; what fails leaves nothing behind. A new cluster has IDs of its own, which no member of the old one accepts.
+//! What must be kept: a damaged file is never made a cluster of (`--skip-hash-check` goes without the checksum at its end only); a
+//! directory that holds anything is never written to; what fails leaves nothing behind. A new cluster has IDs of its own, which no member of the old one accepts.
 //!
 //! etcd: etcdutl/snapshot/v3_snapshot.go.
 

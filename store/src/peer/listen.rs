@@ -1,4 +1,4 @@
-//! Sockets for other members, with TLS: who connects must show a certificate of the peers' authority.
+//! Sockets for other members; over https, who connects must show a certificate of the peers' authority.
 
 use std::convert::Infallible;
 use std::io;

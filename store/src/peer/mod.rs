@@ -1,4 +1,5 @@
-//! How the members of a cluster reach each other: gRPC over TLS with certificates on both sides (see proto/peer.proto).
+//! How the members of a cluster reach each other: gRPC, over TLS with certificates on both sides where the peer URLs are https
+//! (see proto/peer.proto).
 //!
 //! | file | what it is |
 //! |---|---|

@@ -33,10 +33,10 @@
 //! 1  propose([x]) → 8           ready: persist #5 [entry 8], messages [Append 8 → 2, Append 8 → 3]
 //! 2  step(Append 8)             ready: persist #9 [entry 8]
 //! 2  persisted(#9)              ready: messages [AppendReply 8 → 1]
-//! 1  step(AppendReply 8)        ready: messages [quiet Append, commit 8 → 2, 3]    (2 and its own log would be a quorum,
-//!                                                                                   and 2's alone with 3's is one too)
-//! 1  persisted(#5)              ready: apply_to 8          a leader applies what is durable in its own log, too
+//! 1  step(AppendReply 8)        ready: nothing             8 is durable in one log of three
+//! 1  persisted(#5)              ready: messages [quiet Append, commit 8 → 2, 3], apply_to 8       in two
 //! ```
+//! Had 3 answered before that, 8 would be committed, and the others told; but a leader applies only what its own log has.
 
 mod core;
 mod election;
