@@ -31,8 +31,8 @@ const GROUP: usize = 1024;
 /// Changes that a compaction removes at a time: from 50 µs to 5 ms, by machine and by how large the state is. But twice as many as are
 /// made meanwhile, so that it gains on them; and where they are more than half of this, it rests less instead, as long as that will do.
 const SWEEP: usize = 128;
-/// How many times as long as that took nothing more is removed, so that it costs a sixteenth of a processor while somebody writes: an
-/// answer waits for it, and so do the readers. (etcd's default comes to about the same pace: 1,000 every 10 ms.)
+/// How many times as long as that took nothing more is removed, so that it costs a sixteenth of a processor while somebody writes (more
+/// where that would be more than [`LONGEST_REST`]): an answer waits for it, and so do the readers.
 const REST: u32 = 15;
 /// The same where nobody writes.
 const IDLE_REST: u32 = 3;
@@ -154,7 +154,7 @@ impl Writer {
         drop(gone);
         self.core.swept.send_if_modified(|known| std::mem::replace(known, swept) != swept);
         let end = Instant::now();
-        sweeping.rest = rest(sweeping.rest, end - begun, made);
+        sweeping.rest = if more { rest(sweeping.rest, end - begun, made) } else { LONGEST_REST };
         sweeping.next = more.then(|| end + sweeping.rest);
     }
 }
