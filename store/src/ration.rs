@@ -14,7 +14,7 @@ use crate::shared::Core;
 const PORTION: u64 = 256 << 10;
 /// Between two rations.
 pub(crate) const REST: Duration = Duration::from_millis(15);
-/// Bytes of the largest ration: who begins to write waits for no more.
+/// Bytes of the largest ration.
 const MOST: u64 = 64 << 20;
 /// After so many rests in which nobody wrote, nobody does: on a slow disk a group of writers waits longer than one.
 const QUIET: u32 = 7;
@@ -39,12 +39,22 @@ impl Ration {
     }
 
     /// Bytes that may go now; 0: after a rest, and [`Ration::renew`].
-    pub(crate) fn left(&self) -> u64 {
+    pub(crate) fn left(&mut self, written: u64) -> u64 {
+        self.notice(written);
         self.left
+    }
+
+    /// What could go while nobody wrote is no credit once somebody does.
+    fn notice(&mut self, written: u64) {
+        if self.quiet >= QUIET && written != self.written {
+            self.quiet = 0;
+            self.left = self.left.min(self.portion);
+        }
     }
 
     /// So many bytes go.
     pub(crate) fn spend(&mut self, bytes: u64, written: u64) {
+        self.notice(written);
         self.left = self.left.saturating_sub(bytes);
         self.written = written;
     }
@@ -84,9 +94,9 @@ mod tests {
     fn is_small_where_somebody_writes_but_outruns_him() {
         let mut ration = Ration::of(100);
         ration.spend(30, 5000);
-        assert_eq!(ration.left(), 70);
+        assert_eq!(ration.left(5000), 70);
         ration.spend(1000, 9000);
-        assert_eq!(ration.left(), 0);
+        assert_eq!(ration.left(9000), 0);
         // (bytes written while it rested, members, the next ration)
         let quiet = [(0, 1, 100); QUIET as usize - 1];
         let table = [(1, 1, 100)].into_iter().chain(quiet).chain([
@@ -102,7 +112,22 @@ mod tests {
         for (meanwhile, members, next) in table {
             ration.spend(u64::MAX, 9000);
             ration.renew(9000 + meanwhile, members);
-            assert_eq!(ration.left(), next, "{meanwhile} bytes, {members} members");
+            assert_eq!(ration.left, next, "{meanwhile} bytes, {members} members");
         }
+    }
+
+    #[test]
+    fn is_small_again_once_somebody_writes() {
+        let mut ration = Ration::of(100);
+        for _ in 0..QUIET + 3 {
+            ration.spend(u64::MAX, 9000);
+            ration.renew(9000, 1);
+        }
+        assert_eq!(ration.left(9000), 1600);
+        ration.spend(700, 9000);
+        assert_eq!(ration.left(9000), 900);
+        assert_eq!(ration.left(9001), 100);
+        ration.spend(60, 9001);
+        assert_eq!((ration.left(9001), ration.left(9500)), (40, 40), "of the same ration");
     }
 }

@@ -49,7 +49,7 @@ pub(crate) struct Core {
     pub(crate) wants_ticks: AtomicBool,
     /// Who takes part has changed, or whether time matters.
     pub(crate) membership_changed: Notify,
-    /// Bytes of the requests that were written to the log since the start.
+    /// Bytes of the entries that were written to the log since the start, each of its `log::weight`.
     pub(crate) written: AtomicU64,
     /// This member leads, and there is no quorum without members that are far behind.
     pub(crate) hurry: AtomicBool,

@@ -73,15 +73,16 @@ impl LogView for Rationed<'_> {
             return self.log.entries_or_note(from, to, max_bytes);
         }
         let mut ration = self.catch_up.ration.borrow_mut();
-        if ration.left() == 0 {
+        let left = ration.left(self.written);
+        if left == 0 {
             self.catch_up.waiting.set(true);
             return Vec::new();
         }
-        let entries = self.log.entries_or_note(from, to, max_bytes.min(ration.left()));
+        let entries = self.log.entries_or_note(from, to, max_bytes.min(left));
         let more = entries.last().is_some_and(|last| last.index + 1 < to);
         // A rest of it for a few entries is not worth a read.
-        let spent = match more && ration.left() < max_bytes {
-            true => ration.left(),
+        let spent = match more && left < max_bytes {
+            true => left,
             false => entries.iter().map(weight).sum(),
         };
         ration.spend(spent, self.written);

@@ -33,7 +33,7 @@ use proto::log::SnapshotHead;
 use proto::peer::Parcel;
 
 use crate::kv::{ClusterError, Error};
-use crate::log::{AppendError, Log};
+use crate::log::{AppendError, Log, weight};
 use crate::raft::{ChangeError, Config, LogView, Membership, MembershipChange, Persist, Raft, Role, Standing};
 use crate::random::SplitMix;
 use crate::shared::Core;
@@ -293,7 +293,7 @@ impl<T> Member<T> {
         if let Some(snapshot) = &persist.snapshot {
             self.install(snapshot, persist.hard_state, port)?;
         }
-        let bytes = persist.entries.iter().map(|entry| entry.request.len() as u64).sum();
+        let bytes = persist.entries.iter().map(weight).sum();
         match self.log.append(&mut persist.entries, persist.hard_state) {
             Ok(()) => {
                 self.core.written.fetch_add(bytes, Ordering::Relaxed);

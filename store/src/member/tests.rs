@@ -11,7 +11,6 @@ use super::*;
 use crate::cluster::Cluster;
 use crate::disk::{Disk, MemoryDisk};
 use crate::kv::Txn;
-use crate::log::weight;
 use crate::options::Options;
 use crate::raft::{Body, Message, Snapshot};
 use crate::store::{Bare, bare};
