@@ -178,7 +178,11 @@ pub(crate) fn adopt(disk: &dyn Disk, dir: &Path, path: &Path, index: u64) -> io:
     disk.rename(path, &adopted.path(dir))?;
     disk.sync_dir(dir)?;
     for other in generations(&disk.list(dir)?).into_iter().filter(|other| *other != adopted) {
-        disk.remove(&other.path(dir))?;
+        match disk.remove(&other.path(dir)) {
+            // By whoever has just written a checkpoint.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            removed => removed?,
+        }
     }
     Ok(())
 }

@@ -48,7 +48,7 @@ impl<T> Member<T> {
             Input::Peer(from, Parcel { body: Some(body) }) => self.hear(from, body, port)?,
             Input::Peer(_, Parcel { body: None }) => {}
             Input::Arrived(arrived) => self.arrive(arrived)?,
-            Input::Sent { to, index, ok } => self.sent(to, index, ok),
+            Input::Sent { to, term, index, ok } => self.sent(to, term, index, ok),
             Input::Saved(index, result) => self.saved(index, result),
             Input::Unreachable(peer) => self.raft.unreachable(peer),
             Input::Tick => self.tick(port)?,

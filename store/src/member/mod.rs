@@ -99,8 +99,8 @@ pub(crate) enum Input<T> {
     Peer(u64, Parcel),
     /// A snapshot of another member, complete and checked.
     Arrived(Box<Arrived>),
-    /// A snapshot up to this entry has been sent, or not.
-    Sent { to: u64, index: u64, ok: bool },
+    /// A snapshot up to this entry, which the leader of this term began to send, has been sent, or not.
+    Sent { to: u64, term: u64, index: u64, ok: bool },
     /// The state as of this entry is durable in the directory, and up to which entry the log can go; or not.
     Saved(u64, std::io::Result<u64>),
     /// The connection to a member broke.

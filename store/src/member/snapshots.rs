@@ -74,6 +74,8 @@ impl<T> Member<T> {
         self.saving = false;
         let upto = match result {
             Ok(upto) => upto,
+            // Another member's snapshot has taken its place.
+            Err(_) if index <= self.saved => return,
             Err(error) => {
                 tracing::error!(%error, index, "cannot write a checkpoint of the store: its log is kept");
                 self.retry_bytes = self.grown() + self.trim_bytes / 4;
@@ -103,7 +105,11 @@ impl<T> Member<T> {
         port.send_snapshot(to, head, message);
     }
 
-    pub(super) fn sent(&mut self, to: u64, index: u64, ok: bool) {
+    pub(super) fn sent(&mut self, to: u64, term: u64, index: u64, ok: bool) {
+        // Of another leadership: in this one another snapshot may be on its way there.
+        if term != self.raft.standing().term {
+            return;
+        }
         if ok {
             self.raft.snapshot_sent(to, index);
         } else {

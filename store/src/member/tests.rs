@@ -12,7 +12,7 @@ use crate::cluster::Cluster;
 use crate::disk::{Disk, MemoryDisk};
 use crate::kv::Txn;
 use crate::options::Options;
-use crate::raft::{Body, Message, Snapshot};
+use crate::raft::{Body, Message, Snapshot, State};
 use crate::store::{Bare, bare};
 use crate::testing::put_op;
 use crate::{request, snapshot};
@@ -45,7 +45,7 @@ impl Port for Post {
 }
 
 fn on(disk: &MemoryDisk) -> Options {
-    Options { disk: Arc::new(disk.clone()), ..Options::in_memory() }
+    Options { disk: Arc::new(disk.clone()), segment_bytes: 64 << 10, ..Options::in_memory() }
 }
 
 fn dir() -> std::path::PathBuf {
@@ -140,6 +140,21 @@ fn a_snapshot_that_cannot_be_taken_takes_no_room() {
     assert!(joiner.member.unwritten.is_some());
     work(&mut joiner, [Input::Arrived(arrived)]).unwrap();
     assert_eq!(temporary(&disk), Vec::<String>::new());
+}
+
+/// Installing it has ended what it was to be part of, which says nothing of the disk.
+#[test]
+fn a_checkpoint_that_a_snapshot_has_overtaken_has_not_failed() {
+    let (mut leader, disk) = (leader(), MemoryDisk::new());
+    let mut joiner = joiner(&disk);
+    work(&mut leader, [Input::Propose(write("a"), 0)]).unwrap();
+    let arrived = arrival(&mut leader, &disk, "received");
+    let index = arrived.head.index;
+    work(&mut joiner, [Input::Arrived(arrived)]).unwrap();
+    for (of, failed) in [(index - 1, false), (index, false), (index + 1, true)] {
+        work(&mut joiner, [Input::Saved(of, Err(std::io::Error::other("replaced")))]).unwrap();
+        assert_eq!(joiner.core.checkpoint_failure.lock().is_some(), failed, "{of} of {index}");
+    }
 }
 
 /// A member of three, and the ID of another one.
@@ -313,6 +328,27 @@ fn one_far_behind_is_sent_rations_unless_it_is_needed() {
     let third = uneven.third;
     let peer = uneven.store.member.raft().status().peers.into_iter().find(|peer| peer.id == third).unwrap();
     assert_eq!(peer.next, uneven.store.member.raft().status().last_index + 1, "everything is on its way: {sent}");
+}
+
+/// What has become of a snapshot that it began to send before it was elected again is nothing to the next one on its way.
+#[test]
+fn the_end_of_an_older_snapshot_does_not_end_the_next_one() {
+    let disk = MemoryDisk::new();
+    let mut uneven = Uneven::new(&disk, 20, 10_000);
+    let last = applied(&uneven.store);
+    work(&mut uneven.store, [Input::Saved(last, Ok(last))]).unwrap();
+    uneven.reject();
+    let third = uneven.third;
+    let state = |uneven: &mut Uneven| {
+        let status = uneven.store.member.raft().status();
+        status.peers.into_iter().find(|peer| peer.id == third).unwrap().state
+    };
+    for (term, ok, expected) in [(1, false, State::Snapshot), (1, true, State::Snapshot), (2, false, State::Probe)] {
+        assert_eq!(state(&mut uneven), State::Snapshot);
+        let sent = Input::Sent { to: third, term, index: last, ok };
+        uneven.store.member.input(sent, &mut Post::default()).unwrap();
+        assert_eq!(state(&mut uneven), expected, "of term {term}");
+    }
 }
 
 /// A leader that has what another one needs only in its files, and cannot read them, feeds nobody: it must not keep others from

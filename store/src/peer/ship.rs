@@ -46,7 +46,7 @@ pub(super) async fn ship(inner: Arc<Inner>, to: u64, urls: Vec<String>, head: Sn
         }
     };
     inner.core.state.write().end_save(&head);
-    inner.tell(Message::Input(Input::Sent { to, index, ok }));
+    inner.tell(Message::Input(Input::Sent { to, term, index, ok }));
 }
 
 async fn send(

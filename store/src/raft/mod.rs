@@ -111,8 +111,8 @@ pub trait LogView {
     /// begins in memory.
     fn term(&self, index: u64) -> Option<u64>;
 
-    /// Entries from `from` to before `to`, as many as fit into `max_bytes`, at least one. Empty, which only [`Raft::ready`] may be
-    /// told: not now; they are asked for again with the next one.
+    /// Entries from `from` to before `to`, as many as fit into `max_bytes`, at least one. Empty: not now; they
+    /// are asked for again with the next [`Raft::ready`], and a candidate that cannot look at them stands later.
     fn entries(&self, from: u64, to: u64, max_bytes: usize) -> Vec<Entry>;
 }
 

@@ -39,7 +39,7 @@ pub struct PeerStatus {
     pub matched: u64,
     /// What it is sent next.
     pub next: u64,
-    /// Has answered since the leader last counted its quorum.
+    /// Has answered since the leader last counted its quorum, or between that and the time before.
     pub active: bool,
 }
 
@@ -51,7 +51,7 @@ impl Raft {
             state: peer.state,
             matched: peer.matched,
             next: peer.next,
-            active: peer.active,
+            active: peer.active || peer.was_active,
         });
         Status {
             id: self.config.id,

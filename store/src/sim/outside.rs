@@ -94,7 +94,7 @@ impl World {
         let lost = self.chance(10) || self.cut.contains(&(from, to));
         let Some(sender) = self.hosts.get(&from).filter(|host| host.lives == life) else { return Ok(()) };
         let Some(sender) = sender.life.as_ref() else { return Ok(()) };
-        let mut bytes = Vec::new();
+        let (term, mut bytes) = (message.term, Vec::new());
         let encoded = snapshot::encode(&sender.core, head, &mut |part| {
             bytes.extend_from_slice(part);
             Ok(())
@@ -123,7 +123,7 @@ impl World {
                 self.note("snapshot installed");
             }
         }
-        self.input(from, Input::Sent { to, index: head.index, ok })
+        self.input(from, Input::Sent { to, term, index: head.index, ok })
     }
 
     pub(super) fn save(&mut self, id: u64, life: u64, head: &SnapshotHead) -> Result<(), String> {

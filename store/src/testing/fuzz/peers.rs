@@ -29,7 +29,7 @@ const PORTION: usize = 64;
 #[derive(Default)]
 pub(super) struct Post {
     parcels: Vec<(u64, Parcel)>,
-    snapshots: Vec<(u64, u64)>,
+    snapshots: Vec<(u64, u64, u64)>,
     pub(super) saves: Vec<SnapshotHead>,
     answers: usize,
 }
@@ -45,8 +45,8 @@ impl Port for Post {
         self.answers += 1;
     }
 
-    fn send_snapshot(&mut self, to: u64, head: SnapshotHead, _message: Message) {
-        self.snapshots.push((to, head.index));
+    fn send_snapshot(&mut self, to: u64, head: SnapshotHead, message: Message) {
+        self.snapshots.push((to, message.term, head.index));
     }
 
     fn save(&mut self, head: SnapshotHead) {
@@ -158,8 +158,8 @@ fn converse(input: &Input) -> String {
             outcome.push_str(&ended);
             break;
         }
-        for (to, index) in post.snapshots {
-            work(&mut store, Some(Told::Sent { to, index, ok: false }), &mut Post::default());
+        for (to, term, index) in post.snapshots {
+            work(&mut store, Some(Told::Sent { to, term, index, ok: false }), &mut Post::default());
         }
         for head in post.saves {
             store.core.state.write().end_save(&head);
