@@ -16,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
 
+use super::authority::Named;
 use super::front::Front;
 
 /// A TLS handshake, or the head of an HTTP/1.1 request, takes no longer.
@@ -92,7 +93,7 @@ where
         .keep_alive_interval(limits.probe_interval)
         .keep_alive_timeout(limits.probe_timeout);
     let service = TowerToHyperService::new(front);
-    let connection = builder.serve_connection(TokioIo::new(stream), service);
+    let connection = builder.serve_connection(TokioIo::new(Named::new(stream)), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

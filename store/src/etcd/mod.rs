@@ -12,10 +12,12 @@
 //! | `http` | everything but KV by its path; /version, /metrics |
 //! | `errors` | the store's errors as gRPC's, in etcd's words |
 //! | `listen`, `flags`, `run` | the process: sockets, the command line |
+//! | `authority` | clients that name the server by a whole URL |
 //! | `fuzz` | calls and answers as bytes, without a server, for fuzzing |
 //!
 //! Upstream: server/etcdserver/api/v3rpc.
 
+mod authority;
 mod cluster;
 mod concurrency;
 mod convert;

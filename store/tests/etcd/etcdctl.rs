@@ -305,6 +305,25 @@ fn etcdctl_sees_no_difference() {
 }
 
 #[test]
+fn servers_may_be_named_by_urls() {
+    if !installed() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let (_ours, _theirs, sides) = sides(dir.path());
+    for side in sides {
+        let url = format!("http://{}", side.endpoint);
+        // By the URL that is given, and by that which the member gives.
+        for line in
+            ["endpoint status", "endpoint hashkv", "endpoint status --cluster", "endpoint hashkv --cluster", "defrag"]
+        {
+            let output = etcdctl(&url).args(line.split(' ')).output().unwrap();
+            assert!(output.status.success(), "{line} of {url}: {}", String::from_utf8_lossy(&output.stderr));
+        }
+    }
+}
+
+#[test]
 fn etcdctl_watches_locks_and_elects() {
     if !installed() {
         return;
