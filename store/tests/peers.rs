@@ -267,7 +267,7 @@ async fn nonsense_of_a_member_costs_nobody_anything() {
             before.term,
             Some(message::Body::Snapshot(raft::Snapshot { index: 1 << 40, term: 1, membership: None })),
         ),
-        Body::Forward(proto::peer::Forward { ticket: 1, request: b"\xff\xff".to_vec().into(), kind: 99 }),
+        Body::Forward(proto::peer::Forward { ticket: 1, request: b"\xff\xff".to_vec().into(), kind: 99, term: 99 }),
         Body::Placed(proto::peer::Placed { ticket: 99, term: 99, index: 99 }),
         Body::Refused(proto::peer::Refused { ticket: 99, reason: 99 }),
     ];

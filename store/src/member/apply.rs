@@ -33,12 +33,13 @@ impl<T> Member<T> {
                 false => self.log.entries(next, to + 1, APPLY_BYTES),
             };
             let entries = entries.map_err(Fatal::Read)?;
-            let Some(last) = entries.last().map(|entry| entry.index) else {
+            let Some((last, term)) = entries.last().map(|entry| (entry.index, entry.term)) else {
                 return Err(Fatal::Broken(format!("entry {} is not in the log", self.applied + 1)));
             };
             self.apply_entries(entries, port)?;
             self.applied = last;
             self.raft.applied(last);
+            self.decided(term, port);
             self.log.release(last, if alone { 0 } else { self.keep });
         }
         Ok(())
@@ -91,6 +92,13 @@ impl<T> Member<T> {
             }
         }
         Ok(())
+    }
+
+    /// Who still waits for a leader before that of this term need not any longer.
+    pub(super) fn decided(&mut self, term: u64, port: &mut impl Port<Ticket = T>) {
+        for ticket in self.waiting.decided(term) {
+            port.answer(ticket, Err(Error::TimedOut));
+        }
     }
 
     fn change_membership(&mut self, change: &MembershipChange, port: &mut impl Port<Ticket = T>) {

@@ -10,7 +10,7 @@ use proto::peer::{Forward, Parcel, Placed, Reason, Refused};
 
 use super::{Fatal, Input, Member, Port};
 use crate::kv::{ClusterError, Error};
-use crate::raft::{self, ChangeError, ChangeKind, Refusal, Role, Violation};
+use crate::raft::{self, ChangeError, ChangeKind, Refusal, Role, Standing, Violation};
 use crate::request;
 
 /// Bytes of requests that are proposed, and so synced, together.
@@ -31,8 +31,8 @@ pub(super) struct Asked<T> {
 enum By<T> {
     /// Somebody here.
     Ticket(T),
-    /// Another member, which calls it so.
-    Peer(u64, u64),
+    /// Another member, which calls it so, and has handed it to the leader of a term.
+    Peer { from: u64, ticket: u64, term: u64 },
 }
 
 impl<T> Member<T> {
@@ -112,11 +112,18 @@ impl<T> Member<T> {
         }
         if standing.role != Role::Leader {
             for asked in std::mem::take(&mut self.group) {
-                self.hand_on(standing.leader, asked, port);
+                self.hand_on(standing, asked, port);
             }
             return;
         }
         let (mut group, bytes) = take_group(&mut self.group);
+        // Whoever handed it to the leader of a former term may have been told that it came to nothing.
+        let meant = |by: &By<T>| !matches!(by, By::Peer { term, .. } if *term != standing.term);
+        if !group.iter().all(|asked| meant(&asked.by)) {
+            let (now, former) = group.into_iter().partition(|asked| meant(&asked.by));
+            group = now;
+            VecDeque::into_iter(former).for_each(|asked| refuse(asked.by, Reason::NotLeader, port));
+        }
         if !self.has_room(bytes as u64 + ENTRY_BYTES * group.len() as u64) {
             self.yield_leadership();
             group.into_iter().for_each(|asked| refuse(asked.by, Reason::NoSpace, port));
@@ -192,7 +199,7 @@ impl<T> Member<T> {
         let term = self.raft.standing().term;
         match by {
             By::Ticket(ticket) => self.place(index, term, ticket, port),
-            By::Peer(from, ticket) => {
+            By::Peer { from, ticket, .. } => {
                 let body = Body::Placed(Placed { ticket, term, index });
                 port.send(from, Parcel { body: Some(body) });
             }
@@ -205,15 +212,16 @@ impl<T> Member<T> {
         }
     }
 
-    fn hand_on(&mut self, leader: u64, asked: Asked<T>, port: &mut impl Port<Ticket = T>) {
+    fn hand_on(&mut self, to: Standing, asked: Asked<T>, port: &mut impl Port<Ticket = T>) {
         match asked.by {
             By::Ticket(ticket) => {
-                let ticket = self.waiting.hand(ticket);
-                let body = Body::Forward(Forward { ticket, request: asked.request, kind: asked.kind.into() });
-                port.send(leader, Parcel { body: Some(body) });
+                let ticket = self.waiting.hand(to.term, ticket);
+                let Asked { request, kind, .. } = asked;
+                let body = Body::Forward(Forward { ticket, request, kind: kind.into(), term: to.term });
+                port.send(to.leader, Parcel { body: Some(body) });
             }
             // It has been handed on once.
-            by @ By::Peer(..) => refuse(by, Reason::NotLeader, port),
+            by @ By::Peer { .. } => refuse(by, Reason::NotLeader, port),
         }
     }
 
@@ -224,12 +232,13 @@ impl<T> Member<T> {
         }
         match body {
             Body::Raft(message) if message.from == from => self.step(message)?,
-            Body::Forward(Forward { ticket, request, kind }) => {
+            Body::Forward(Forward { ticket, request, kind, term }) => {
                 let kind = EntryKind::try_from(kind).unwrap_or(EntryKind::Empty);
+                let by = By::Peer { from, ticket, term };
                 match self.raft.standing().role {
-                    Role::Leader if is_known(kind, &request) => self.ask(request, kind, By::Peer(from, ticket)),
-                    Role::Leader => refuse(By::Peer(from, ticket), Reason::Unknown, port),
-                    _ => refuse(By::Peer(from, ticket), Reason::NotLeader, port),
+                    Role::Leader if is_known(kind, &request) => self.ask(request, kind, by),
+                    Role::Leader => refuse(by, Reason::Unknown, port),
+                    _ => refuse(by, Reason::NotLeader, port),
                 }
             }
             Body::Placed(Placed { ticket, term, index }) => {
@@ -351,7 +360,7 @@ fn is_known(kind: EntryKind, request: &Bytes) -> bool {
 fn refuse<T>(by: By<T>, reason: Reason, port: &mut impl Port<Ticket = T>) {
     match by {
         By::Ticket(ticket) => port.answer(ticket, Err(error(reason))),
-        By::Peer(from, ticket) => {
+        By::Peer { from, ticket, .. } => {
             let body = Body::Refused(Refused { ticket, reason: reason.into() });
             port.send(from, Parcel { body: Some(body) });
         }

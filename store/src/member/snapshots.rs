@@ -163,6 +163,7 @@ impl<T> Member<T> {
         for ticket in self.waiting.passed(snapshot.index) {
             port.answer(ticket, Err(Error::TimedOut));
         }
+        self.decided(snapshot.term, port);
         self.note_membership();
         port.members_changed(self.core.state.read().members());
         tracing::info!(index = snapshot.index, revision, "took the state from another member's snapshot");

@@ -205,15 +205,18 @@ fn what_is_durable_is_applied_although_more_cannot_be_written() {
 fn what_no_member_could_apply_does_not_come_into_the_log() {
     let mut store = leader();
     let before = applied(&store);
-    let forward = |ticket, request: Bytes, kind: EntryKind| {
-        let body = Said::Forward(proto::peer::Forward { ticket, request, kind: kind.into() });
+    let term = store.member.raft().standing().term;
+    let forward = |ticket, request: Bytes, kind: EntryKind, term| {
+        let body = Said::Forward(proto::peer::Forward { ticket, request, kind: kind.into(), term });
         Input::Peer(7, Parcel { body: Some(body) })
     };
     let inputs = [
-        forward(1, Bytes::from_static(b"\xff\xff"), EntryKind::Request),
-        forward(2, write("a"), EntryKind::Empty),
-        forward(3, write("a"), EntryKind::Request),
-        forward(4, Bytes::from_static(b"\xff\xff"), EntryKind::Membership),
+        forward(1, Bytes::from_static(b"\xff\xff"), EntryKind::Request, term),
+        forward(2, write("a"), EntryKind::Empty, term),
+        forward(3, write("a"), EntryKind::Request, term),
+        // Who handed it on may have told his client since that nobody knows what became of it.
+        forward(5, write("a"), EntryKind::Request, term - 1),
+        forward(4, Bytes::from_static(b"\xff\xff"), EntryKind::Membership, term),
     ];
     let post = work(&mut store, inputs).unwrap();
     let said: Vec<_> = post
@@ -225,10 +228,46 @@ fn what_no_member_could_apply_does_not_come_into_the_log() {
             _ => None,
         })
         .collect();
-    let expected =
-        [(1, Some(Reason::Unknown)), (2, Some(Reason::Unknown)), (3, None), (4, Some(Reason::ChangeMissing))];
+    let expected = [
+        (1, Some(Reason::Unknown)),
+        (2, Some(Reason::Unknown)),
+        (5, Some(Reason::NotLeader)),
+        (3, None),
+        (4, Some(Reason::ChangeMissing)),
+    ];
     assert_eq!(said, expected);
     assert_eq!(applied(&store), before + 1);
+}
+
+#[test]
+fn who_waits_for_a_leader_that_is_lost_hears_of_it_from_the_next_one() {
+    let (mut store, me, leader) = follower(&MemoryDisk::new());
+    let said = |term, body| {
+        let message = Message { from: leader, to: me, term, body: Some(body) };
+        Input::Peer(leader, Parcel { body: Some(Said::Raft(message)) })
+    };
+    let inputs = [
+        said(2, Body::Heartbeat(Heartbeat { commit: 0, round: 0 })),
+        Input::Propose(write("without a word"), 5),
+        Input::Propose(write("placed"), 6),
+    ];
+    let post = work(&mut store, inputs).unwrap();
+    let handed = post.sent.iter().filter_map(|body| match body {
+        Said::Forward(forward) => Some((forward.ticket, forward.term)),
+        _ => None,
+    });
+    let [(_, 2), (second, 2)] = handed.collect::<Vec<_>>()[..] else { panic!("handed on: {:?}", post.sent) };
+    let at = store.core.state.read().applied();
+    let placed = proto::peer::Placed { ticket: second, term: 2, index: at.index + 9 };
+    work(&mut store, [Input::Peer(leader, Parcel { body: Some(Said::Placed(placed)) })]).unwrap();
+    let append = |term, commit| {
+        let entry = Entry { term, index: at.index + 1, request: Bytes::new(), kind: EntryKind::Empty.into() };
+        Append { prev_index: at.index, prev_term: at.term, entries: vec![entry], commit, quiet: false }
+    };
+    let post = work(&mut store, [said(3, Body::Append(append(3, at.index)))]).unwrap();
+    assert_eq!(post.answers, [], "what a quorum has of the former log is not known yet");
+    let post = work(&mut store, [said(3, Body::Append(append(3, at.index + 1)))]).unwrap();
+    assert_eq!(post.answers, [(6, Err(Error::TimedOut)), (5, Err(Error::TimedOut))]);
 }
 
 /// Of three members the one that leads, in term 2: another one has all that it wrote, the third one none of it. With what one of the others says to it.

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! propose ──► placed[index] = (term, ticket)          applied at that index with that term: answered; with another: lost
-//! hand on ──► handed[name] = ticket ── Placed(name, term, index) ──► placed[index]
+//! hand on ──► handed[name] = (term, ticket) ── Placed(name, term, index) ──► placed[index]
 //! read ─────► asked[name] = tickets ── confirmed at index ──► readable[index] ── applied ≥ index ──► answered
 //! ```
 
@@ -23,15 +23,25 @@ pub(super) struct Waiting<T> {
     now: u64,
     /// In the order of their indices, which is that of their coming but for what another leader replaces.
     placed: VecDeque<Placed<T>>,
-    handed: BTreeMap<u64, (u64, T)>,
+    /// By name.
+    handed: BTreeMap<u64, Handed<T>>,
     asked: BTreeMap<u64, Asked<T>>,
     /// By index: since when, and who.
     readable: BTreeMap<u64, Vec<(u64, T)>>,
     last_name: u64,
+    /// The term of the last entry that was applied.
+    decided: u64,
 }
 
 struct Placed<T> {
     index: u64,
+    term: u64,
+    since: u64,
+    ticket: T,
+}
+
+struct Handed<T> {
+    /// Whose leader has it.
     term: u64,
     since: u64,
     ticket: T,
@@ -66,6 +76,7 @@ impl<T> Waiting<T> {
             asked: BTreeMap::new(),
             readable: BTreeMap::new(),
             last_name: life,
+            decided: 0,
         }
     }
 
@@ -105,16 +116,40 @@ impl<T> Waiting<T> {
         }
     }
 
-    /// A request is handed to the leader: the name to call it by.
-    pub(super) fn hand(&mut self, ticket: T) -> u64 {
+    /// Entries up to one of this term have been applied. What leaders of former terms were asked for stands before it, or nowhere
+    /// and will never: whoever still waits for that need not do so until his patience ends.
+    pub(super) fn decided(&mut self, term: u64) -> Vec<T> {
+        if std::mem::replace(&mut self.decided, term) == term {
+            return Vec::new();
+        }
+        let former = |placed: &Placed<T>| placed.term < term;
+        let mut gone = self.extract_placed(former);
+        // Terms grow with names.
+        while self.handed.first_key_value().is_some_and(|(_, handed)| handed.term < term) {
+            gone.extend(self.handed.pop_first().map(|(_, handed)| handed.ticket));
+        }
+        gone
+    }
+
+    fn extract_placed(&mut self, gone: impl Fn(&Placed<T>) -> bool) -> Vec<T> {
+        if !self.placed.iter().any(&gone) {
+            return Vec::new();
+        }
+        let (gone, rest): (VecDeque<_>, _) = std::mem::take(&mut self.placed).into_iter().partition(gone);
+        self.placed = rest;
+        gone.into_iter().map(|placed| placed.ticket).collect()
+    }
+
+    /// A request is handed to the leader of this term: the name to call it by.
+    pub(super) fn hand(&mut self, term: u64, ticket: T) -> u64 {
         let name = self.name();
-        self.handed.insert(name, (self.now, ticket));
+        self.handed.insert(name, Handed { term, since: self.now, ticket });
         name
     }
 
     /// What was handed on by this name, if somebody still waits for it.
     pub(super) fn take_handed(&mut self, name: u64) -> Option<T> {
-        self.handed.remove(&name).map(|(_, ticket)| ticket)
+        self.handed.remove(&name).map(|handed| handed.ticket)
     }
 
     /// Reads that wait together, to be asked for now: the name to ask by.
@@ -176,16 +211,10 @@ impl<T> Waiting<T> {
         self.now += 1;
         let (now, patience) = (self.now, self.patience);
         let late = |since: u64| now > since + patience;
-        let mut gone = Vec::new();
-        let lost = |placed: &Placed<T>| late(placed.since) && Some(placed.term) != leading;
-        if self.placed.iter().any(lost) {
-            let (lost, rest) = std::mem::take(&mut self.placed).into_iter().partition(lost);
-            self.placed = rest;
-            gone.extend(VecDeque::into_iter(lost).map(|placed| placed.ticket));
-        }
+        let mut gone = self.extract_placed(|placed| late(placed.since) && Some(placed.term) != leading);
         // Names grow with time.
-        while self.handed.first_key_value().is_some_and(|(_, (since, _))| late(*since)) {
-            gone.extend(self.handed.pop_first().map(|(_, (_, ticket))| ticket));
+        while self.handed.first_key_value().is_some_and(|(_, handed)| late(handed.since)) {
+            gone.extend(self.handed.pop_first().map(|(_, handed)| handed.ticket));
         }
         while self.asked.first_key_value().is_some_and(|(_, asked)| late(asked.since)) {
             gone.extend(self.asked.pop_first().into_iter().flat_map(|(_, asked)| asked.tickets));
@@ -223,16 +252,33 @@ mod tests {
         assert!(matches!(waiting.applied(3, 1), Fate::Nobody));
         assert!(matches!(waiting.applied(4, 2), Fate::Lost('a')), "another leader's entry stands there");
         assert!(matches!(waiting.applied(5, 2), Fate::Found('c')));
-        let name = waiting.hand('d');
+        let name = waiting.hand(2, 'd');
         assert_eq!((waiting.take_handed(name), waiting.take_handed(name)), (Some('d'), None));
     }
 
     #[test]
     fn what_a_former_life_handed_on_is_not_answered_to_this_one() {
         let (mut former, mut this) = (Waiting::new(5, 77 << 40), Waiting::new(5, u64::MAX));
-        let (before, now) = (former.hand('a'), this.hand('b'));
+        let (before, now) = (former.hand(1, 'a'), this.hand(1, 'b'));
         assert_eq!(this.take_handed(before), None);
         assert_eq!(this.take_handed(now), Some('b'));
+    }
+
+    #[test]
+    fn a_new_leaders_first_entry_ends_the_wait_for_former_ones() {
+        let mut waiting = Waiting::new(70, 0);
+        waiting.place(5, 1, 'a');
+        waiting.place(9, 1, 'b');
+        waiting.hand(1, 'c');
+        let later = waiting.hand(2, 'd');
+        waiting.place(7, 2, 'e');
+        assert_eq!(waiting.decided(1), []);
+        assert!(matches!(waiting.applied(5, 1), Fate::Found('a')));
+        // The log of term 1 ended before 9; nobody has said where 'c' stands.
+        assert_eq!(waiting.decided(2), ['b', 'c']);
+        assert_eq!(waiting.decided(2), []);
+        assert!(matches!(waiting.applied(7, 2), Fate::Found('e')));
+        assert_eq!(waiting.take_handed(later), Some('d'));
     }
 
     #[test]
@@ -258,7 +304,7 @@ mod tests {
     fn nobody_waits_for_ever() {
         let mut waiting = Waiting::new(3, 0);
         waiting.place(1, 1, 'a');
-        waiting.hand('b');
+        waiting.hand(1, 'b');
         waiting.read(vec!['c']);
         let confirmed = waiting.read(vec!['f']);
         waiting.confirmed(vec![Read { context: confirmed, index: 7 }]);
