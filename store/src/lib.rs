@@ -58,6 +58,7 @@ mod lessor;
 mod log;
 mod marks;
 mod member;
+mod metrics;
 pub mod offline;
 mod options;
 mod peer;

@@ -12,6 +12,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use crate::kv::{Error, Revision};
 use crate::lessor::{Lessor, Renewal};
 use crate::marks::Hub;
+use crate::metrics::Metrics;
 use crate::raft::Standing;
 use crate::state::{HashKv, Outcome, State};
 
@@ -55,6 +56,8 @@ pub(crate) struct Core {
     pub(crate) hurry: AtomicBool,
     /// Why the last checkpoint could not be written, until one can.
     pub(crate) checkpoint_failure: Mutex<Option<String>>,
+    /// What is counted and timed.
+    pub(crate) metrics: Metrics,
     /// For one checksum at a time: each holds on to every version that it has seen.
     hashing: Arc<Semaphore>,
     clock: Arc<dyn Clock>,
@@ -98,6 +101,7 @@ impl Core {
             written: AtomicU64::new(0),
             hurry: AtomicBool::new(false),
             checkpoint_failure: Mutex::default(),
+            metrics: Metrics::new(),
             hashing: Arc::new(Semaphore::new(1)),
             clock,
             closed: AtomicBool::new(false),

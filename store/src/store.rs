@@ -17,7 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch as flag}
 
 use crate::check;
 use crate::inbox::{Message, Ticket};
-use crate::kv::{Error, Kv, Page, Range, Revision, Signal, Txn, TxnReply, WatchOptions};
+use crate::kv::{ClusterError, Error, Kv, Page, Range, Revision, Signal, Txn, TxnReply, WatchOptions};
 use crate::member::{Done, Input};
 use crate::options::{OpenError, Options};
 use crate::peer::Peers;
@@ -180,7 +180,12 @@ impl Store {
         }
         let size = u32::try_from(request.len() / 1024 + 1).unwrap_or(u32::MAX).min(WAITING_KIB as u32);
         let share = Arc::clone(&self.waiting).acquire_many_owned(size).await.map_err(|_| stopped())?;
-        match self.tell(Some(share), |ticket| Input::Propose(request, ticket)).await? {
+        let _pending = self.core.metrics.pending();
+        let answer = self.tell(Some(share), |ticket| Input::Propose(request, ticket)).await;
+        if let Err(Error::TimedOut | Error::Cluster(ClusterError::LeaderChanged)) = answer {
+            self.core.metrics.proposals_failed.inc();
+        }
+        match answer? {
             Done::Applied(outcome) => Ok(outcome),
             other => Err(Error::Corrupt(format!("a request was answered with {other:?}"))),
         }

@@ -65,6 +65,8 @@ pub(crate) struct Outside {
     pub(crate) reports: mpsc::WeakUnboundedSender<Message>,
     /// The other members; `None`: there is no way to any.
     pub(crate) peers: Option<Peers>,
+    /// Who led when it was last told; 0: nobody that is known.
+    pub(crate) leader: u64,
     /// The checkpoint that is being written.
     pub(crate) saving: Option<JoinHandle<()>>,
 }
@@ -253,6 +255,10 @@ impl Port for Outside {
     }
 
     fn standing_changed(&mut self, standing: Standing) {
+        let former = std::mem::replace(&mut self.leader, standing.leader);
+        if standing.leader != 0 && standing.leader != former {
+            self.core.metrics.leader_changes.inc();
+        }
         tracing::info!(role = ?standing.role, leader = format!("{:x}", standing.leader), term = standing.term, "who leads");
     }
 }

@@ -66,14 +66,18 @@ where
         if let Some(status) = self.refusal(&request) {
             return std::future::ready(Ok(status.into_http())).boxed();
         }
+        let call = self.service.calls.begin(request.uri().path());
+        let ended = |answer: Response| {
+            let answer = in_grpcs_words(answer);
+            match call {
+                Some(call) => call.answered(answer),
+                None => answer,
+            }
+        };
         if request.uri().path().starts_with("/etcdserverpb.KV/") {
-            return self
-                .kv
-                .call(request)
-                .map(|answer| answer.map(|answer| in_grpcs_words(answer.map(Body::new))))
-                .boxed();
+            return self.kv.call(request).map(|answer| answer.map(|answer| ended(answer.map(Body::new)))).boxed();
         }
-        self.rest.call(request.map(Body::new)).map(|answer| answer.map(in_grpcs_words)).boxed()
+        self.rest.call(request.map(Body::new)).map(|answer| answer.map(ended)).boxed()
     }
 }
 

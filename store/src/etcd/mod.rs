@@ -9,7 +9,8 @@
 //! | `cluster`, `maintenance` | Cluster, Maintenance |
 //! | `health`, `probes` | whether this member is well: gRPC health; /health, /livez, /readyz |
 //! | `front` | the one way all requests take |
-//! | `http` | everything but KV by its path; /version, /metrics |
+//! | `http` | everything but KV by its path; /version |
+//! | `metrics`, `calls` | /metrics; calls counted |
 //! | `errors` | the store's errors as gRPC's, in etcd's words |
 //! | `listen`, `flags`, `run` | the process: sockets, the command line |
 //! | `authority` | clients that name the server by a whole URL |
@@ -18,6 +19,7 @@
 //! Upstream: server/etcdserver/api/v3rpc.
 
 mod authority;
+mod calls;
 mod cluster;
 mod concurrency;
 mod convert;
@@ -35,6 +37,7 @@ mod lease;
 mod listen;
 mod lock;
 mod maintenance;
+mod metrics;
 mod probes;
 mod range;
 mod run;
@@ -66,6 +69,7 @@ pub(crate) struct Service {
     store: Arc<Store>,
     max_request_bytes: usize,
     leader: Arc<forward::Leader>,
+    calls: Arc<calls::Calls>,
 }
 
 impl Service {

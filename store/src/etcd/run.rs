@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use base::Context;
 use tokio::net::TcpListener;
 
+use super::calls::Calls;
 use super::forward::Leader;
 use super::front::Front;
 use super::listen::Limits;
@@ -99,6 +100,7 @@ pub async fn serve(options: &Options, context: &Context) -> Result<Server, Serve
         store: Arc::clone(&store),
         max_request_bytes: options.max_request_bytes,
         leader: Arc::new(Leader::new(options.to_members())),
+        calls: Arc::new(Calls::new()),
     };
     let limits = Limits {
         streams: options.max_concurrent_streams,

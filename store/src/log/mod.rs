@@ -37,6 +37,7 @@ use std::cell::Cell;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use proto::log::{Entry, HardState, Identity, SegmentHead};
 
@@ -74,6 +75,8 @@ pub(crate) struct Log {
     frame: FrameBuilder,
     /// Why entries for another member could not be read, when it was last tried and failed.
     read_failure: Cell<Option<ReadError>>,
+    /// How long the last sync took, until somebody asks.
+    sync_time: Option<Duration>,
 }
 
 /// One file of the log.
@@ -178,7 +181,9 @@ impl Log {
             });
         }
         // Never retried: after a failed sync the kernel may call the lost pages clean.
+        let begun = Instant::now();
         self.file.sync().map_err(AppendError::Unknown)?;
+        self.sync_time = Some(begun.elapsed());
         self.current.bytes = end;
         self.chain = chain;
         self.hard = hard;
@@ -188,6 +193,11 @@ impl Log {
             self.tail.add(std::mem::take(entries));
         }
         Ok(())
+    }
+
+    /// How long the sync of the last [`Log::append`] took, if there was one since the last time this was asked.
+    pub(crate) fn take_sync_time(&mut self) -> Option<Duration> {
+        self.sync_time.take()
     }
 
     /// Makes sure that `bytes` more, and what raft itself may have to write, find their place on the disk. To be asked

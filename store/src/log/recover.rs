@@ -113,6 +113,7 @@ pub(crate) fn open(
         sealed: kept,
         frame: super::FrameBuilder::default(),
         read_failure: Cell::default(),
+        sync_time: None,
     };
     Ok(Recovered { log, applied })
 }
@@ -140,6 +141,7 @@ fn create(options: &Options, identity: Identity) -> Result<Log, OpenError> {
         sealed: Vec::new(),
         frame: super::FrameBuilder::default(),
         read_failure: Cell::default(),
+        sync_time: None,
     })
 }
 

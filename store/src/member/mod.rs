@@ -297,6 +297,9 @@ impl<T> Member<T> {
         match self.log.append(&mut persist.entries, persist.hard_state) {
             Ok(()) => {
                 self.core.written.fetch_add(bytes, Ordering::Relaxed);
+                if let Some(took) = self.log.take_sync_time() {
+                    self.core.metrics.wal_fsync.observe(took.as_secs_f64());
+                }
                 self.raft.persisted(&self.log, persist.number);
                 Ok(true)
             }

@@ -65,6 +65,7 @@ impl Way {
                 }
             };
             self.inner.tell(Message::Input(Input::Unreachable(self.to)));
+            self.inner.core.metrics.peer_failures.with_label_values(&[format!("{:x}", self.to)]).inc();
             if reason != said {
                 tracing::warn!(to = format!("{:x}", self.to), url, reason, "a member cannot be reached");
                 said = reason;

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use prometheus::proto::MetricFamily;
+
 use super::Store;
 use crate::kv::{Kv, Revision};
 
@@ -33,6 +35,11 @@ impl Store {
     /// Why the last checkpoint could not be written; `None` once one has been. Meanwhile the log is kept, and grows.
     pub fn checkpoint_failure(&self) -> Option<String> {
         self.core().checkpoint_failure.lock().clone()
+    }
+
+    /// What is counted and timed.
+    pub(crate) fn counted(&self) -> Vec<MetricFamily> {
+        self.core().metrics.gather()
     }
 
     /// raft's term.

@@ -135,6 +135,7 @@ pub(super) fn prepare(
         dir: options.dir.clone(),
         reports: sender.downgrade(),
         peers: peers.clone(),
+        leader: 0,
         saving: None,
     };
     let mut writer = Writer { core, member, inbox, outside, fatal: Arc::clone(&options.fatal) };

@@ -10,6 +10,7 @@ mod health;
 mod kubernetes;
 mod learner;
 mod members;
+mod metrics;
 mod server;
 mod streams;
 mod suite;
