@@ -182,13 +182,18 @@ async fn load_case(options: &Options, case: &Case, servers: &mut [Server]) -> Re
             let refused = |status| Error::Refused(name.clone(), Box::new(status));
             let clients = load::Clients::connect(&server.urls, case).await.map_err(refused)?;
             clients.prepare(case).await.map_err(refused)?;
-            let before = server.cpu();
-            let run = clients.run(case, options.time());
+            let processes = server.processes();
+            let before = processes.cpu();
+            let run = async {
+                let run = clients.run(case, options.time()).await?;
+                // Not what is finished after the load.
+                let cpu = processes.cpu().zip(before).map(|(after, before)| after.saturating_sub(before));
+                Ok::<_, tonic::Status>(Seen { cpu, ..run })
+            };
             let disturbed = disturb(case.meanwhile, server, tokio::time::Instant::now() + options.time());
             let (run, disturbances) = tokio::try_join!(run, disturbed).map_err(refused)?;
-            let mut run = Seen { disturbances, ..run };
-            run.cpu = server.cpu().zip(before).map(|(after, before)| after.saturating_sub(before));
-            seen.add(run);
+            seen.add(Seen { disturbances, ..run });
+            server.clear().map_err(|error| Error::Server(server.name.clone(), error))?;
         }
     }
     Ok(Row::load(case.name, &seen, case.work == Work::Watch))

@@ -42,6 +42,8 @@ pub(super) struct Server {
     /// What started them, for another member.
     command: Vec<String>,
     dir: PathBuf,
+    /// Members that have joined, and whose files are still there.
+    joined: u32,
 }
 
 /// A process.
@@ -83,8 +85,15 @@ impl Program {
         };
         // Owned from here on, so that it ends even if it never answers.
         let name = self.name.clone();
-        let mut server =
-            Server { name, urls, started_in: Duration::ZERO, members: Vec::new(), command, dir: dir.to_owned() };
+        let mut server = Server {
+            name,
+            urls,
+            started_in: Duration::ZERO,
+            members: Vec::new(),
+            command,
+            dir: dir.to_owned(),
+            joined: 0,
+        };
         if !server.command.is_empty() {
             server.found(members.max(1)).map_err(failed)?;
         }
@@ -127,7 +136,7 @@ impl Server {
             .args([format!("--listen-client-urls={client}"), format!("--advertise-client-urls={client}")])
             .args([format!("--listen-peer-urls={peer}"), format!("--initial-advertise-peer-urls={peer}")])
             .arg(cluster)
-            .args(cluster.contains(",joining=").then_some("--initial-cluster-state=existing"))
+            .args(cluster.contains(",joining-").then_some("--initial-cluster-state=existing"))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -137,22 +146,23 @@ impl Server {
     }
 
     /// Addresses for a member that is to be added; none where the processes are not ours.
-    pub(super) fn place(&self) -> io::Result<Option<Place>> {
+    pub(super) fn place(&mut self) -> io::Result<Option<Place>> {
         if self.members.is_empty() {
             return Ok(None);
         }
         let (client, peer) = free()?;
         let all: Vec<String> =
             self.members.iter().enumerate().map(|(at, member)| format!("m{at}={}", member.peer)).collect();
-        let cluster = format!("--initial-cluster={},joining={peer}", all.join(","));
-        Ok(Some(Place { client, peer, cluster }))
+        // A directory of its own: to remove a former one's makes everybody wait whose files lie beside it.
+        self.joined += 1;
+        let name = format!("joining-{}", self.joined);
+        let cluster = format!("--initial-cluster={},{name}={peer}", all.join(","));
+        Ok(Some(Place { name, client, peer, cluster }))
     }
 
     /// Starts a member that was added, without anything.
     pub(super) fn join(&mut self, place: &Place) -> io::Result<()> {
-        let left = fs::remove_dir_all(self.dir.join("joining"));
-        left.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })?;
-        self.spawn("joining", place.client.clone(), place.peer.clone(), &place.cluster)
+        self.spawn(&place.name, place.client.clone(), place.peer.clone(), &place.cluster)
     }
 
     /// Ends the member that joined last.
@@ -162,12 +172,17 @@ impl Server {
         }
     }
 
-    /// CPU that the processes have used, in sum.
-    pub(super) fn cpu(&self) -> Option<Duration> {
-        if self.members.is_empty() {
-            return None;
+    /// Removes what members have left that joined and went.
+    pub(super) fn clear(&mut self) -> io::Result<()> {
+        for number in 1..=std::mem::take(&mut self.joined) {
+            fs::remove_dir_all(self.dir.join(format!("joining-{number}")))?;
         }
-        self.members.iter().map(|member| cpu(member.child.id())).sum()
+        Ok(())
+    }
+
+    /// Its processes, as they are now.
+    pub(super) fn processes(&self) -> Processes {
+        Processes(self.members.iter().map(|member| member.child.id()).collect())
     }
 
     /// Resident memory of the first process: its own, and what it shares with files.
@@ -221,9 +236,20 @@ impl Server {
 
 /// Where a new member will be.
 pub(super) struct Place {
+    name: String,
     pub(super) client: String,
     pub(super) peer: String,
     cluster: String,
+}
+
+/// Processes of a server.
+pub(super) struct Processes(Vec<u32>);
+
+impl Processes {
+    /// CPU that they have used, in sum. `None`: there are none, or one is gone.
+    pub(super) fn cpu(&self) -> Option<Duration> {
+        if self.0.is_empty() { None } else { self.0.iter().map(|pid| cpu(*pid)).sum() }
+    }
 }
 
 fn cpu(pid: u32) -> Option<Duration> {
