@@ -82,7 +82,7 @@ async fn transfer(server: &mut Server) -> Result<bool, Status> {
     server.join(&place)?;
     let outcome = caught_up(&place.client, first(server)?).await;
     let removed = cluster.member_remove(pb::MemberRemoveRequest { id: added }).await;
-    server.part();
+    server.part().await;
     outcome.and(removed.map(|_| true))
 }
 

@@ -16,6 +16,8 @@ const TICKS: u32 = 100;
 /// What our own is called.
 pub(super) const OURS: &str = "mkube-store";
 const PATIENCE: Duration = Duration::from_secs(120);
+/// Members that have joined and gone whose files may lie there during a load.
+const MOST_LEFT: u32 = 8;
 
 /// What can be started.
 pub(super) struct Program {
@@ -153,7 +155,10 @@ impl Server {
         let (client, peer) = free()?;
         let all: Vec<String> =
             self.members.iter().enumerate().map(|(at, member)| format!("m{at}={}", member.peer)).collect();
-        // A directory of its own: to remove a former one's makes everybody wait whose files lie beside it.
+        // A directory of its own: to remove a former one's makes everybody wait whose files lie beside it. But not without end.
+        if self.joined >= MOST_LEFT {
+            self.clear()?;
+        }
         self.joined += 1;
         let name = format!("joining-{}", self.joined);
         let cluster = format!("--initial-cluster={},{name}={peer}", all.join(","));
@@ -166,9 +171,10 @@ impl Server {
     }
 
     /// Ends the member that joined last.
-    pub(super) fn part(&mut self) {
+    pub(super) async fn part(&mut self) {
         if let Some(member) = self.members.pop() {
-            end(member.child);
+            // Elsewhere: the load's end is to be seen meanwhile. Fails only where that panics.
+            let _ = tokio::task::spawn_blocking(move || end(member.child)).await;
         }
     }
 
