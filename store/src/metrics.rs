@@ -13,9 +13,9 @@ pub(crate) struct Metrics {
     pub(crate) leader_changes: IntCounter,
     /// Requests that wait to be applied.
     pub(crate) proposals_pending: IntGauge,
-    /// Requests of which nobody knows what became, or that did not get into the log.
+    /// Requests of which nobody knows what became, that did not get into the log, or that were given up.
     pub(crate) proposals_failed: IntCounter,
-    /// By the member: how often it could not be reached, or the connection broke.
+    /// By the member: how often it could not be reached, the connection broke, or it did not keep up and something was not sent.
     pub(crate) peer_failures: IntCounterVec,
 }
 
@@ -52,18 +52,31 @@ impl Metrics {
         self.registry.gather()
     }
 
-    /// Counts a request as pending until it is over.
+    /// Counts a request as pending until it is over: as failed, if whoever asked gives it up.
     pub(crate) fn pending(&self) -> Pending<'_> {
         self.proposals_pending.inc();
-        Pending(&self.proposals_pending)
+        Pending { metrics: self, failed: true }
     }
 }
 
 /// See [`Metrics::pending`].
-pub(crate) struct Pending<'a>(&'a IntGauge);
+pub(crate) struct Pending<'a> {
+    metrics: &'a Metrics,
+    failed: bool,
+}
+
+impl Pending<'_> {
+    /// There is an answer.
+    pub(crate) fn over(mut self, failed: bool) {
+        self.failed = failed;
+    }
+}
 
 impl Drop for Pending<'_> {
     fn drop(&mut self) {
-        self.0.dec();
+        self.metrics.proposals_pending.dec();
+        if self.failed {
+            self.metrics.proposals_failed.inc();
+        }
     }
 }

@@ -180,11 +180,9 @@ impl Store {
         }
         let size = u32::try_from(request.len() / 1024 + 1).unwrap_or(u32::MAX).min(WAITING_KIB as u32);
         let share = Arc::clone(&self.waiting).acquire_many_owned(size).await.map_err(|_| stopped())?;
-        let _pending = self.core.metrics.pending();
+        let pending = self.core.metrics.pending();
         let answer = self.tell(Some(share), |ticket| Input::Propose(request, ticket)).await;
-        if let Err(Error::TimedOut | Error::Cluster(ClusterError::LeaderChanged)) = answer {
-            self.core.metrics.proposals_failed.inc();
-        }
+        pending.over(matches!(answer, Err(Error::TimedOut | Error::Cluster(ClusterError::LeaderChanged))));
         match answer? {
             Done::Applied(outcome) => Ok(outcome),
             other => Err(Error::Corrupt(format!("a request was answered with {other:?}"))),

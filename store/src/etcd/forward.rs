@@ -14,7 +14,7 @@ use crate::remote::dial::{self, Dialer, Target};
 use crate::tls::TlsFiles;
 
 /// Marks a call that a member has handed on.
-const MARK: &str = "mkube-store-forwarded";
+pub(super) const MARK: &str = "mkube-store-forwarded";
 /// How long it takes at most (etcd: lease requests to the leader, 5 s and more).
 const PATIENCE: Duration = Duration::from_secs(5);
 

@@ -66,7 +66,7 @@ where
         if let Some(status) = self.refusal(&request) {
             return std::future::ready(Ok(status.into_http())).boxed();
         }
-        let call = self.service.calls.begin(request.uri().path());
+        let call = self.service.calls.begin(&request);
         let ended = |answer: Response| {
             let answer = in_grpcs_words(answer);
             match call {

@@ -65,7 +65,7 @@ impl Way {
                 }
             };
             self.inner.tell(Message::Input(Input::Unreachable(self.to)));
-            self.inner.core.metrics.peer_failures.with_label_values(&[format!("{:x}", self.to)]).inc();
+            self.inner.not_sent(self.to);
             if reason != said {
                 tracing::warn!(to = format!("{:x}", self.to), url, reason, "a member cannot be reached");
                 said = reason;

@@ -33,6 +33,7 @@ use parking_lot::Mutex;
 use proto::log::{Identity, SnapshotHead};
 use proto::peer::peer_client::PeerClient;
 use proto::peer::{ClusterReply, ClusterRequest, Hello, Parcel};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
@@ -118,7 +119,9 @@ impl Peers {
     pub(crate) fn send(&self, to: u64, parcel: Parcel) {
         if let Some(link) = self.inner.links.lock().get(&to) {
             // Full: the member does not keep up, and raft will notice.
-            let _ = link.queue.try_send((Instant::now(), parcel));
+            if let Err(TrySendError::Full(_)) = link.queue.try_send((Instant::now(), parcel)) {
+                self.inner.not_sent(to);
+            }
         }
     }
 
@@ -170,6 +173,11 @@ impl Peers {
 }
 
 impl Inner {
+    /// Something did not go to a member.
+    fn not_sent(&self, to: u64) {
+        self.core.metrics.peer_failures.with_label_values(&[format!("{to:x}")]).inc();
+    }
+
     fn hello(&self, to: u64) -> Hello {
         Hello { cluster: self.me.cluster, from: self.me.member, to, nonce: self.me.nonce }
     }

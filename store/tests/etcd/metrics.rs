@@ -79,6 +79,12 @@ async fn calls_and_figures_are_those_of_etcd() {
     expected.retain(|line| !line.starts_with("grpc_server_msg_"));
     assert!(expected.len() > 10, "{expected:?}");
     assert_eq!(calls(ours), expected);
+    let series = theirs.keys().filter(|name| {
+        let counted = ["grpc_server_started_total", "grpc_server_handled_total"].iter().any(|of| name.starts_with(of));
+        counted && !name.contains("etcdserverpb.Auth")
+    });
+    let missing: Vec<_> = series.filter(|name| !ours.contains_key(*name)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
     for (name, kind) in our_types.iter().filter(|(name, _)| !name.starts_with("mkube_")) {
         assert_eq!(their_types.get(name), Some(kind), "{name}");
     }
