@@ -6,6 +6,7 @@
 //! created, renamed or removed name after [`Disk::sync_dir`]; until then any part of it, by sectors of 512 bytes, may
 //! survive a loss of power. After a failed sync nothing is known, which is why nobody retries one.
 
+mod gone;
 mod memory;
 mod real;
 #[cfg(test)]
@@ -53,7 +54,7 @@ pub trait Disk: Send + Sync + 'static {
     /// Any I/O error.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
 
-    /// Removes a file, or a directory with everything in it.
+    /// Removes a file, or a directory with everything in it. The name is gone; of what is large the room may come a little later.
     ///
     /// # Errors
     /// Any I/O error.

@@ -9,7 +9,7 @@ use std::path::Path;
 use rustix::fs::{FallocateFlags, FlockOperation, fallocate, flock};
 use rustix::io::Errno;
 
-use super::{Disk, DiskFile, ReadAt};
+use super::{Disk, DiskFile, ReadAt, gone};
 
 /// Files below the paths that it is given. They hold secrets: 0600, directories 0700.
 #[derive(Debug, Clone, Copy, Default)]
@@ -54,7 +54,7 @@ impl Disk for RealDisk {
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
-        if fs::symlink_metadata(path)?.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) }
+        gone::remove(path)
     }
 
     fn native<'a>(&self, path: &'a Path) -> Option<&'a Path> {
