@@ -34,8 +34,13 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
     let left = gone.clone();
     let work = move || {
         let _turn = TURN.lock();
-        if let Err(error) = give_back(&gone, &mut 0) {
-            tracing::warn!(path = %gone.display(), %error, "what was removed takes room until the next start");
+        match give_back(&gone, &mut 0) {
+            // The next start was quicker.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                tracing::warn!(path = %gone.display(), %error, "what was removed takes room until the next start");
+            }
+            Ok(()) => {}
         }
     };
     match std::thread::Builder::new().name("store-gone".into()).spawn(work) {

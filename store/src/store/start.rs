@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use tokio::sync::mpsc;
 
 use crate::checkpoint::{self, Loaded};
 use crate::cluster::{Cluster, contexts};
+use crate::disk::Disk;
 use crate::inbox::{Message, Ticket};
 use crate::log::{self, Log, Recovered};
 use crate::member::{Input, Member, Setup, replay};
@@ -182,18 +184,25 @@ struct Found {
     saved: u64,
 }
 
+/// Removes what was being made, or given back, when the process before ended.
+fn remove_temporary(disk: &dyn Disk, dir: &Path, names: Vec<String>) -> Result<(), OpenError> {
+    for path in names.iter().filter(|name| name.ends_with(".tmp")).map(|name| dir.join(name)) {
+        match disk.remove(&path) {
+            // A store on this directory that has just ended in this process is giving it back.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            removed => removed.map_err(|error| OpenError::io(&path, "remove", error))?,
+        }
+    }
+    Ok(())
+}
+
 /// Locks the directory and brings the state up to what is known to be committed.
 fn recover(options: &Options, founding: &Founding) -> Result<Found, OpenError> {
     let (disk, dir) = (&*options.disk, options.dir.as_path());
     disk.create_dir(dir).map_err(|error| OpenError::io(dir, "create", error))?;
     let lock = disk.lock(&dir.join("LOCK")).map_err(|error| OpenError::io(dir.join("LOCK"), "lock", error))?;
     let Some(lock) = lock else { return Err(OpenError::Locked(dir.to_owned())) };
-    for name in disk.list(dir).map_err(|error| OpenError::io(dir, "list", error))? {
-        if name.ends_with(".tmp") {
-            let path = dir.join(name);
-            disk.remove(&path).map_err(|error| OpenError::io(&path, "remove", error))?;
-        }
-    }
+    remove_temporary(disk, dir, disk.list(dir).map_err(|error| OpenError::io(dir, "list", error))?)?;
     let Loaded { mut state, head, mut damage } = checkpoint::load(disk, dir)?;
     let (identity, founders) = identify(options, founding)?;
     let apply = &mut |entry: Entry| replay(&mut state, entry);
@@ -291,7 +300,7 @@ pub(crate) fn bare<T>(options: &Options, joins: Option<(u64, u64)>, seed: u64) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::disk::MemoryDisk;
+    use crate::disk::{MemoryDisk, RealDisk};
     use crate::kv::{Error, Kv, Range};
     use crate::store::Store;
     use crate::testing::{put, single, text};
@@ -351,5 +360,15 @@ mod tests {
         assert!(store.is_private());
         put(&*store, "k", "x").await.unwrap();
         store.close().await;
+    }
+
+    #[test]
+    fn what_somebody_else_gives_back_may_be_gone_by_then() {
+        let dir = tempfile::tempdir().unwrap();
+        let names = ["gone-1-0.tmp", "log-1"].map(str::to_owned).to_vec();
+        for disk in [&MemoryDisk::new() as &dyn Disk, &RealDisk] {
+            disk.create_dir(dir.path()).unwrap();
+            remove_temporary(disk, dir.path(), names.clone()).unwrap();
+        }
     }
 }
