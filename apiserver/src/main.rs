@@ -1,27 +1,11 @@
-//! The API server as its own binary.
+//! The API server as a program of its own.
 
-use apiserver::options::Options;
-use base::logging::{self, Format};
-use clap::Parser;
+use std::process::ExitCode;
 
-/// The Kubernetes API server of mkube.
-#[derive(Parser)]
-#[command(name = "mkube-apiserver", version)]
-struct Cli {
-    #[command(flatten)]
-    options: Options,
-    /// `text` or `json`.
-    #[arg(long, default_value = "text")]
-    logging_format: String,
-}
+use base::process::{self, Program, Threads};
 
-fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
-    let format = if cli.logging_format == "json" { Format::Json } else { Format::Text };
-    logging::init("info", format);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let context = base::Context::until_signal()?;
-        apiserver::run(cli.options, context).await
-    })
+fn main() -> ExitCode {
+    let version = env!("CARGO_PKG_VERSION");
+    let program = Program { name: "mkube-apiserver", version, about: "The Kubernetes API server" };
+    process::main(program, Threads::Cores, apiserver::run)
 }

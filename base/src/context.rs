@@ -24,7 +24,7 @@ impl Context {
         Self::default()
     }
 
-    /// A context that stops at SIGTERM or SIGINT; for `main` functions.
+    /// A context that stops at SIGTERM or SIGINT.
     ///
     /// # Errors
     /// When the process cannot install signal handlers.

@@ -8,6 +8,7 @@
 //! | [`health`] | the health and metrics port of the smaller daemons |
 //! | [`logging`] | tracing to stderr, as text or JSON |
 //! | [`pki`] | a certificate authority and the certificates it signs, as PEM files |
+//! | [`process`] | a component as a process: flags, threads, exit code |
 //! | [`tcp`] | what every TCP connection is told |
 //! | [`tls`] | TLS configurations out of PEM |
 
@@ -17,6 +18,7 @@ pub mod files;
 pub mod health;
 pub mod logging;
 pub mod pki;
+pub mod process;
 pub mod tcp;
 pub mod tls;
 

@@ -1,17 +1,11 @@
 //! The controller manager as a program of its own.
 
-use clap::Parser;
+use std::process::ExitCode;
 
-#[derive(Parser)]
-#[command(name = "mkube-controller-manager", version, about = "Runs the controllers")]
-struct Cli {
-    #[command(flatten)]
-    options: controller_manager::Options,
-}
+use base::process::{self, Program, Threads};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
-    base::logging::init("info", base::logging::Format::Text);
-    controller_manager::run(cli.options, base::Context::until_signal()?).await
+fn main() -> ExitCode {
+    let version = env!("CARGO_PKG_VERSION");
+    let program = Program { name: "mkube-controller-manager", version, about: "Runs the controllers" };
+    process::main(program, Threads::One, controller_manager::run)
 }

@@ -1,17 +1,11 @@
 //! The proxy as a program of its own.
 
-use clap::Parser;
+use std::process::ExitCode;
 
-#[derive(Parser)]
-#[command(name = "mkube-proxy", version, about = "Programs Services and routes on a node")]
-struct Cli {
-    #[command(flatten)]
-    options: kube_proxy::Options,
-}
+use base::process::{self, Program, Threads};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
-    base::logging::init("info", base::logging::Format::Text);
-    kube_proxy::run(cli.options, base::Context::until_signal()?).await
+fn main() -> ExitCode {
+    let version = env!("CARGO_PKG_VERSION");
+    let program = Program { name: "mkube-proxy", version, about: "Programs Services and routes on a node" };
+    process::main(program, Threads::One, kube_proxy::run)
 }

@@ -6,6 +6,7 @@ use std::pin::Pin;
 
 use anyhow::Context as _;
 use base::Context;
+use base::process::{self, Threads};
 use clap::{ArgMatches, Args, Command, FromArgMatches};
 use store::process as store_process;
 
@@ -37,7 +38,7 @@ macro_rules! component {
             name: $name,
             alias: $alias,
             about: $about,
-            arguments: $library::Options::augment_args,
+            arguments: process::with_flags::<$library::Options>,
             run: Run::Component(|matches| {
                 let options = $library::Options::from_arg_matches(matches)?;
                 Ok(Box::new(move |context| {
@@ -85,7 +86,7 @@ pub fn command() -> Command {
         .subcommand_required(true)
         .arg_required_else_help(true);
     for row in TABLE {
-        command = command.subcommand((row.arguments)(Command::new(row.name).about(row.about)));
+        command = command.subcommand((row.arguments)(Command::new(row.name)).about(row.about));
     }
     command.subcommand(Command::new("kubectl").about("Talk to a cluster").disable_help_flag(true))
 }
@@ -108,21 +109,18 @@ pub fn run(matches: &ArgMatches) -> anyhow::Result<()> {
     match &row.run {
         Run::Local(run) => run(matches),
         Run::Component(prepare) => {
-            base::logging::init("info", base::logging::Format::Text);
-            let start = prepare(matches)?;
-            let runtime = runtime(name)?;
-            runtime.block_on(async { start(Context::until_signal()?).await })
+            let component = prepare(matches)?;
+            process::run(process::Options::from_arg_matches(matches)?, threads(name), component)
         }
     }
 }
 
 /// The API server and the store use all cores; the others mostly wait, and one thread costs less memory.
-fn runtime(name: &str) -> anyhow::Result<tokio::runtime::Runtime> {
-    let mut builder = match name {
-        "apiserver" | "store" => tokio::runtime::Builder::new_multi_thread(),
-        _ => tokio::runtime::Builder::new_current_thread(),
-    };
-    builder.enable_all().build().context("starting the runtime")
+fn threads(name: &str) -> Threads {
+    match name {
+        "apiserver" | "store" => Threads::Cores,
+        _ => Threads::One,
+    }
 }
 
 #[cfg(test)]
@@ -132,6 +130,15 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_says_what_it_is_about() {
+        let command = command();
+        for row in TABLE {
+            let about = command.find_subcommand(row.name).and_then(Command::get_about).map(ToString::to_string);
+            assert_eq!(about.as_deref(), Some(row.about));
+        }
     }
 
     #[test]

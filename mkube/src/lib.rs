@@ -41,7 +41,7 @@ pub fn main(mut arguments: Vec<String>) -> i32 {
         Ok(matches) => report(commands::run(&matches)),
         Err(error) => {
             let _ = error.print();
-            if error.use_stderr() { 64 } else { 0 }
+            if error.use_stderr() { base::process::MISUSE.into() } else { 0 }
         }
     }
 }

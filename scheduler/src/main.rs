@@ -1,17 +1,11 @@
 //! The scheduler as a program of its own.
 
-use clap::Parser;
+use std::process::ExitCode;
 
-#[derive(Parser)]
-#[command(name = "mkube-scheduler", version, about = "Assigns pods to nodes")]
-struct Cli {
-    #[command(flatten)]
-    options: scheduler::Options,
-}
+use base::process::{self, Program, Threads};
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
-    base::logging::init("info", base::logging::Format::Text);
-    scheduler::run(cli.options, base::Context::until_signal()?).await
+fn main() -> ExitCode {
+    let version = env!("CARGO_PKG_VERSION");
+    let program = Program { name: "mkube-scheduler", version, about: "Assigns pods to nodes" };
+    process::main(program, Threads::One, scheduler::run)
 }
