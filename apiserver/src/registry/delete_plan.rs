@@ -123,7 +123,8 @@ fn grace(kind: KindRef, object: &mut Value, options: &DeleteOptions, now: Timest
         };
         let Some(period) = requested.filter(|period| *period < running) else { return Grace::Pending };
         let due = since.parse::<Timestamp>().unwrap_or(now);
-        set_deletion(object, due + SignedDuration::from_secs(period - running), period);
+        let due = due.checked_add(SignedDuration::from_secs(period.saturating_sub(running))).unwrap_or(now);
+        set_deletion(object, due, period);
         return Grace::Set(period);
     }
     let Some(period) = strategy.graceful_deletion_seconds(object, requested) else { return Grace::None };
@@ -248,6 +249,10 @@ mod tests {
             json!({"deletionTimestamp": "2026-01-01T00:00:05Z", "deletionGracePeriodSeconds": 5})
         );
         assert!(matches!(run("pods", &dying, &graced(0)), Plan::Remove(_)));
+        let Plan::Mark(forever) = run("pods", &pod(json!({})), &graced(i64::MAX)) else { panic!("not marked") };
+        let Plan::Mark(soon) = run("pods", &forever, &graced(5)) else { panic!("not marked") };
+        assert_eq!(soon["metadata"]["deletionGracePeriodSeconds"], 5);
+        assert!(matches!(run("pods", &forever, &graced(0)), Plan::Remove(_)));
     }
 
     #[test]
