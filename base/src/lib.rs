@@ -7,6 +7,7 @@
 //! | [`files`] | files that are either the old or the new version after a crash |
 //! | [`health`] | the health and metrics port of the smaller daemons |
 //! | [`logging`] | tracing to stderr, as text or JSON |
+//! | [`panics`] | a panic ends the process, except where it is caught |
 //! | [`pki`] | a certificate authority and the certificates it signs, as PEM files |
 //! | [`process`] | a component as a process: flags, threads, exit code |
 //! | [`tcp`] | what every TCP connection is told |
@@ -17,6 +18,7 @@ pub mod context;
 pub mod files;
 pub mod health;
 pub mod logging;
+pub mod panics;
 pub mod pki;
 pub mod process;
 pub mod tcp;

@@ -1,4 +1,4 @@
-//! A component as a process: the flags that all have, logs, threads, the stop signal, the exit code.
+//! A component as a process: the flags that all have, logs, threads, the stop signal, what a panic ends, the exit code.
 
 use std::fmt::Display;
 use std::future::Future;
@@ -49,7 +49,8 @@ pub enum Threads {
     Cores,
 }
 
-/// Runs a component until its end, or until SIGTERM or SIGINT stops its context.
+/// Runs a component until its end, or until SIGTERM or SIGINT stops its context. A panic in it that nobody catches ends this
+/// process ([`crate::panics`]).
 ///
 /// # Errors
 /// Those of the component, and when its threads or signal handlers cannot be had.
@@ -59,6 +60,7 @@ where
     E: From<io::Error>,
 {
     logging::init("info", options.logging_format);
+    crate::panics::end_the_process();
     let mut builder = match threads {
         Threads::One => Builder::new_current_thread(),
         Threads::Cores => Builder::new_multi_thread(),

@@ -29,6 +29,9 @@ pub enum Error {
     /// The configuration is unusable.
     #[error("{0}")]
     Config(String),
+    /// A mistake in who asked.
+    #[error("panic: {0}")]
+    Panicked(String),
     /// No answer in time.
     #[error("timed out waiting for {0}")]
     Timeout(String),

@@ -3,6 +3,7 @@
 use std::io::Write;
 
 use base::Context;
+use base::panics::catch_in;
 use clap::{Args, Subcommand};
 
 use crate::bench;
@@ -44,6 +45,9 @@ pub enum ProcessError {
     /// Told to stop before the tool was done; nothing was changed.
     #[error("interrupted")]
     Interrupted,
+    /// A mistake in the tool.
+    #[error("panic: {0}")]
+    Panicked(String),
     /// Nobody reads what was printed.
     #[error("cannot print")]
     Print(#[source] std::io::Error),
@@ -62,7 +66,8 @@ pub async fn run(options: Options, context: Context) -> Result<(), ProcessError>
         })
     };
     let text = tokio::select! {
-        text = work => text?,
+        // Unwound: what was half made is removed.
+        text = catch_in(work) => text.map_err(ProcessError::Panicked)??,
         () = context.stopped() => return Err(ProcessError::Interrupted),
     };
     std::io::stdout().write_all(text.as_bytes()).map_err(ProcessError::Print)

@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use base::panics::{CatchingExecutor, catch_in};
 use base::tls::Identity;
 use futures::FutureExt;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use rustls::ServerConfig;
 use rustls::server::danger::ClientCertVerifier;
@@ -60,9 +61,12 @@ pub fn serve(front: Arc<Front>, listener: TcpListener, tls: Arc<ServerConfig>, m
             let (front, acceptor) = (front.clone(), acceptor.clone());
             connections.spawn_graceful("connection", async move {
                 let _permit = permit;
-                if let Some(stream) = handshake(&acceptor, stream, address, &front).await {
-                    connection(front, stream, address).await;
-                }
+                let served = catch_in(async {
+                    if let Some(stream) = handshake(&acceptor, stream, address, &front).await {
+                        connection(front, stream, address).await;
+                    }
+                });
+                drop(served.await);
             });
         }
     });
@@ -91,8 +95,8 @@ async fn handshake(
     }
 }
 
-fn protocol(h2: bool) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn protocol(h2: bool) -> auto::Builder<CatchingExecutor> {
+    let mut builder = auto::Builder::new(CatchingExecutor);
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(64 * 1024);
     builder
         .http2()

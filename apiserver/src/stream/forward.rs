@@ -47,7 +47,7 @@ pub async fn send(dialer: &Dialer, target: &Target, request: Request<Body>) -> R
     let handshake = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = handshake.map_err(|error| failed(error.to_string()))?;
     // The connection ends with the answer's body or the upgraded stream; both end with their request.
-    tokio::spawn(async move {
+    base::panics::spawn(async move {
         if let Err(error) = connection.with_upgrades().await {
             tracing::debug!(%error, "forwarded connection ended");
         }
@@ -191,7 +191,7 @@ pub async fn upgrade(
             }
         };
         tokio::select! {
-            () = join(TokioIo::new(ours), TokioIo::new(theirs)) => {}
+            _ = base::panics::catch_in(join(TokioIo::new(ours), TokioIo::new(theirs))) => {}
             () = context.stopped() => {}
         }
     });

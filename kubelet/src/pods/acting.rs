@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use base::panics::catch;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Pod;
 
 use super::launch::Launch;
-use super::operations::{self, Done};
+use super::operations::{self, Done, operate};
 use super::plan::Action;
 use super::supplies::{self, Supplies};
 use super::worker::Worker;
@@ -24,11 +25,11 @@ impl Worker {
             Action::PrepareVolumes => self.supply(),
             Action::RunSandbox { attempt } => {
                 self.memory.sandbox = Step::Busy;
-                self.operations.spawn(operations::run_sandbox(node, pod, attempt));
+                operate(&mut self.operations, operations::run_sandbox(node, pod, attempt));
             }
             Action::StopSandbox { id } => {
                 self.memory.sandboxes_stopping.insert(id.clone(), Step::Busy);
-                self.operations.spawn(operations::stop_sandbox(node, pod, id));
+                operate(&mut self.operations, operations::stop_sandbox(node, pod, id));
             }
             Action::Start { container, attempt, after } => self.launch(&container, attempt, after, seen),
             Action::Stop { id, container, grace, message } => {
@@ -36,7 +37,7 @@ impl Worker {
                 // Asked again with less time: the hook has had its turn.
                 let first = self.memory.stopping.insert(id.clone(), killed_by).is_none();
                 let stop = operations::stop(node, pod, id.clone(), container, grace, first, message);
-                if let Some(slower) = self.stops.insert(id, self.operations.spawn(stop)) {
+                if let Some(slower) = self.stops.insert(id, operate(&mut self.operations, stop)) {
                     slower.abort();
                 }
             }
@@ -63,8 +64,10 @@ impl Worker {
         self.supplies = Supplies::default();
         let (paths, uid) = (self.node.paths.clone(), pod::uid(&self.pod).to_string());
         self.operations.spawn_blocking(move || {
-            if let Err(error) = crate::volumes::setup::teardown(&paths, &uid) {
-                tracing::warn!(%error, uid, "volumes cannot be removed");
+            match catch(|| crate::volumes::setup::teardown(&paths, &uid)) {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => tracing::warn!(%error, uid, "volumes cannot be removed"),
+                Err(panic) => return Done::Panicked(panic),
             }
             Done::Nothing
         });
@@ -77,7 +80,9 @@ impl Worker {
         (self.supplying, self.stale) = (true, false);
         let (node, pod, interest) = (self.node.clone(), self.pod.clone(), self.interest.clone());
         let before = self.supplies.clone();
-        self.operations.spawn(async move { Done::Supplied(supplies::provide(&node, &pod, &interest, before).await) });
+        operate(&mut self.operations, async move {
+            Done::Supplied(supplies::provide(&node, &pod, &interest, before).await)
+        });
     }
 
     /// Brings made volumes up to date when what they show has changed or a token gets old.
@@ -117,7 +122,7 @@ impl Worker {
         };
         let (container, image) = (name.to_string(), pod::image(spec).to_string());
         self.memory.starting = Some(container.clone());
-        self.operations.spawn(async move { Done::Launched { container, image, result: launch.run().await } });
+        operate(&mut self.operations, async move { Done::Launched { container, image, result: launch.run().await } });
     }
 
     /// Takes the result of an operation; one that was aborted has none.
@@ -160,8 +165,11 @@ impl Worker {
             }
             Ok(Done::Written(result)) => self.written(result, now),
             Ok(Done::Nothing) => {}
-            Err(error) if error.is_cancelled() => {}
-            Err(error) => tracing::error!(%error, pod = %pod::full_name(&self.pod), "an operation panicked"),
+            Ok(Done::Panicked(panic)) => {
+                tracing::error!(panic, pod = %pod::full_name(&self.pod), "an operation panicked");
+            }
+            // Aborted.
+            Err(_) => {}
         }
     }
 

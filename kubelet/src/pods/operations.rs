@@ -3,7 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::panics::catch_in;
 use k8s_openapi::api::core::v1::Pod;
+use tokio::task::{AbortHandle, JoinSet};
 
 use super::hooks;
 use super::launch::Launched;
@@ -43,6 +45,8 @@ pub enum Done {
     Written(Result<Arc<Pod>, WriteError>),
     /// Nothing to remember.
     Nothing,
+    /// A mistake in an operation: what it was about stays as it is until the kubelet starts again.
+    Panicked(String),
 }
 
 impl Done {
@@ -56,8 +60,14 @@ impl Done {
             Self::Stopped(_) => "container stopped",
             Self::Written(_) => "status written",
             Self::Nothing => "cleaned up",
+            Self::Panicked(_) => "panicked",
         }
     }
+}
+
+/// Starts an operation. Its panic is its pod's loss only.
+pub fn operate(operations: &mut JoinSet<Done>, operation: impl Future<Output = Done> + Send + 'static) -> AbortHandle {
+    operations.spawn(async { catch_in(operation).await.unwrap_or_else(Done::Panicked) })
 }
 
 /// Makes a sandbox.

@@ -1,7 +1,7 @@
 //! What a worker does besides planning: keeps probes running, removes what is of no more use, and at the end stops all that runs
 //! beside it.
 
-use super::operations::Done;
+use super::operations::{Done, operate};
 use super::worker::Worker;
 use crate::known::observed::Observed;
 use std::sync::Arc;
@@ -65,7 +65,7 @@ impl Worker {
                 let node = self.node.clone();
                 let log = node.paths.log(&self.pod, &container.name, container.attempt);
                 let message = node.paths.termination_log(pod::uid(&self.pod), &container.name, container.attempt);
-                self.operations.spawn(async move {
+                operate(&mut self.operations, async move {
                     if node.runtime.remove_container(&container.id).await.is_ok() {
                         let _ = tokio::fs::remove_file(log).await;
                         let _ = tokio::fs::remove_file(message).await;
@@ -76,7 +76,7 @@ impl Worker {
         }
         for sandbox in seen.sandboxes.iter().skip(1).filter(|s| !s.ready && !kept.contains(&s.id)) {
             let (node, id) = (self.node.clone(), sandbox.id.clone());
-            self.operations.spawn(async move {
+            operate(&mut self.operations, async move {
                 let _ = node.runtime.remove_sandbox(&id).await;
                 Done::Nothing
             });

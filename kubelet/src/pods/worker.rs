@@ -11,7 +11,7 @@ use tokio::task::{AbortHandle, JoinSet};
 
 use super::mailbox::{Eviction, Mailbox};
 use super::messages;
-use super::operations::Done;
+use super::operations::{Done, operate};
 use super::plan::{self, Action, Plan};
 use super::report::Report;
 use super::supplies::Supplies;
@@ -330,7 +330,7 @@ impl Worker {
             Ok(write) => {
                 tracing::debug!(pod = pod::name(&self.pod), patch = %write.patch, "writing status");
                 let node = self.node.clone();
-                self.operations.spawn(async move {
+                operate(&mut self.operations, async move {
                     Done::Written(node.cluster.patch_status(&write.namespace, &write.name, write.patch).await)
                 });
                 None

@@ -4,10 +4,11 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use base::panics::CatchingExecutor;
 use bytes::{BufMut, Bytes, BytesMut};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http2;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 
 use super::http::dial;
 
@@ -28,12 +29,11 @@ pub async fn check(address: SocketAddr, service: &str, timeout: Duration) -> Res
         Err(_) => return Err(format!("timeout: failed to connect service \"{address}\" within {timeout:?}")),
     };
     let late = |_| format!("timeout: health rpc did not complete within {timeout:?}");
-    let (sender, connection) =
-        tokio::time::timeout(timeout, http2::handshake(TokioExecutor::new(), TokioIo::new(stream)))
-            .await
-            .map_err(late)?
-            .map_err(|error| failed(&error))?;
-    let connection = tokio::spawn(connection);
+    let (sender, connection) = tokio::time::timeout(timeout, http2::handshake(CatchingExecutor, TokioIo::new(stream)))
+        .await
+        .map_err(late)?
+        .map_err(|error| failed(&error))?;
+    let connection = base::panics::spawn(connection);
     let result = tokio::time::timeout(timeout, call(sender, address, service)).await;
     connection.abort();
     result.map_err(late)?
@@ -144,7 +144,7 @@ mod tests {
                     Ok::<_, std::convert::Infallible>(http::Response::new(body))
                 }
             });
-            let _ = hyper::server::conn::http2::Builder::new(TokioExecutor::new())
+            let _ = hyper::server::conn::http2::Builder::new(CatchingExecutor)
                 .serve_connection(TokioIo::new(stream), service)
                 .await;
         });

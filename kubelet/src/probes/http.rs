@@ -123,7 +123,7 @@ where
 {
     let transport = |error: hyper::Error| Failure::Transport(go_text(&error));
     let (mut sender, connection) = hyper::client::conn::http1::handshake(stream).await.map_err(transport)?;
-    let driver = tokio::spawn(connection);
+    let driver = base::panics::spawn(connection);
     let guard = AbortOnDrop(driver);
     let mut builder = http::Request::get(&request.path);
     let named = |name: &str| request.headers.iter().any(|(n, _)| n.eq_ignore_ascii_case(name));

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use base::panics::catch_in;
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::{Container, Pod, Probe};
 use tokio::task::AbortHandle;
@@ -103,7 +104,8 @@ impl Task {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            let outcome = self.probe(probe, timing.timeout).await;
+            let outcome = catch_in(self.probe(probe, timing.timeout)).await;
+            let outcome = outcome.unwrap_or_else(|panic| Err(Unhealthy { text: panic, counts: false }));
             if let Err(unhealthy) = &outcome {
                 self.tell(unhealthy);
                 if !unhealthy.counts {

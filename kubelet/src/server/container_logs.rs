@@ -8,6 +8,7 @@ use axum::body::Body;
 use axum::extract::{Path as UrlPath, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use base::panics::catch;
 use bytes::Bytes;
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -122,7 +123,7 @@ pub async fn serve(
     let run = choose(&pod, &container, &runs, flag(&query.previous))?;
     let path = node.paths.log(&pod, &container, run.attempt);
     let (sender, receiver) = mpsc::channel(PIECES);
-    tokio::spawn(async move {
+    base::panics::spawn(async move {
         let follower = Follower { server, pod, run, path, sender };
         if let Err(error) = follower.run(options, events).await {
             tracing::debug!(%error, "log not read to its end");
@@ -192,7 +193,8 @@ fn read(mut reader: Reader, mut renderer: Renderer) -> std::io::Result<(Reader, 
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> std::io::Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(std::io::Error::other)?
+    let caught = tokio::task::spawn_blocking(|| catch(work)).await.map_err(std::io::Error::other)?;
+    caught.map_err(std::io::Error::other)?
 }
 
 /// Tells when a file has grown.

@@ -11,10 +11,11 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::Request;
 use base::Context;
+use base::panics::{CatchingExecutor, catch_in};
 use base::pki::{Authority, Subject};
 use base::tls;
 use hyper::body::Incoming;
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use rustls::ServerConfig;
 use rustls::pki_types::CertificateDer;
@@ -78,7 +79,7 @@ pub async fn accept(context: Context, listener: TcpListener, config: Arc<ServerC
         let (stream, _) = base::tcp::accept(&listener).await;
         let (acceptor, router) = (acceptor.clone(), router.clone());
         context.spawn("connection", async move {
-            connection(stream, acceptor, router).await;
+            drop(catch_in(connection(stream, acceptor, router)).await);
             drop(place);
         });
     }
@@ -98,7 +99,7 @@ async fn connection(stream: TcpStream, acceptor: TlsAcceptor, router: Router) {
         }
         router.clone().oneshot(request)
     });
-    let builder = auto::Builder::new(TokioExecutor::new());
+    let builder = auto::Builder::new(CatchingExecutor);
     if let Err(error) = builder.serve_connection_with_upgrades(TokioIo::new(stream), service).await {
         tracing::debug!(%error, "connection ended");
     }

@@ -9,8 +9,9 @@ use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade, close_
 use axum::extract::{Path, Query, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use base::panics::catch_in;
 use futures::stream::SplitStream;
-use futures::{SinkExt, Stream, StreamExt};
+use futures::{FutureExt, SinkExt, Stream, StreamExt};
 use serde::Deserialize;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::mpsc;
@@ -106,7 +107,7 @@ async fn start(
     let upgrade = upgrade.protocols(channels::PROTOCOLS).max_message_size(MOST_BYTES);
     // Started after the client is answered, as upstream's is: kubectl up to 1.33 throws away what comes before it has set up its
     // streams, which it does while it already reads (kubernetes/kubernetes#131189).
-    Ok(upgrade.on_upgrade(move |mut socket| async move {
+    let serve = move |mut socket: WebSocket| async move {
         // As upstream: an empty message tells the client that the connection stands.
         let first = if streams.stdout {
             channels::STDOUT
@@ -125,7 +126,8 @@ async fn start(
             Ok(session) => copy(socket, session, attach).await,
             Err(error) => end(socket, &channels::failure(&describe(&error))).await,
         }
-    }))
+    };
+    Ok(upgrade.on_upgrade(|socket| catch_in(serve(socket)).map(drop)))
 }
 
 /// What clients that want SPDY show after "unable to upgrade connection: ". Without a colon and a blank: they would read it
@@ -161,7 +163,7 @@ async fn copy(socket: WebSocket, session: Session, attach: bool) {
     let v5 = socket.protocol().is_some_and(|p| p.as_bytes() == channels::PROTOCOLS[0].as_bytes());
     let (mut to_client, mut from_client) = socket.split();
     let (sender, mut messages) = mpsc::channel::<Message>(BACKLOG);
-    let writer = tokio::spawn(async move {
+    let writer = base::panics::spawn(async move {
         while let Some(message) = messages.recv().await {
             let last = matches!(message, Message::Close(_));
             if to_client.send(message).await.is_err() || last {
@@ -171,8 +173,8 @@ async fn copy(socket: WebSocket, session: Session, attach: bool) {
     });
     let Session { stdin, stdout, stderr, resize, exit } = session;
     let ended = CancellationToken::new();
-    let out = stdout.map(|s| tokio::spawn(pump(s, channels::STDOUT, sender.clone(), ended.clone())));
-    let err = stderr.map(|s| tokio::spawn(pump(s, channels::STDERR, sender.clone(), ended.clone())));
+    let out = stdout.map(|s| base::panics::spawn(pump(s, channels::STDOUT, sender.clone(), ended.clone())));
+    let err = stderr.map(|s| base::panics::spawn(pump(s, channels::STDERR, sender.clone(), ended.clone())));
     let result = tokio::select! {
         result = exit => Some(result),
         () = feed(&mut from_client, stdin, resize, v5) => None,

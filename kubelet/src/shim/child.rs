@@ -119,8 +119,9 @@ fn spawn(
     })();
     if let Ok((Forked::Child, ours, theirs)) = forked {
         drop(ours);
-        let become_it = std::panic::AssertUnwindSafe(|| prepare(place).and_then(|()| run(theirs.as_fd())));
-        let result = std::panic::catch_unwind(become_it).unwrap_or_else(|_| Err("panic while starting".to_owned()));
+        let become_it = || prepare(place).and_then(|()| run(theirs.as_fd()));
+        let result =
+            base::panics::catch(become_it).unwrap_or_else(|panic| Err(format!("panic while starting: {panic}")));
         if let Err(error) = result {
             let mut message = vec![ERROR];
             message.extend_from_slice(error.as_bytes());

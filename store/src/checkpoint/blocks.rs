@@ -7,10 +7,10 @@
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use base::panics::{catch, catch_with};
 use proto::log::{Manifest, SnapshotHead};
 use rustix::fs::{FlockOperation, flock};
 
@@ -38,9 +38,8 @@ fn open(path: &Path) -> sled::Result<sled::Db> {
 }
 
 /// sled asserts what it should report.
-fn guarded<T>(call: impl FnOnce() -> sled::Result<T>) -> io::Result<T> {
-    let result = catch_unwind(AssertUnwindSafe(call)).map_err(|_| io::Error::other("it panicked"))?;
-    result.map_err(Into::into)
+fn reported<T>(caught: Result<sled::Result<T>, String>) -> io::Result<T> {
+    caught.map_err(|panic| io::Error::other(format!("it panicked: {panic}")))?.map_err(Into::into)
 }
 
 /// Makes the directory `dir` of what `produce` gives: complete and durable when this returns, but for its name. Calls `rest` after
@@ -150,7 +149,8 @@ fn read_copy(manifest: &Manifest, dir: &Path, to: PathBuf) -> Result<(State, Sna
         true => OpenError::io(&copy.0, "open", error),
         false => damaged(dir, index, format!("its database cannot be read: {error}")),
     };
-    let database = guarded(|| open(&copy.0)).map_err(unreadable)?;
+    // It scans what it opens on threads of its own.
+    let database = reported(catch_with("sled-io-", || open(&copy.0))).map_err(unreadable)?;
     let loaded = snapshot::read(dir, &Blocks { database, bytes: manifest.bytes });
     let loaded = loaded.map_err(|error| match error {
         OpenError::Io { source, .. } => unreadable(source),
@@ -196,7 +196,7 @@ impl ReadAt for Blocks {
             return Ok(0);
         }
         let (number, within) = (offset / BLOCK as u64, (offset % BLOCK as u64) as usize);
-        let block = guarded(|| self.database.get(number.to_be_bytes()))?;
+        let block = reported(catch(|| self.database.get(number.to_be_bytes())))?;
         let missing = || io::Error::other(format!("block {number} of the checkpoint is missing"));
         let block = block.ok_or_else(missing)?;
         let part = block.get(within..).filter(|part| !part.is_empty()).ok_or_else(missing)?;

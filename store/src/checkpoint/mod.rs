@@ -22,9 +22,9 @@ mod manifest;
 mod pace;
 
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use base::panics::catch;
 use proto::log::SnapshotHead;
 
 use crate::disk::Disk;
@@ -125,7 +125,7 @@ fn load_one(disk: &dyn Disk, dir: &Path, generation: Generation) -> Result<(Stat
         (Form::File, _) => snapshot::load_file(disk, &path, index),
     };
     // There may be another one, or the log: no reason not to start.
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(damaged(&path, index, PANICKED.into())))
+    catch(work).unwrap_or_else(|panic| Err(damaged(&path, index, format!("{PANICKED}: {panic}"))))
 }
 
 /// Removes what a start that has succeeded with the checkpoint at `index` does not need: damaged ones, whose entries the log
@@ -157,8 +157,8 @@ pub(crate) fn write(core: &Core, disk: &dyn Disk, dir: &Path, head: &SnapshotHea
         }
         None => snapshot::write(core, disk, &temporary, head),
     };
-    let written = catch_unwind(AssertUnwindSafe(work));
-    if let Err(error) = written.unwrap_or_else(|_| Err(io::Error::other("the checkpoint's database panicked"))) {
+    let panicked = |panic| Err(io::Error::other(format!("the checkpoint's writer panicked: {panic}")));
+    if let Err(error) = catch(work).unwrap_or_else(panicked) {
         // Room for the log. What cannot be removed now is by the next start.
         let _ = disk.remove(&temporary);
         return Err(error);

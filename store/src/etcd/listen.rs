@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::Context;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use base::panics::{CatchingExecutor, catch_in};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
@@ -52,7 +53,7 @@ pub(super) fn serve(
             let (stream, address) = base::tcp::accept(&listener).await;
             let (front, acceptor, context) = (front.clone(), acceptor.clone(), connections.clone());
             connections.spawn_graceful("connection", async move {
-                begin(stream, address, acceptor, front, limits, context).await;
+                drop(catch_in(begin(stream, address, acceptor, front, limits, context)).await);
             });
         }
     });
@@ -82,7 +83,7 @@ async fn connection<S>(stream: S, address: SocketAddr, front: Front, limits: Lim
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+    let mut builder = auto::Builder::new(CatchingExecutor);
     builder.http1().timer(TokioTimer::new()).header_read_timeout(DEADLINE);
     builder
         .http2()

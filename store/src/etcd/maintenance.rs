@@ -4,6 +4,7 @@ use std::io;
 use std::pin::Pin;
 use std::time::Duration;
 
+use base::panics::catch;
 use futures::{Stream, StreamExt};
 use proto::etcd::etcdserverpb as pb;
 use proto::etcd::etcdserverpb::alarm_request::AlarmAction;
@@ -125,7 +126,8 @@ impl Maintenance for Service {
         let (service, backup) = (self.clone(), self.store.backup());
         let runtime = tokio::runtime::Handle::current();
         tokio::task::spawn_blocking(move || {
-            if let Err(error) = send_backup(&service, &backup, &sender, &runtime) {
+            let sent = catch(|| send_backup(&service, &backup, &sender, &runtime));
+            if let Err(error) = sent.unwrap_or_else(|panic| Err(io::Error::other(panic))) {
                 tracing::debug!(%error, "a snapshot was not sent to its end");
                 let _ = sender.try_send(Err(status(Error::Unavailable(error.to_string()))));
             }

@@ -3,9 +3,10 @@
 //! `SEEDS` says how many, `SEED` runs one and shows what happens in it. A seed that fails says how to run it again.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use base::panics::catch;
 
 /// What a simulation went through: how often, by name.
 pub(crate) type Coverage = BTreeMap<&'static str, u64>;
@@ -65,11 +66,7 @@ fn first_failure(count: u64, run: impl Fn(u64) -> Result<(), String> + Sync) -> 
             if seed >= count {
                 return;
             }
-            let result = catch_unwind(AssertUnwindSafe(|| run(seed))).unwrap_or_else(|panic| {
-                let text = panic.downcast_ref::<String>().cloned();
-                Err(text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default())
-            });
-            if let Err(what) = result {
+            if let Err(what) = catch(|| run(seed)).unwrap_or_else(Err) {
                 failures.lock().unwrap().insert(seed, what);
                 stop.store(true, Ordering::Relaxed);
             }

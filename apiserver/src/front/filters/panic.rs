@@ -1,9 +1,6 @@
 //! A panic in a handler is one failed request, not a dead server (upstream: WithPanicRecovery).
 
-use std::panic::AssertUnwindSafe;
-
 use api::Status;
-use futures::FutureExt;
 use http::Response;
 
 use crate::answer;
@@ -14,11 +11,28 @@ use crate::state::Exchange;
 /// See the module.
 pub async fn filter(exchange: Exchange, next: Next) -> Response<Body> {
     let (verb, path) = (exchange.info.verb.clone(), exchange.info.path.clone());
-    match AssertUnwindSafe(async move { next.run(exchange).await }).catch_unwind().await {
-        Ok(response) => response,
-        Err(_) => {
-            tracing::error!(verb, path, "a handler panicked");
-            answer::status(&Status::internal("this request caused apiserver to panic, look in the logs for details"))
-        }
+    recover(&verb, &path, next.run(exchange)).await
+}
+
+async fn recover(verb: &str, path: &str, handler: impl Future<Output = Response<Body>>) -> Response<Body> {
+    base::panics::catch_in(handler).await.unwrap_or_else(|panic| {
+        tracing::error!(verb, path, panic, "a handler panicked");
+        answer::status(&Status::internal("this request caused apiserver to panic, look in the logs for details"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_answered() {
+        let response = recover("get", "/api", async {
+            tokio::task::yield_now().await;
+            panic!("a handler's")
+        });
+        assert_eq!(response.await.status(), http::StatusCode::INTERNAL_SERVER_ERROR);
+        let well = recover("get", "/api", async { Response::new(Body::empty()) });
+        assert_eq!(well.await.status(), http::StatusCode::OK);
     }
 }

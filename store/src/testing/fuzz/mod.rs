@@ -23,7 +23,8 @@ mod requests;
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use base::panics::catch;
 
 use crate::random::SplitMix;
 
@@ -183,11 +184,7 @@ impl Fuzzer {
 /// # Errors
 /// When that causes a panic.
 pub fn read(target: &Target, input: &Input) -> Result<String, Box<Failure>> {
-    catch_unwind(AssertUnwindSafe(|| (target.read)(input))).map_err(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let what = text.or_else(|| panic.downcast_ref::<&str>().map(ToString::to_string)).unwrap_or_default();
-        Box::new(Failure { input: input.clone(), what })
-    })
+    catch(|| (target.read)(input)).map_err(|what| Box::new(Failure { input: input.clone(), what }))
 }
 
 #[cfg(test)]
