@@ -5,6 +5,7 @@
 //! | [`clock`] | wall and monotonic time that tests can set |
 //! | [`context`] | the life of a process: tasks that are waited for, one stop signal |
 //! | [`files`] | files that are either the old or the new version after a crash |
+//! | [`gather`] | a TCP connection that sends at once what is written at one time |
 //! | [`health`] | the health and metrics port of the smaller daemons |
 //! | [`logging`] | tracing to stderr, as text or JSON |
 //! | [`panics`] | a panic ends the process, except where it is caught |
@@ -16,6 +17,7 @@
 pub mod clock;
 pub mod context;
 pub mod files;
+pub mod gather;
 pub mod health;
 pub mod logging;
 pub mod panics;

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
+use base::gather::{Gathered, gather};
 use base::panics::{CatchingExecutor, catch_in};
 use base::tls::Identity;
 use futures::FutureExt;
@@ -16,7 +17,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use rustls::ServerConfig;
 use rustls::server::danger::ClientCertVerifier;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -61,11 +62,12 @@ pub fn serve(front: Arc<Front>, listener: TcpListener, tls: Arc<ServerConfig>, m
             let (front, acceptor) = (front.clone(), acceptor.clone());
             connections.spawn_graceful("connection", async move {
                 let _permit = permit;
-                let served = catch_in(async {
+                let (stream, gather) = gather(stream);
+                let served = catch_in(gather.serve(async {
                     if let Some(stream) = handshake(&acceptor, stream, address, &front).await {
                         connection(front, stream, address).await;
                     }
-                });
+                }));
                 drop(served.await);
             });
         }
@@ -74,10 +76,10 @@ pub fn serve(front: Arc<Front>, listener: TcpListener, tls: Arc<ServerConfig>, m
 
 async fn handshake(
     acceptor: &TlsAcceptor,
-    stream: TcpStream,
+    stream: Gathered,
     address: SocketAddr,
     front: &Front,
-) -> Option<TlsStream<TcpStream>> {
+) -> Option<TlsStream<Gathered>> {
     let accepted = tokio::select! {
         accepted = tokio::time::timeout(HANDSHAKE, acceptor.accept(stream)) => accepted,
         () = front.context.stopped() => return None,
@@ -108,7 +110,7 @@ fn protocol(h2: bool) -> auto::Builder<CatchingExecutor> {
     if h2 { builder.http2_only() } else { builder.http1_only() }
 }
 
-async fn connection(front: Arc<Front>, stream: TlsStream<TcpStream>, address: SocketAddr) {
+async fn connection(front: Arc<Front>, stream: TlsStream<Gathered>, address: SocketAddr) {
     let tls = stream.get_ref().1;
     let h2 = tls.alpn_protocol() == Some(b"h2");
     let peer = Arc::new(Peer::new(address, tls.peer_certificates(), front.auth.clients.as_deref()));

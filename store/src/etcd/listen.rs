@@ -8,13 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use base::Context;
+use base::gather::{Gathered, gather};
 use base::panics::{CatchingExecutor, catch_in};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use super::authority::Named;
@@ -53,14 +54,15 @@ pub(super) fn serve(
             let (stream, address) = base::tcp::accept(&listener).await;
             let (front, acceptor, context) = (front.clone(), acceptor.clone(), connections.clone());
             connections.spawn_graceful("connection", async move {
-                drop(catch_in(begin(stream, address, acceptor, front, limits, context)).await);
+                let (stream, gather) = gather(stream);
+                drop(catch_in(gather.serve(begin(stream, address, acceptor, front, limits, context))).await);
             });
         }
     });
 }
 
 async fn begin(
-    stream: TcpStream,
+    stream: Gathered,
     address: SocketAddr,
     acceptor: Option<TlsAcceptor>,
     front: Front,
