@@ -91,7 +91,9 @@ impl Drop for Gather {
         let mut inner = self.0.lock();
         inner.served = true;
         // After a panic what was written before it goes, as far as there is room; one who fails has nobody to tell.
-        let _ = inner.try_send(&[], SendFlags::empty());
+        if inner.sent < inner.buffer.len() {
+            let _ = inner.try_send(&[], SendFlags::empty());
+        }
         // A connection has one place for who waits to write: this task had it last.
         if let Some(writer) = inner.waiting.take() {
             writer.wake();
