@@ -1,7 +1,7 @@
 //! What a panic ends. A task or a thread that is gone leaves a process that looks alive and no longer does its work: nobody
 //! would start it again. So in a daemon a panic ends the whole process (upstream: `HandleCrash`, `ReallyCrash`), except where it
 //! is caught, which is where one client, one pod or one object is all that it concerns: [`catch`], [`catch_in`], [`spawn`],
-//! [`CatchingExecutor`].
+//! [`blocking`], [`CatchingExecutor`].
 
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -104,6 +104,14 @@ where
     F: Future<Output: Send> + Send + 'static,
 {
     tokio::spawn(async { drop(catch_in(future).await) })
+}
+
+/// Does `work` where it may block. Its panic ends only that.
+///
+/// # Errors
+/// The panic's message, or that the runtime ends.
+pub async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T, String> {
+    tokio::task::spawn_blocking(|| catch(work)).await.map_err(|error| error.to_string())?
 }
 
 /// Runs what an HTTP/2 connection does for each of its streams by [`spawn`].

@@ -42,7 +42,7 @@ impl Worker {
             Err(error) => tracing::warn!(%error, uid, "sandboxes cannot be listed"),
         }
         let (paths, logs) = (self.node.paths.clone(), self.node.paths.logs(&self.pod));
-        let removed = tokio::task::spawn_blocking(move || setup::remove(&paths, &uid, &logs)).await;
+        let removed = base::panics::blocking(move || setup::remove(&paths, &uid, &logs)).await;
         if let Ok(Err(error)) = removed {
             tracing::warn!(%error, pod = %pod::full_name(&self.pod), "files of a deleted pod remain");
         }

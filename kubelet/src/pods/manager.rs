@@ -227,7 +227,7 @@ impl Manager {
         for uid in gone {
             let paths = paths.clone();
             let logs = logs_root.join("none");
-            let removed = tokio::task::spawn_blocking(move || setup::remove(&paths, &uid, &logs)).await;
+            let removed = base::panics::blocking(move || setup::remove(&paths, &uid, &logs)).await;
             if let Ok(Err(error)) = removed {
                 tracing::warn!(%error, "files of a deleted pod remain");
             }

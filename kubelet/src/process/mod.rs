@@ -30,7 +30,6 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use base::panics::catch;
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, StreamExt};
 use parking_lot::Mutex;
@@ -115,12 +114,9 @@ fn hidden(root: &Path, more: &[PathBuf]) -> Vec<PathBuf> {
 
 /// Runs blocking work off the reactor.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    let failed = |source| Error::Other { what: "a task of the runtime failed".to_owned(), source };
-    match tokio::task::spawn_blocking(|| catch(work)).await {
-        Ok(Ok(result)) => result,
-        Ok(Err(panic)) => Err(failed(io::Error::other(panic))),
-        Err(error) => Err(failed(io::Error::other(error))),
-    }
+    base::panics::blocking(work).await.unwrap_or_else(|why| {
+        Err(Error::Other { what: "a task of the runtime failed".to_owned(), source: io::Error::other(why) })
+    })
 }
 
 impl ProcessRuntime {

@@ -8,7 +8,6 @@ use axum::body::Body;
 use axum::extract::{Path as UrlPath, Query, State};
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
-use base::panics::catch;
 use bytes::Bytes;
 use futures::StreamExt;
 use jiff::Timestamp;
@@ -193,8 +192,7 @@ fn read(mut reader: Reader, mut renderer: Renderer) -> std::io::Result<(Reader, 
 }
 
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> std::io::Result<T> + Send + 'static) -> std::io::Result<T> {
-    let caught = tokio::task::spawn_blocking(|| catch(work)).await.map_err(std::io::Error::other)?;
-    caught.map_err(std::io::Error::other)?
+    base::panics::blocking(work).await.map_err(std::io::Error::other)?
 }
 
 /// Tells when a file has grown.
