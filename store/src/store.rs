@@ -13,10 +13,10 @@ use std::sync::Arc;
 use futures::future::{BoxFuture, FutureExt};
 use futures::stream::BoxStream;
 use proto::log::Identity;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch as flag};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot, watch as flag};
 
 use crate::check;
-use crate::inbox::{Message, Ticket};
+use crate::inbox::{Inbox, Ticket};
 use crate::kv::{ClusterError, Error, Kv, Page, Range, Revision, Signal, Txn, TxnReply, WatchOptions};
 use crate::member::{Done, Input};
 use crate::options::{OpenError, Options};
@@ -44,8 +44,8 @@ const WAITING_KIB: usize = 32 << 10;
 /// dropped; what was acknowledged is durable in any case.
 pub struct Store {
     core: Arc<Core>,
-    /// Unbounded by itself; `waiting` bounds what is in it, by bytes.
-    writer: mpsc::UnboundedSender<Message>,
+    /// The writer's. Unbounded by itself; `waiting` bounds what is in it, by bytes.
+    inbox: Arc<Inbox>,
     waiting: Arc<Semaphore>,
     max_request_bytes: usize,
     max_txn_ops: usize,
@@ -103,8 +103,7 @@ impl Store {
     }
 
     fn start(options: Options, founding: Founding) -> Result<Arc<Self>, OpenError> {
-        let (writer, sender) = start::prepare(&options, &founding)?;
-        let start::Prepared { writer, lock, identity, peers } = writer;
+        let start::Prepared { writer, inbox, lock, identity, peers } = start::prepare(&options, &founding)?;
         let core = Arc::clone(&writer.core);
         let (end, ended) = flag::channel(false);
         let thread = std::thread::Builder::new().name("store-log".into());
@@ -121,7 +120,7 @@ impl Store {
         let tick = options.cluster.as_ref().map_or(start::TICK, |cluster| cluster.heartbeat);
         let store = Arc::new(Self {
             core: Arc::clone(&core),
-            writer: sender.clone(),
+            inbox: Arc::clone(&inbox),
             waiting: Arc::new(Semaphore::new(WAITING_KIB)),
             max_request_bytes: options.max_request_bytes,
             max_txn_ops: options.max_txn_ops,
@@ -130,7 +129,7 @@ impl Store {
             peers,
             ended,
         });
-        tokio::spawn(start::tick(Arc::clone(&core), sender.downgrade(), tick));
+        tokio::spawn(start::tick(Arc::clone(&core), inbox, tick));
         tokio::spawn(lease::expire(core, Arc::downgrade(&store)));
         if let Some(cluster) = options.cluster {
             tokio::spawn(members::publish(Arc::downgrade(&store), cluster));
@@ -160,8 +159,7 @@ impl Store {
 
     /// Finishes the writes under way and lets go of the directory. Later requests are refused.
     pub async fn close(&self) {
-        // Fails if the writer has ended already.
-        let _ = self.writer.send(Message::Close);
+        self.inbox.close();
         let _ = self.ended.clone().wait_for(|ended| *ended).await;
         if let Some(peers) = &self.peers {
             peers.stopped().await;
@@ -197,7 +195,7 @@ impl Store {
     ) -> Result<Done, Error> {
         let (reply, answer) = oneshot::channel();
         let input = input(Ticket { reply, _share: share });
-        self.writer.send(Message::Input(input)).map_err(|_| stopped())?;
+        self.inbox.send(input).map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }
 
@@ -237,6 +235,7 @@ impl Store {
 
 impl Drop for Store {
     fn drop(&mut self) {
+        self.inbox.close();
         if let Some(peers) = &self.peers {
             peers.stop();
         }

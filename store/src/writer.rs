@@ -13,11 +13,10 @@ use std::time::{Duration, Instant};
 
 use proto::log::SnapshotHead;
 use proto::peer::Parcel;
-use tokio::sync::mpsc;
 
 use crate::checkpoint;
 use crate::disk::Disk;
-use crate::inbox::{Message, Ticket, receive};
+use crate::inbox::{Inbox, Outlet, Ticket};
 use crate::kv::{Error, KeyValue};
 use crate::member::{Done, Fatal, Input, Member, Port};
 use crate::peer::Peers;
@@ -51,7 +50,7 @@ const FADING: f64 = 0.98;
 pub(crate) struct Writer {
     pub(crate) core: Arc<Core>,
     pub(crate) member: Member<Ticket>,
-    pub(crate) inbox: mpsc::UnboundedReceiver<Message>,
+    pub(crate) inbox: Outlet,
     pub(crate) outside: Outside,
     pub(crate) fatal: Arc<dyn Fn(&str) + Send + Sync>,
 }
@@ -61,8 +60,8 @@ pub(crate) struct Outside {
     pub(crate) core: Arc<Core>,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) dir: PathBuf,
-    /// Where other threads report. Weak: the writer must not keep its own inbox open.
-    pub(crate) reports: mpsc::WeakUnboundedSender<Message>,
+    /// Where other threads report.
+    pub(crate) reports: Arc<Inbox>,
     /// The other members; `None`: there is no way to any.
     pub(crate) peers: Option<Peers>,
     /// Who led when it was last told; 0: nobody that is known.
@@ -81,7 +80,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Works until told to close, until the last sender is gone, or until the log fails.
+    /// Works until its inbox is closed, or until the log fails.
     pub(crate) fn run(mut self) {
         if let Err(error) = self.work() {
             let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
@@ -91,36 +90,29 @@ impl Writer {
             (self.fatal)(&format!("{error}{cause}"));
         }
         self.core.close();
-        // Emptied to the last message under way, not just dropped: one that is sent while the inbox is dropped would stay
-        // in it, and its sender would wait for an answer for ever.
-        self.inbox.close();
-        while self.inbox.blocking_recv().is_some() {}
+        drop(self.inbox);
         if let Some(thread) = self.outside.saving.take() {
             let _ = thread.join();
         }
     }
 
     fn work(&mut self) -> Result<(), Fatal> {
-        let mut messages = Vec::new();
         let mut sweeping = Sweeping { next: Some(Instant::now()), remembered: 0, rest: LONGEST_REST };
         // The largest group of late.
         let mut peak = 0.0_f64;
         // When members that are far behind are sent more.
         let mut rested: Option<Instant> = None;
-        let mut open = true;
-        while open && receive(&mut self.inbox, &mut messages, GROUP, sweeping.next.into_iter().chain(rested).min()) {
+        loop {
+            let until = sweeping.next.into_iter().chain(rested).min();
+            let Some(messages) = self.inbox.receive(GROUP, until) else { return Ok(()) };
             let (begun, group) = (Instant::now(), messages.len());
             if rested.is_some_and(|rested| rested <= begun) {
                 rested = None;
                 self.member.send_more();
             }
-            for message in messages.drain(..) {
-                match message {
-                    Message::Input(input) | Message::Peer { input, .. } => {
-                        self.member.input(input, &mut self.outside)?
-                    }
-                    Message::Close => open = false,
-                }
+            for message in messages {
+                self.member.input(message.input, &mut self.outside)?;
+                drop(message.share);
             }
             self.member.advance(&mut self.outside)?;
             while self.member.has_more() {
@@ -128,17 +120,16 @@ impl Writer {
             }
             if self.member.was_removed() {
                 tracing::warn!("this member was removed from the cluster: the store stops");
-                open = false;
+                return Ok(());
             }
             rested = self.member.rests().then(|| rested.unwrap_or_else(|| Instant::now() + ration::REST));
             self.sweep(&mut sweeping);
             // With others a group is not done yet: what they answer must not wait.
-            if open && self.member.solitary() {
+            if self.member.solitary() {
                 peak = (peak * FADING).max(group as f64);
                 gather(pause(group, begun.elapsed(), self.inbox.len()), || self.inbox.len() as f64 >= peak);
             }
         }
-        Ok(())
     }
 
     /// Carries a compaction out a little further, if it is time to.
@@ -230,20 +221,19 @@ impl Port for Outside {
     }
 
     fn save(&mut self, head: SnapshotHead) {
-        let Some(report) = self.reports.upgrade() else { return };
         let (core, disk, dir) = (Arc::clone(&self.core), Arc::clone(&self.disk), self.dir.clone());
-        let (failed, at) = (report.clone(), head.clone());
+        let (report, at) = (Arc::clone(&self.reports), head.clone());
         let work = move || {
             let result = checkpoint::write(&core, &*disk, &dir, &head);
             core.state.write().end_save(&head);
             // Fails if the store has closed: then nobody trims.
-            let _ = report.send(Message::Input(Input::Saved(head.index, result)));
+            let _ = report.send(Input::Saved(head.index, result));
         };
         match std::thread::Builder::new().name("store-checkpoint".into()).spawn(work) {
             Ok(thread) => self.saving = Some(thread),
             Err(error) => {
                 self.core.state.write().end_save(&at);
-                let _ = failed.send(Message::Input(Input::Saved(at.index, Err(error))));
+                let _ = self.reports.send(Input::Saved(at.index, Err(error)));
             }
         }
     }

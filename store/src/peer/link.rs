@@ -16,7 +16,6 @@ use tonic::{Code, Status};
 
 use super::admit::REMOVED;
 use super::{Inner, client};
-use crate::inbox::Message;
 use crate::member::Input;
 use crate::remote::dial::{self, Dialer, Target};
 use crate::tls::TlsFiles;
@@ -57,14 +56,14 @@ impl Way {
                         Ok(()) => return,
                         Err(status) if status.code() == Code::PermissionDenied && status.message() == REMOVED => {
                             tracing::error!(by = format!("{:x}", self.to), "this member was removed while it was away");
-                            self.inner.tell(Message::Close);
+                            self.inner.inbox.close();
                             return;
                         }
                         Err(status) => status.message().to_owned(),
                     }
                 }
             };
-            self.inner.tell(Message::Input(Input::Unreachable(self.to)));
+            self.inner.tell(Input::Unreachable(self.to));
             self.inner.not_sent(self.to);
             if reason != said {
                 tracing::warn!(to = format!("{:x}", self.to), url, reason, "a member cannot be reached");

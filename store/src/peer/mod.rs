@@ -39,7 +39,8 @@ use tokio::task::JoinHandle;
 use tonic::transport::Channel;
 
 use crate::disk::Disk;
-use crate::inbox::Message;
+use crate::inbox::{Inbox, Ticket};
+use crate::member::Input;
 use crate::raft;
 use crate::shared::Core;
 use crate::state::Members;
@@ -65,8 +66,8 @@ pub(crate) struct Inner {
     core: Arc<Core>,
     disk: Arc<dyn Disk>,
     dir: PathBuf,
-    /// Weak: the store's end must not wait for its peers.
-    inbox: mpsc::WeakUnboundedSender<Message>,
+    /// The writer's.
+    inbox: Arc<Inbox>,
     tls: TlsFiles,
     links: Mutex<HashMap<u64, Link>>,
     /// Nonces as they were first heard, until the log knows them.
@@ -89,7 +90,7 @@ pub(crate) struct Around {
     pub(crate) core: Arc<Core>,
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) dir: PathBuf,
-    pub(crate) inbox: mpsc::WeakUnboundedSender<Message>,
+    pub(crate) inbox: Arc<Inbox>,
     pub(crate) tls: TlsFiles,
 }
 
@@ -182,11 +183,9 @@ impl Inner {
         Hello { cluster: self.me.cluster, from: self.me.member, to, nonce: self.me.nonce }
     }
 
-    fn tell(&self, message: Message) {
-        if let Some(inbox) = self.inbox.upgrade() {
-            // Fails when the store has stopped.
-            let _ = inbox.send(message);
-        }
+    /// Tells the writer, unless it has ended.
+    fn tell(&self, input: Input<Ticket>) {
+        let _ = self.inbox.send(input);
     }
 }
 

@@ -90,7 +90,10 @@ impl Peer for Service {
             let size = u32::try_from(parcel.encoded_len() / 1024 + 1).unwrap_or(u32::MAX).min(WAITING_KIB);
             let share = Arc::clone(&waiting).acquire_many_owned(size).await;
             let share = share.map_err(|_| Status::unavailable("the member stops"))?;
-            self.inner.tell(Message::Peer { input: Input::Peer(from, parcel), _share: share });
+            let message = Message { input: Input::Peer(from, parcel), share: Some(share) };
+            if self.inner.inbox.put(message).is_err() {
+                return Ok(Response::new(Farewell {}));
+            }
         }
     }
 
@@ -119,7 +122,7 @@ impl Peer for Service {
         let loaded = load.await.map_err(|error| Status::internal(error.to_string()))?;
         let (file, state, head) = loaded.map_err(Status::aborted)?;
         let arrived = Arrived { file, head, state, message };
-        self.inner.tell(Message::Input(Input::Arrived(Box::new(arrived))));
+        self.inner.tell(Input::Arrived(Box::new(arrived)));
         Ok(Response::new(Farewell {}))
     }
 

@@ -12,7 +12,6 @@ use proto::peer::SnapshotPart;
 use tokio::sync::mpsc;
 
 use super::{Inner, client, link};
-use crate::inbox::Message;
 use crate::member::Input;
 use crate::raft;
 use crate::ration::Ration;
@@ -46,7 +45,7 @@ pub(super) async fn ship(inner: Arc<Inner>, to: u64, urls: Vec<String>, head: Sn
         }
     };
     inner.core.state.write().end_save(&head);
-    inner.tell(Message::Input(Input::Sent { to, term, index, ok }));
+    inner.tell(Input::Sent { to, term, index, ok });
 }
 
 async fn send(

@@ -8,12 +8,11 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use proto::log::{Entry, Identity, Member as Info};
-use tokio::sync::mpsc;
 
 use crate::checkpoint::{self, Loaded};
 use crate::cluster::{Cluster, contexts};
 use crate::disk::Disk;
-use crate::inbox::{Message, Ticket};
+use crate::inbox::Inbox;
 use crate::log::{self, Log, Recovered};
 use crate::member::{Input, Member, Setup, replay};
 use crate::options::{OpenError, Options};
@@ -45,6 +44,7 @@ pub(super) enum Founding {
 /// A writer that is ready to run.
 pub(super) struct Prepared {
     pub(super) writer: Writer,
+    pub(super) inbox: Arc<Inbox>,
     pub(super) lock: Box<dyn Any + Send>,
     pub(super) identity: Identity,
     pub(super) peers: Option<Peers>,
@@ -100,10 +100,7 @@ pub(super) async fn ask_others(options: &Options) -> Result<Founding, OpenError>
 }
 
 /// Makes everything ready; a member that is alone leads when this returns.
-pub(super) fn prepare(
-    options: &Options,
-    founding: &Founding,
-) -> Result<(Prepared, mpsc::UnboundedSender<Message>), OpenError> {
+pub(super) fn prepare(options: &Options, founding: &Founding) -> Result<Prepared, OpenError> {
     let started = Instant::now();
     let door = match &options.cluster {
         Some(cluster) => Some(Door::open(&cluster.listen_peer_urls, &cluster.tls)?),
@@ -117,7 +114,7 @@ pub(super) fn prepare(
         took = ?started.elapsed(), "opened the store"
     );
     let core = Arc::new(Core::new(state, options.progress_interval, Arc::clone(&options.clock)));
-    let (sender, inbox) = mpsc::unbounded_channel();
+    let (inbox, outlet) = Inbox::new();
     let peers = door.map(|door| {
         let cluster = options.cluster.clone();
         let around = Around {
@@ -125,7 +122,7 @@ pub(super) fn prepare(
             core: Arc::clone(&core),
             disk: Arc::clone(&options.disk),
             dir: options.dir.clone(),
-            inbox: sender.downgrade(),
+            inbox: Arc::clone(&inbox),
             tls: cluster.map(|cluster| cluster.tls).unwrap_or_default(),
         };
         Peers::new(around, door)
@@ -135,17 +132,17 @@ pub(super) fn prepare(
         core: Arc::clone(&core),
         disk: Arc::clone(&options.disk),
         dir: options.dir.clone(),
-        reports: sender.downgrade(),
+        reports: Arc::clone(&inbox),
         peers: peers.clone(),
         leader: 0,
         saving: None,
     };
-    let mut writer = Writer { core, member, inbox, outside, fatal: Arc::clone(&options.fatal) };
+    let mut writer = Writer { core, member, inbox: outlet, outside, fatal: Arc::clone(&options.fatal) };
     if let Some(peers) = &peers {
         introduce(peers, &writer.core, founding);
     }
     writer.begin().map_err(|error| OpenError::io(&options.dir, "begin to write", std::io::Error::other(error)))?;
-    Ok((Prepared { writer, lock, identity, peers }, sender))
+    Ok(Prepared { writer, inbox, lock, identity, peers })
 }
 
 /// Tells where the others are: as the state has it, or else as the cluster said.
@@ -258,7 +255,7 @@ fn identify(options: &Options, founding: &Founding) -> Result<(Identity, Vec<(u6
 }
 
 /// Ticks for the member, as long as time matters to it.
-pub(super) async fn tick(core: Arc<Core>, writer: mpsc::WeakUnboundedSender<Message>, every: Duration) {
+pub(super) async fn tick(core: Arc<Core>, inbox: Arc<Inbox>, every: Duration) {
     let mut interval = tokio::time::interval(every);
     interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     while core.open().is_ok() {
@@ -268,8 +265,7 @@ pub(super) async fn tick(core: Arc<Core>, writer: mpsc::WeakUnboundedSender<Mess
             continue;
         }
         interval.tick().await;
-        let Some(writer) = writer.upgrade() else { return };
-        if writer.send(Message::Input(Input::<Ticket>::Tick)).is_err() {
+        if inbox.send(Input::Tick).is_err() {
             return;
         }
     }
