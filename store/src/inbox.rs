@@ -18,7 +18,8 @@ use crate::member::{Done, Input};
 /// Something for the member.
 pub(crate) struct Message {
     pub(crate) input: Input<Ticket>,
-    /// What another member sent has a share of the memory that all from it may take; given back once it is done.
+    /// What another member sent has a share of the memory that all from it may take; given back once it is done. (The last of
+    /// several that came together has that of all.)
     pub(crate) share: Option<OwnedSemaphorePermit>,
 }
 
@@ -54,16 +55,16 @@ impl Inbox {
 
     /// Puts a message in, unless the inbox is closed.
     pub(crate) fn send(&self, input: Input<Ticket>) -> Result<(), Closed> {
-        self.put(Message { input, share: None })
+        self.send_all([Message { input, share: None }])
     }
 
-    /// The same, with its share.
-    pub(crate) fn put(&self, message: Message) -> Result<(), Closed> {
+    /// The same with several, which the writer receives together if it waits.
+    pub(crate) fn send_all(&self, messages: impl IntoIterator<Item = Message>) -> Result<(), Closed> {
         let mut queue = self.queue.lock();
         if queue.closed {
             return Err(Closed);
         }
-        queue.messages.push_back(message);
+        queue.messages.extend(messages);
         drop(queue);
         self.came.notify_one();
         Ok(())

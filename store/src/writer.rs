@@ -6,6 +6,7 @@
 //! processor as two or three writes: processors that are busy would do more syncs and fewer writes. So after a large group the
 //! thread leaves some time to those who are about to write (see [`pause`]).
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread::JoinHandle;
@@ -64,6 +65,8 @@ pub(crate) struct Outside {
     pub(crate) reports: Arc<Inbox>,
     /// The other members; `None`: there is no way to any.
     pub(crate) peers: Option<Peers>,
+    /// What is to be sent to each of them.
+    pub(crate) unsent: BTreeMap<u64, Vec<Parcel>>,
     /// Who led when it was last told; 0: nobody that is known.
     pub(crate) leader: u64,
     /// The checkpoint that is being written.
@@ -203,8 +206,14 @@ impl Port for Outside {
     type Ticket = Ticket;
 
     fn send(&mut self, to: u64, parcel: Parcel) {
-        if let Some(peers) = &self.peers {
-            peers.send(to, parcel);
+        self.unsent.entry(to).or_default().push(parcel);
+    }
+
+    fn flush(&mut self) {
+        while let Some((to, parcels)) = self.unsent.pop_first() {
+            if let Some(peers) = &self.peers {
+                peers.send(to, parcels);
+            }
         }
     }
 

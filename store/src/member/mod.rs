@@ -57,6 +57,9 @@ pub(crate) trait Port {
     /// Sends to another member; may lose it.
     fn send(&mut self, to: u64, parcel: Parcel);
 
+    /// What was sent until now must leave now: the member is about to wait for its disk, or for something to come in.
+    fn flush(&mut self);
+
     /// Answers. Whoever waited may have gone.
     fn answer(&mut self, ticket: Self::Ticket, result: Result<Done, Error>);
 
@@ -239,6 +242,7 @@ impl<T> Member<T> {
     /// Does everything that follows from the inputs so far.
     pub(crate) fn advance(&mut self, port: &mut impl Port<Ticket = T>) -> Result<(), Fatal> {
         let result = self.work(port);
+        port.flush();
         self.core.want_ticks(!self.solitary() || self.unwritten.is_some() || self.raft.standing().leader == 0);
         result
     }
@@ -267,6 +271,7 @@ impl<T> Member<T> {
             if let Some(standing) = ready.standing {
                 self.stand(standing, port);
             }
+            port.flush();
             self.waiting.confirmed(ready.reads);
             let written = match ready.persist {
                 Some(persist) => self.persist(persist, port)?,

@@ -5,14 +5,16 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use futures::stream;
-use proto::peer::Parcel;
+use parking_lot::Mutex;
 use proto::peer::parcel::Body;
+use proto::peer::{Farewell, Parcel};
 use tokio::sync::mpsc;
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Status};
+use tonic::{Code, Response, Status};
 
 use super::admit::REMOVED;
 use super::{Inner, client};
@@ -25,14 +27,12 @@ const CONNECT: Duration = Duration::from_secs(1);
 const PROBE: Duration = Duration::from_secs(2);
 /// Between attempts; short, because a member that comes back is waited for.
 const PAUSE: Duration = Duration::from_millis(100);
-/// Parcels that are handed to the stream ahead of what it has sent.
-const AHEAD: usize = 16;
 /// For how long a request that was handed on, or word of one, is worth sending: less than its client waits, which is 50
 /// heartbeat intervals and two election timeouts (5 s and 2 s by default).
 const FRESH: Duration = Duration::from_millis(500);
 
-/// A parcel, and when it was to be sent.
-pub(super) type Queued = (Instant, Parcel);
+/// Parcels, and when they were to be sent.
+pub(super) type Batch = (Instant, Vec<Parcel>);
 
 /// See the module's header.
 pub(super) struct Way {
@@ -42,18 +42,22 @@ pub(super) struct Way {
 }
 
 impl Way {
-    /// Keeps talking until the queue is closed.
-    pub(super) async fn keep(self, mut parcels: mpsc::Receiver<Queued>) {
-        let (mut said, mut held) = (String::new(), VecDeque::new());
+    /// Keeps talking until nobody sends batches any more.
+    pub(super) async fn keep(self, batches: mpsc::Receiver<Batch>) {
+        let mut said = String::new();
+        let queue = Arc::new(Mutex::new(Queue { batches, held: VecDeque::new(), stream: 0 }));
         for attempt in 0usize.. {
             let Some(url) = self.urls.get(attempt % self.urls.len().max(1)) else { return };
             let reason = match connect(url, &self.inner.tls).await {
                 Err(reason) => reason,
                 Ok(channel) => {
-                    gather(&mut parcels, &mut held);
                     tracing::debug!(to = format!("{:x}", self.to), url, "connected to a member");
-                    match self.talk(channel, &mut held, &mut parcels).await {
-                        Ok(()) => return,
+                    let ended = self.talk(channel, &queue).await;
+                    if queue.lock().batches.is_closed() {
+                        return;
+                    }
+                    match ended {
+                        Ok(_) => "the member has ended the stream".into(),
                         Err(status) if status.code() == Code::PermissionDenied && status.message() == REMOVED => {
                             tracing::error!(by = format!("{:x}", self.to), "this member was removed while it was away");
                             self.inner.inbox.close();
@@ -70,59 +74,64 @@ impl Way {
                 said = reason;
             }
             // However long it lasts: nothing piles up.
-            gather(&mut parcels, &mut held);
+            queue.lock().gather();
             tokio::time::sleep(PAUSE).await;
         }
     }
 
-    /// `Ok`: the queue was closed.
-    async fn talk(
-        &self,
-        channel: Channel,
-        held: &mut VecDeque<Queued>,
-        parcels: &mut mpsc::Receiver<Queued>,
-    ) -> Result<(), Status> {
-        let (ahead, sending) = mpsc::channel(AHEAD);
-        let sending = stream::unfold(sending, |mut sending: mpsc::Receiver<Parcel>| async move {
-            sending.recv().await.map(|parcel| (parcel, sending))
+    /// Sends what is in the queue, and what comes into it, until the stream ends.
+    async fn talk(&self, channel: Channel, queue: &Arc<Mutex<Queue>>) -> Result<Response<Farewell>, Status> {
+        let mut hello = Some(Parcel { body: Some(Body::Hello(self.inner.hello(self.to))) });
+        let stream = queue.lock().begin();
+        let queue = Arc::clone(queue);
+        let parcels = stream::poll_fn(move |context| match hello.take() {
+            Some(hello) => Poll::Ready(Some(hello)),
+            None => queue.lock().poll_next(stream, context),
         });
-        let hello = Parcel { body: Some(Body::Hello(self.inner.hello(self.to))) };
-        let lost = |_| Status::unavailable("the stream was lost");
-        ahead.send(hello).await.map_err(lost)?;
-        let mut client = client(channel);
-        let answer = client.talk(sending);
-        tokio::pin!(answer);
-        loop {
-            let next = async {
-                match held.pop_front() {
-                    Some(queued) => Some(queued),
-                    None => parcels.recv().await,
-                }
-            };
-            tokio::select! {
-                ended = &mut answer => {
-                    return Err(ended.err().unwrap_or_else(|| Status::unavailable("the member has ended the stream")));
-                }
-                queued = next => match queued {
-                    None => return Ok(()),
-                    Some((_, parcel)) => tokio::select! {
-                        ended = &mut answer => {
-                            return Err(ended.err().unwrap_or_else(|| Status::unavailable("the stream has ended")));
-                        }
-                        sent = ahead.send(parcel) => sent.map_err(lost)?,
-                    },
-                },
-            }
-        }
+        client(channel).talk(parcels).await
     }
 }
 
-/// Takes what has come: what is still worth sending is held.
-fn gather(parcels: &mut mpsc::Receiver<Queued>, held: &mut VecDeque<Queued>) {
-    held.extend(std::iter::from_fn(|| parcels.try_recv().ok()));
-    let waited_for =
-        |parcel: &Parcel| matches!(parcel.body, Some(Body::Forward(_) | Body::Placed(_) | Body::Refused(_)));
-    held.retain(|(since, parcel)| waited_for(parcel) && since.elapsed() < FRESH);
+/// What waits to be sent to the member. A stream takes it out by itself, as far as its window reaches; one that has broken may live
+/// a little longer than the next one has been begun.
+struct Queue {
+    batches: mpsc::Receiver<Batch>,
+    /// Taken out of the batches.
+    held: VecDeque<(Instant, Parcel)>,
+    /// The stream that takes parcels out; those before it get none any more.
+    stream: u64,
+}
+
+impl Queue {
+    /// The way is there again; the number of its stream.
+    fn begin(&mut self) -> u64 {
+        self.gather();
+        self.stream += 1;
+        self.stream
+    }
+
+    /// Takes what has come: what is still worth sending is held.
+    fn gather(&mut self) {
+        while let Ok((since, parcels)) = self.batches.try_recv() {
+            self.held.extend(parcels.into_iter().map(|parcel| (since, parcel)));
+        }
+        let waited_for =
+            |parcel: &Parcel| matches!(parcel.body, Some(Body::Forward(_) | Body::Placed(_) | Body::Refused(_)));
+        self.held.retain(|(since, parcel)| waited_for(parcel) && since.elapsed() < FRESH);
+    }
+
+    fn poll_next(&mut self, stream: u64, context: &mut Context<'_>) -> Poll<Option<Parcel>> {
+        if stream != self.stream {
+            return Poll::Ready(None);
+        }
+        while self.held.is_empty() {
+            match ready!(self.batches.poll_recv(context)) {
+                Some((since, parcels)) => self.held.extend(parcels.into_iter().map(|parcel| (since, parcel))),
+                None => return Poll::Ready(None),
+            }
+        }
+        Poll::Ready(self.held.pop_front().map(|(_, parcel)| parcel))
+    }
 }
 
 /// A connection of its own to a member.
@@ -151,31 +160,63 @@ mod tests {
     use super::*;
     use proto::peer::{Forward, Placed, Refused};
 
-    #[test]
-    fn what_is_waited_for_is_held_for_a_while() {
-        let (queue, mut parcels) = mpsc::channel(16);
-        let now = Instant::now();
-        let long_ago = now.checked_sub(FRESH).unwrap_or(now);
-        let ticket = |ticket| Body::Forward(Forward { ticket, ..Forward::default() });
-        for (since, body) in [
-            (now, Body::Raft(Default::default())),
-            (now, ticket(1)),
-            (long_ago, ticket(2)),
-            (now, Body::Placed(Placed::default())),
-            (now, Body::Refused(Refused::default())),
-            (now, ticket(3)),
-        ] {
-            queue.try_send((since, Parcel { body: Some(body) })).unwrap_or_else(|_| panic!("there is room"));
-        }
-        let mut held = VecDeque::from([(long_ago, Parcel { body: Some(ticket(0)) })]);
-        gather(&mut parcels, &mut held);
-        let names = held.iter().map(|(_, parcel)| match &parcel.body {
+    fn queue() -> (mpsc::Sender<Batch>, Queue) {
+        let (sender, batches) = mpsc::channel(16);
+        (sender, Queue { batches, held: VecDeque::new(), stream: 0 })
+    }
+
+    fn forward(ticket: u64) -> Parcel {
+        Parcel { body: Some(Body::Forward(Forward { ticket, ..Forward::default() })) }
+    }
+
+    fn name(parcel: Parcel) -> String {
+        match parcel.body {
             Some(Body::Forward(forward)) => forward.ticket.to_string(),
             Some(Body::Placed(_)) => "placed".into(),
             Some(Body::Refused(_)) => "refused".into(),
             _ => "old".into(),
-        });
-        assert_eq!(names.collect::<Vec<_>>().join(" "), "1 placed refused 3");
-        assert!(parcels.try_recv().is_err());
+        }
+    }
+
+    #[test]
+    fn what_is_waited_for_is_held_for_a_while() {
+        let (sender, mut queue) = queue();
+        let now = Instant::now();
+        let long_ago = now.checked_sub(FRESH).unwrap_or(now);
+        let parcel = |body| Parcel { body: Some(body) };
+        for (since, parcels) in [
+            (now, vec![parcel(Body::Raft(Default::default())), forward(1)]),
+            (long_ago, vec![forward(2), parcel(Body::Raft(Default::default()))]),
+            (now, vec![parcel(Body::Placed(Placed::default())), parcel(Body::Refused(Refused::default()))]),
+            (now, vec![forward(3)]),
+        ] {
+            sender.try_send((since, parcels)).unwrap_or_else(|_| panic!("there is room"));
+        }
+        queue.held.push_back((long_ago, forward(0)));
+        queue.gather();
+        let held = std::mem::take(&mut queue.held).into_iter().map(|(_, parcel)| name(parcel));
+        assert_eq!(held.collect::<Vec<_>>().join(" "), "1 placed refused 3");
+        assert!(queue.batches.try_recv().is_err());
+    }
+
+    #[test]
+    fn only_the_last_stream_takes_parcels_out() {
+        let (sender, mut queue) = queue();
+        let mut context = Context::from_waker(std::task::Waker::noop());
+        let mut next = |queue: &mut Queue, stream| queue.poll_next(stream, &mut context).map(|parcel| parcel.map(name));
+        let send = |parcels| sender.try_send((Instant::now(), parcels)).unwrap_or_else(|_| panic!("there is room"));
+        let first = queue.begin();
+        assert_eq!(next(&mut queue, first), Poll::Pending);
+        send(vec![forward(1), forward(2), forward(3)]);
+        assert_eq!(next(&mut queue, first), Poll::Ready(Some("1".into())));
+        let second = queue.begin();
+        assert_eq!(next(&mut queue, first), Poll::Ready(None), "it has broken");
+        assert_eq!(next(&mut queue, second), Poll::Ready(Some("2".into())));
+        send(vec![forward(4)]);
+        assert_eq!(next(&mut queue, second), Poll::Ready(Some("3".into())));
+        assert_eq!(next(&mut queue, second), Poll::Ready(Some("4".into())));
+        assert_eq!(next(&mut queue, second), Poll::Pending);
+        drop(sender);
+        assert_eq!(next(&mut queue, second), Poll::Ready(None));
     }
 }

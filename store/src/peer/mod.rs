@@ -46,10 +46,10 @@ use crate::shared::Core;
 use crate::state::Members;
 use crate::tls::TlsFiles;
 pub(crate) use link::connect_probing;
-use link::{Queued, Way};
+use link::{Batch, Way};
 pub(crate) use listen::Door;
 
-/// Parcels that wait for one member; more are dropped.
+/// Batches of parcels that wait for one member; more are dropped.
 const QUEUE: usize = 4096;
 /// A message between members is no longer than this: an append of the largest requests fits.
 const MOST_BYTES: usize = 64 << 20;
@@ -80,7 +80,7 @@ pub(crate) struct Inner {
 
 struct Link {
     urls: Vec<String>,
-    queue: mpsc::Sender<Queued>,
+    batches: mpsc::Sender<Batch>,
     task: JoinHandle<()>,
 }
 
@@ -116,11 +116,11 @@ impl Peers {
         Self { inner }
     }
 
-    /// Sends, or drops.
-    pub(crate) fn send(&self, to: u64, parcel: Parcel) {
+    /// Sends these, of which there is one at least, or drops them.
+    pub(crate) fn send(&self, to: u64, parcels: Vec<Parcel>) {
         if let Some(link) = self.inner.links.lock().get(&to) {
             // Full: the member does not keep up, and raft will notice.
-            if let Err(TrySendError::Full(_)) = link.queue.try_send((Instant::now(), parcel)) {
+            if let Err(TrySendError::Full(_)) = link.batches.try_send((Instant::now(), parcels)) {
                 self.inner.not_sent(to);
             }
         }
@@ -151,10 +151,10 @@ impl Peers {
         });
         for (id, urls) in wanted {
             links.entry(id).or_insert_with(|| {
-                let (queue, parcels) = mpsc::channel(QUEUE);
+                let (batches, waiting) = mpsc::channel(QUEUE);
                 let way = Way { inner: Arc::clone(&self.inner), to: id, urls: urls.clone() };
-                let task = self.inner.runtime.spawn(way.keep(parcels));
-                Link { urls, queue, task }
+                let task = self.inner.runtime.spawn(way.keep(waiting));
+                Link { urls, batches, task }
             });
         }
     }

@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures::StreamExt;
 use prost::Message as _;
 use proto::peer::parcel::Body;
 use proto::peer::peer_server::{Peer, PeerServer};
@@ -22,6 +23,8 @@ use crate::state::HashKv;
 
 /// Kilobytes from one member that may wait for the writer; then its stream is not read.
 const WAITING_KIB: u32 = 32 << 10;
+/// Parcels that have come and are handed over at once.
+const TOGETHER: usize = 256;
 /// Parts of a snapshot that wait to be written.
 const AHEAD: usize = 4;
 /// A member of which nothing is heard for so long is asked whether it is there, and given up if it does not say so in as long
@@ -78,22 +81,36 @@ impl Peer for Service {
             Some(Parcel { body: Some(Body::Hello(hello)) }) => self.admit(Some(&hello))?,
             _ => self.admit(None)?,
         };
+        let mut batches = stream.ready_chunks(TOGETHER);
         loop {
-            let parcel = tokio::select! {
-                parcel = stream.message() => parcel?,
+            let batch = tokio::select! {
+                batch = batches.next() => batch,
                 _ = stopped.wait_for(|stopped| *stopped) => None,
             };
-            let Some(parcel) = parcel else { return Ok(Response::new(Farewell {})) };
+            let Some(batch) = batch else { return Ok(Response::new(Farewell {})) };
             if self.inner.core.state.read().members().was_removed(from) {
                 return Err(refusal(REMOVED.into()));
             }
-            let size = u32::try_from(parcel.encoded_len() / 1024 + 1).unwrap_or(u32::MAX).min(WAITING_KIB);
+            let (mut messages, mut bytes, mut end) = (Vec::with_capacity(batch.len()), 0, Ok(()));
+            for parcel in batch {
+                match parcel {
+                    Ok(parcel) => {
+                        bytes += parcel.encoded_len();
+                        messages.push(Message { input: Input::Peer(from, parcel), share: None });
+                    }
+                    Err(status) => end = Err(status),
+                }
+            }
+            let size = u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX).min(WAITING_KIB);
             let share = Arc::clone(&waiting).acquire_many_owned(size).await;
             let share = share.map_err(|_| Status::unavailable("the member stops"))?;
-            let message = Message { input: Input::Peer(from, parcel), share: Some(share) };
-            if self.inner.inbox.put(message).is_err() {
+            if let Some(last) = messages.last_mut() {
+                last.share = Some(share);
+            }
+            if self.inner.inbox.send_all(messages).is_err() {
                 return Ok(Response::new(Farewell {}));
             }
+            end?;
         }
     }
 

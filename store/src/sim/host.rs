@@ -54,6 +54,8 @@ impl Port for Outbox {
         self.parcels.push((to, parcel));
     }
 
+    fn flush(&mut self) {}
+
     fn answer(&mut self, ticket: Ticket, result: Result<Done, Error>) {
         self.answers.push((ticket, result));
     }

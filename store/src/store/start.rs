@@ -1,7 +1,7 @@
 //! How a store starts: the directory is locked and read, a new one is founded, the member is set up.
 
 use std::any::Any;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -134,6 +134,7 @@ pub(super) fn prepare(options: &Options, founding: &Founding) -> Result<Prepared
         dir: options.dir.clone(),
         reports: Arc::clone(&inbox),
         peers: peers.clone(),
+        unsent: BTreeMap::new(),
         leader: 0,
         saving: None,
     };
