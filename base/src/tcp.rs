@@ -64,6 +64,18 @@ fn try_prepare(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
+/// Asks the other side of a connection so often, while nothing comes, whether it is there; ends it when that, or what is sent, has
+/// not been acknowledged for twice as long (tcp(7), TCP_USER_TIMEOUT). In whole seconds.
+///
+/// # Errors
+/// When it is closed already.
+pub fn probe(stream: &TcpStream, every: Duration) -> io::Result<()> {
+    sockopt::set_tcp_keepidle(stream, every)?;
+    sockopt::set_tcp_keepintvl(stream, every)?;
+    sockopt::set_tcp_user_timeout(stream, 2 * every.as_millis() as u32)?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -79,6 +91,10 @@ mod tests {
             assert_eq!(sockopt::tcp_keepidle(&stream).unwrap(), KEEP_ALIVE);
             assert_eq!(sockopt::tcp_keepintvl(&stream).unwrap(), KEEP_ALIVE);
             assert_eq!(sockopt::tcp_keepcnt(&stream).unwrap(), UNANSWERED);
+            probe(&stream, Duration::from_secs(2)).unwrap();
+            assert_eq!(sockopt::tcp_keepidle(&stream).unwrap(), Duration::from_secs(2));
+            assert_eq!(sockopt::tcp_keepintvl(&stream).unwrap(), Duration::from_secs(2));
+            assert_eq!(sockopt::tcp_user_timeout(&stream).unwrap(), 4000);
         }
     }
 

@@ -5,17 +5,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use prost::Message as _;
 use proto::peer::parcel::Body;
 use proto::peer::peer_client::PeerClient;
-use proto::peer::peer_server::{Peer, PeerServer};
-use proto::peer::{
-    ClusterReply, ClusterRequest, Farewell, Forward, HashReply, HashRequest, Hello, Parcel, SnapshotPart,
-};
+use proto::peer::{ClusterRequest, Forward, HashRequest, Hello, Parcel, Refusal, SnapshotPart};
 use proto::raft::{self, message};
 use store::testing::{free_ports, put};
 use store::{Cluster, Kv, Options, Store};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tonic::transport::{Channel, Endpoint};
-use tonic::{Code, Request, Response, Status, Streaming};
+use tonic::{Code, Status};
 
 /// A member that is alone but for a learner 2 that never comes and a learner 3 that was removed; and a way to its door.
 struct Member {
@@ -50,8 +49,27 @@ impl Member {
     }
 
     async fn talk(&self, parcels: Vec<Body>) -> Result<(), Status> {
-        let parcels: Vec<Parcel> = parcels.into_iter().map(|body| Parcel { body: Some(body) }).collect();
-        self.client.clone().talk(futures::stream::iter(parcels)).await.map(drop)
+        let mut said = vec![b'T'];
+        parcels.into_iter().for_each(|body| said.extend(frame(body)));
+        self.say(&said).await
+    }
+
+    /// Says this, and ends; what it is refused for.
+    async fn say(&self, said: &[u8]) -> Result<(), Status> {
+        let mut stream = tokio::net::TcpStream::connect(&self.door).await?;
+        stream.write_all(said).await?;
+        stream.shutdown().await?;
+        Self::answer(stream).await
+    }
+
+    /// What is answered, which is only ever why somebody is refused.
+    async fn answer(mut stream: tokio::net::TcpStream) -> Result<(), Status> {
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).await?;
+        let Some((length, refusal)) = answer.split_first_chunk() else { return Ok(()) };
+        assert_eq!(u32::from_be_bytes(*length) as usize, refusal.len());
+        let Refusal { code, reason } = Refusal::decode(refusal).unwrap();
+        Err(Status::new(Code::from(code), reason))
     }
 
     async fn install(&self, parts: Vec<SnapshotPart>) -> Result<(), Status> {
@@ -67,6 +85,12 @@ impl Member {
         assert!(put(&*self.store, "still", "serves").await.is_ok());
         assert!(self.context.shutdown(Duration::from_secs(20)).await);
     }
+}
+
+/// As it travels (proto/peer.proto).
+fn frame(body: Body) -> Vec<u8> {
+    let message = Parcel { body: Some(body) }.encode_to_vec();
+    [&(message.len() as u32).to_be_bytes(), &*message].concat()
 }
 
 fn snapshot(from: u64, index: u64) -> Option<raft::Message> {
@@ -113,6 +137,39 @@ async fn whoever_is_not_a_member_is_refused_by_all_calls() {
     // A stream whose first parcel says something else.
     let raft = Body::Raft(raft::Message::default());
     assert_eq!(member.talk(vec![raft]).await.map_err(|status| status.code()), Err(Code::InvalidArgument));
+    let hello = || frame(Body::Hello(good));
+    // (what, what is said after the first byte, what it is refused for; nothing: what is cut short was never said)
+    let table = [
+        ("nothing", vec![], Some("does not say who it is")),
+        ("half a hello", hello()[..9].to_vec(), Some("does not say who it is")),
+        ("a hello of a gigabyte", vec![0x40, 0, 0, 0], Some("a message of 1073741824 bytes")),
+        (
+            "more than a message may have",
+            [hello(), vec![0x40, 0, 0, 0]].concat(),
+            Some("a message of 1073741824 bytes"),
+        ),
+        ("no message", [hello(), vec![0, 0, 0, 1, 0xff]].concat(), Some("not a message")),
+        ("half a message", [hello(), vec![0, 0, 1, 0, 0xff]].concat(), None),
+    ];
+    // Who goes on talking hears it, too.
+    let mut stream = tokio::net::TcpStream::connect(&member.door).await.unwrap();
+    let raft = frame(Body::Raft(raft::Message::default()));
+    stream.write_all(&[b"T", &*raft].concat()).await.unwrap();
+    while stream.try_read(&mut [0; 4]).is_err() {
+        stream.write_all(&raft).await.unwrap();
+    }
+    stream.write_all(&raft.repeat(1000)).await.unwrap();
+    stream.shutdown().await.unwrap();
+    let mut reason = Vec::new();
+    stream.read_to_end(&mut reason).await.unwrap();
+    let reason = Refusal::decode(&*reason).unwrap().reason;
+    assert_eq!(reason, "the caller does not say who it is");
+    for (what, said, refused) in table {
+        let result = member.say(&[b"T", &*said].concat()).await;
+        let reason = result.as_ref().map_err(|status| status.message());
+        assert_eq!(reason.is_err(), refused.is_some(), "{what}: {reason:?}");
+        assert!(reason.err().unwrap_or("").contains(refused.unwrap_or("")), "{what}: {reason:?}");
+    }
     member.end().await;
 }
 
@@ -304,28 +361,14 @@ async fn what_a_member_tells_of_itself() {
 }
 
 /// A member that only listens: what it is told goes to the test.
-struct Listener(tokio::sync::mpsc::UnboundedSender<Body>);
-
-#[tonic::async_trait]
-impl Peer for Listener {
-    async fn talk(&self, request: Request<Streaming<Parcel>>) -> Result<Response<Farewell>, Status> {
-        let mut stream = request.into_inner();
-        while let Some(parcel) = stream.message().await? {
-            let _ = parcel.body.map(|body| self.0.send(body));
-        }
-        Ok(Response::new(Farewell::default()))
-    }
-
-    async fn install(&self, _: Request<Streaming<SnapshotPart>>) -> Result<Response<Farewell>, Status> {
-        Err(Status::unimplemented("it only listens"))
-    }
-
-    async fn cluster(&self, _: Request<ClusterRequest>) -> Result<Response<ClusterReply>, Status> {
-        Err(Status::unimplemented("it only listens"))
-    }
-
-    async fn hash(&self, _: Request<HashRequest>) -> Result<Response<HashReply>, Status> {
-        Err(Status::unimplemented("it only listens"))
+async fn listen(address: std::net::SocketAddr, hear: tokio::sync::mpsc::UnboundedSender<Body>) -> std::io::Result<()> {
+    let (mut stream, _) = tokio::net::TcpListener::bind(address).await?.accept().await?;
+    assert_eq!(stream.read_u8().await?, b'T');
+    loop {
+        let length = stream.read_u32().await?;
+        let mut frame = vec![0; length as usize];
+        stream.read_exact(&mut frame).await?;
+        let _ = Parcel::decode(&*frame)?.body.map(|body| hear.send(body));
     }
 }
 
@@ -345,22 +388,18 @@ async fn a_request_that_cannot_leave_yet_is_not_lost() {
     let store =
         Store::open_member(Options { cluster: Some(cluster), ..Options::new(dir.path()) }, &context).await.unwrap();
     let address: std::net::SocketAddr = leads.strip_prefix("http://").unwrap().parse().unwrap();
-    let client = PeerClient::new(Endpoint::from_shared(led).unwrap().connect().await.unwrap());
+    let client = PeerClient::new(Endpoint::from_shared(led.clone()).unwrap().connect().await.unwrap());
     let told = client.clone().cluster(ClusterRequest { member: 0 }).await.unwrap().into_inner();
     let leader = told.members.iter().find(|member| member.id != store.member_id()).unwrap().id;
 
     // Nobody listens there yet, but says that it leads.
     let hello = Hello { cluster: store.cluster_id(), from: leader, to: store.member_id(), nonce: 77 };
-    let (say, said) = tokio::sync::mpsc::unbounded_channel();
+    let mut stream = tokio::net::TcpStream::connect(led.strip_prefix("http://").unwrap()).await.unwrap();
     let beat = |term| {
         let body = Some(message::Body::Heartbeat(raft::Heartbeat::default()));
         Body::Raft(raft::Message { from: leader, to: store.member_id(), term, body })
     };
-    let tell = |body| say.send(Parcel { body: Some(body) }).unwrap();
-    tell(Body::Hello(hello));
-    tell(beat(9));
-    let parcels = futures::stream::unfold(said, |mut said| async { said.recv().await.map(|parcel| (parcel, said)) });
-    let talk = tokio::spawn(async move { client.clone().talk(parcels).await });
+    stream.write_all(&[b"T", &*frame(Body::Hello(hello)), &frame(beat(9))].concat()).await.unwrap();
     let until_told = async |term| {
         let told = async {
             while store.status().leader != leader || store.status().term != term {
@@ -373,12 +412,11 @@ async fn a_request_that_cannot_leave_yet_is_not_lost() {
     let mut write = Box::pin(put(&*store, "handed on", "v"));
     assert!(futures::poll!(&mut write).is_pending());
     // What comes in is taken in turn: by then the write has been handed on.
-    tell(beat(10));
+    stream.write_all(&frame(beat(10))).await.unwrap();
     until_told(10).await;
 
     let (hear, mut heard) = tokio::sync::mpsc::unbounded_channel();
-    let listening =
-        tokio::spawn(tonic::transport::Server::builder().add_service(PeerServer::new(Listener(hear))).serve(address));
+    let listening = tokio::spawn(listen(address, hear));
     let written = async {
         loop {
             match heard.recv().await {
@@ -388,8 +426,7 @@ async fn a_request_that_cannot_leave_yet_is_not_lost() {
         }
     };
     assert!(tokio::time::timeout(Duration::from_secs(20), written).await.is_ok(), "it never comes");
-    drop((write, say));
-    talk.abort();
+    drop((write, stream));
     listening.abort();
     assert!(context.shutdown(Duration::from_secs(20)).await);
 }

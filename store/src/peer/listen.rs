@@ -8,21 +8,26 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use base::panics;
 use futures::Stream;
 use futures::stream;
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
 use tonic::transport::server::Connected;
 
+use super::hear::hear;
+use super::{Inner, frames};
 use crate::options::TlsError;
 use crate::remote::dial::Io;
 use crate::tls::{self, TlsFiles};
 
 /// A handshake that takes longer is none.
 const HANDSHAKE: Duration = Duration::from_secs(5);
+/// A member of which nothing is heard for so long is asked whether it is there.
+const PROBE: Duration = Duration::from_secs(5);
 /// Connections that wait to be served.
 const WAITING: usize = 32;
 
@@ -55,12 +60,17 @@ impl Door {
     }
 
     /// Connections, greeted by TLS. In a tokio runtime. `open` is held as long as a socket is open.
-    pub(super) fn connections(self, open: &mpsc::Sender<Infallible>) -> impl Stream<Item = io::Result<Accepted>> {
+    /// Whoever wants to talk is heard meanwhile; the others call.
+    pub(super) fn connections(
+        self,
+        open: &mpsc::Sender<Infallible>,
+        inner: &Arc<Inner>,
+    ) -> impl Stream<Item = io::Result<Accepted>> + use<> {
         let (accepted, waiting) = mpsc::channel(WAITING);
         for (listener, tls) in self.listeners {
-            let (accepted, open) = (accepted.clone(), open.clone());
+            let (accepted, open, inner) = (accepted.clone(), open.clone(), Arc::clone(inner));
             tokio::spawn(async move {
-                accept(listener, tls, accepted).await;
+                accept(listener, tls, accepted, inner).await;
                 drop(open);
             });
         }
@@ -70,7 +80,12 @@ impl Door {
     }
 }
 
-async fn accept(listener: std::net::TcpListener, tls: Option<TlsAcceptor>, accepted: mpsc::Sender<Accepted>) {
+async fn accept(
+    listener: std::net::TcpListener,
+    tls: Option<TlsAcceptor>,
+    accepted: mpsc::Sender<Accepted>,
+    inner: Arc<Inner>,
+) {
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "cannot listen for other members"),
@@ -81,19 +96,30 @@ async fn accept(listener: std::net::TcpListener, tls: Option<TlsAcceptor>, accep
             // Nobody serves any more.
             () = accepted.closed() => return,
         };
-        let (tls, accepted) = (tls.clone(), accepted.clone());
-        tokio::spawn(async move {
-            let connection: Box<dyn Io> = match tls {
-                None => Box::new(stream),
-                Some(tls) => match tokio::time::timeout(HANDSHAKE, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => Box::new(stream),
-                    Ok(Err(error)) => return tracing::debug!(%from, %error, "a caller is no peer"),
-                    Err(_) => return,
-                },
-            };
-            let _ = accepted.send(Accepted(connection)).await;
+        // What has come from one that vanished, perhaps half a message, goes with it.
+        let _ = base::tcp::probe(&stream, PROBE);
+        let (tls, accepted, inner) = (tls.clone(), accepted.clone(), Arc::clone(&inner));
+        panics::spawn(async move {
+            match tokio::time::timeout(HANDSHAKE, greet(stream, tls)).await {
+                Ok(Ok((frames::TALK, connection))) => hear(inner, connection).await,
+                Ok(Ok((first, connection))) => {
+                    let _ = accepted.send(Accepted { first: Some(first), connection }).await;
+                }
+                Ok(Err(error)) => tracing::debug!(%from, %error, "a caller is no peer"),
+                Err(_) => {}
+            }
         });
     }
+}
+
+/// The connection, encrypted if it shall be, and its first byte.
+async fn greet(stream: TcpStream, tls: Option<TlsAcceptor>) -> io::Result<(u8, Box<dyn Io>)> {
+    let mut connection: Box<dyn Io> = match tls {
+        None => Box::new(stream),
+        Some(tls) => Box::new(tls.accept(stream).await?),
+    };
+    let first = connection.read_u8().await?;
+    Ok((first, connection))
 }
 
 fn server_config(files: &TlsFiles) -> Result<ServerConfig, TlsError> {
@@ -106,7 +132,11 @@ fn server_config(files: &TlsFiles) -> Result<ServerConfig, TlsError> {
 }
 
 /// A connection of another member.
-pub(super) struct Accepted(Box<dyn Io>);
+pub(super) struct Accepted {
+    /// What was read of it, and is to be read again.
+    first: Option<u8>,
+    connection: Box<dyn Io>,
+}
 
 impl Connected for Accepted {
     type ConnectInfo = ();
@@ -120,20 +150,26 @@ impl AsyncRead for Accepted {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_read(context, buffer)
+        if buffer.remaining() > 0
+            && let Some(first) = self.first.take()
+        {
+            buffer.put_slice(&[first]);
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.connection).poll_read(context, buffer)
     }
 }
 
 impl AsyncWrite for Accepted {
     fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.0).poll_write(context, data)
+        Pin::new(&mut self.connection).poll_write(context, data)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_flush(context)
+        Pin::new(&mut self.connection).poll_flush(context)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(context)
+        Pin::new(&mut self.connection).poll_shutdown(context)
     }
 }

@@ -1,23 +1,29 @@
-//! How the members of a cluster reach each other: gRPC, over TLS with certificates on both sides where the peer URLs are https
+//! How the members of a cluster reach each other: what raft says in frames of their own, the rest as gRPC, over TLS with certificates on both sides where the peer URLs are https
 //! (see proto/peer.proto).
 //!
 //! | file | what it is |
 //! |---|---|
 //! | `mod` | the others, and a way to each |
-//! | `link` | the way to one member: a stream that is made again when it breaks |
+//! | `link` | the way to one member: a connection that is made again when it breaks |
+//! | `line` | what is said to it: written at once, as far as the connection takes it |
+//! | `frames` | how that looks on the wire. Pure |
 //! | `compare` | what the others hold, as hashes |
 //! | `ship` | a snapshot on its way to one member |
 //! | `serve` | what others call here |
+//! | `hear` | what others say here |
 //! | `arriving` | a snapshot as it comes from another member: written and loaded |
 //! | `admit` | whom this member believes to be who it says it is. Pure |
 //! | `listen` | sockets and TLS |
 //!
 //! What is lost on the way is lost: raft makes up for its messages, and a request that has left is never handed on again.
-//! Bounds: a queue per member, beyond which messages are dropped; raft's own limit of what is in flight.
+//! Bounds: bytes that wait for a member, beyond which messages are dropped; raft's own limit of what is in flight.
 
 mod admit;
 mod arriving;
 mod compare;
+mod frames;
+mod hear;
+mod line;
 mod link;
 mod listen;
 mod serve;
@@ -27,13 +33,12 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use parking_lot::Mutex;
 use proto::log::{Identity, SnapshotHead};
 use proto::peer::peer_client::PeerClient;
 use proto::peer::{ClusterReply, ClusterRequest, Hello, Parcel};
-use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tonic::transport::Channel;
@@ -45,12 +50,11 @@ use crate::raft;
 use crate::shared::Core;
 use crate::state::Members;
 use crate::tls::TlsFiles;
+use line::Line;
+use link::Way;
 pub(crate) use link::connect_probing;
-use link::{Batch, Way};
 pub(crate) use listen::Door;
 
-/// Batches of parcels that wait for one member; more are dropped.
-const QUEUE: usize = 4096;
 /// A message between members is no longer than this: an append of the largest requests fits.
 const MOST_BYTES: usize = 64 << 20;
 
@@ -80,7 +84,7 @@ pub(crate) struct Inner {
 
 struct Link {
     urls: Vec<String>,
-    batches: mpsc::Sender<Batch>,
+    line: Arc<Line>,
     task: JoinHandle<()>,
 }
 
@@ -118,11 +122,10 @@ impl Peers {
 
     /// Sends these, of which there is one at least, or drops them.
     pub(crate) fn send(&self, to: u64, parcels: Vec<Parcel>) {
-        if let Some(link) = self.inner.links.lock().get(&to) {
-            // Full: the member does not keep up, and raft will notice.
-            if let Err(TrySendError::Full(_)) = link.batches.try_send((Instant::now(), parcels)) {
-                self.inner.not_sent(to);
-            }
+        let line = self.inner.links.lock().get(&to).map(|link| Arc::clone(&link.line));
+        // What is dropped is raft's to notice.
+        if line.is_some_and(|line| !line.send(parcels)) {
+            self.inner.not_sent(to);
         }
     }
 
@@ -151,10 +154,10 @@ impl Peers {
         });
         for (id, urls) in wanted {
             links.entry(id).or_insert_with(|| {
-                let (batches, waiting) = mpsc::channel(QUEUE);
-                let way = Way { inner: Arc::clone(&self.inner), to: id, urls: urls.clone() };
-                let task = self.inner.runtime.spawn(way.keep(waiting));
-                Link { urls, batches, task }
+                let line = Arc::new(Line::new());
+                let way = Way { inner: Arc::clone(&self.inner), to: id, urls: urls.clone(), line: Arc::clone(&line) };
+                let task = self.inner.runtime.spawn(way.keep());
+                Link { urls, line, task }
             });
         }
     }

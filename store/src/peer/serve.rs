@@ -4,27 +4,19 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::StreamExt;
-use prost::Message as _;
-use proto::peer::parcel::Body;
 use proto::peer::peer_server::{Peer, PeerServer};
-use proto::peer::{ClusterReply, ClusterRequest, Farewell, HashReply, HashRequest, Hello, Parcel, SnapshotPart};
-use tokio::sync::{Semaphore, mpsc};
+use proto::peer::{ClusterReply, ClusterRequest, Farewell, HashReply, HashRequest, Hello, SnapshotPart};
+use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::admit::{REMOVED, admit};
 use super::arriving::receive;
 use super::{Door, Inner, MOST_BYTES};
-use crate::inbox::Message;
 use crate::member::{Arrived, Input, Temporary};
 use crate::raft;
 use crate::random::random;
 use crate::state::HashKv;
 
-/// Kilobytes from one member that may wait for the writer; then its stream is not read.
-const WAITING_KIB: u32 = 32 << 10;
-/// Parcels that have come and are handed over at once.
-const TOGETHER: usize = 256;
 /// Parts of a snapshot that wait to be written.
 const AHEAD: usize = 4;
 /// A member of which nothing is heard for so long is asked whether it is there, and given up if it does not say so in as long
@@ -34,15 +26,16 @@ const PROBE: Duration = Duration::from_secs(5);
 /// Serves until the member stops.
 pub(super) async fn serve(inner: Arc<Inner>, door: Door, open: mpsc::Sender<Infallible>) {
     let mut stopped = inner.stopped.subscribe();
-    let service =
-        PeerServer::new(Service { inner }).max_decoding_message_size(MOST_BYTES).max_encoding_message_size(MOST_BYTES);
+    let service = PeerServer::new(Service { inner: Arc::clone(&inner) })
+        .max_decoding_message_size(MOST_BYTES)
+        .max_encoding_message_size(MOST_BYTES);
     let served = tonic::transport::Server::builder()
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(2 << 20)
         .http2_keepalive_interval(Some(PROBE))
         .http2_keepalive_timeout(Some(PROBE))
         .add_service(service)
-        .serve_with_incoming(door.connections(&open));
+        .serve_with_incoming(door.connections(&open, &inner));
     tokio::select! {
         result = served => if let Err(error) = result {
             tracing::error!(%error, "other members can no longer reach this one");
@@ -53,7 +46,7 @@ pub(super) async fn serve(inner: Arc<Inner>, door: Door, open: mpsc::Sender<Infa
 }
 
 /// Why somebody may not talk.
-fn refusal(reason: String) -> Status {
+pub(super) fn refusal(reason: String) -> Status {
     if reason == REMOVED { Status::permission_denied(reason) } else { Status::failed_precondition(reason) }
 }
 
@@ -61,63 +54,23 @@ struct Service {
     inner: Arc<Inner>,
 }
 
-impl Service {
-    fn admit(&self, hello: Option<&Hello>) -> Result<u64, Status> {
+impl Inner {
+    /// Who calls, if it is whom it says it is.
+    pub(super) fn admit(&self, hello: Option<&Hello>) -> Result<u64, Status> {
         let hello = hello.ok_or_else(|| Status::invalid_argument("the caller does not say who it is"))?;
-        let state = self.inner.core.state.read();
-        let mut heard = self.inner.heard.lock();
-        admit(&self.inner.me, state.members(), &mut heard, hello).map_err(refusal)?;
+        let state = self.core.state.read();
+        let mut heard = self.heard.lock();
+        admit(&self.me, state.members(), &mut heard, hello).map_err(refusal)?;
         Ok(hello.from)
     }
 }
 
 #[tonic::async_trait]
 impl Peer for Service {
-    async fn talk(&self, request: Request<Streaming<Parcel>>) -> Result<Response<Farewell>, Status> {
-        let waiting = Arc::new(Semaphore::new(WAITING_KIB as usize));
-        let mut stopped = self.inner.stopped.subscribe();
-        let mut stream = request.into_inner();
-        let from = match stream.message().await? {
-            Some(Parcel { body: Some(Body::Hello(hello)) }) => self.admit(Some(&hello))?,
-            _ => self.admit(None)?,
-        };
-        let mut batches = stream.ready_chunks(TOGETHER);
-        loop {
-            let batch = tokio::select! {
-                batch = batches.next() => batch,
-                _ = stopped.wait_for(|stopped| *stopped) => None,
-            };
-            let Some(batch) = batch else { return Ok(Response::new(Farewell {})) };
-            if self.inner.core.state.read().members().was_removed(from) {
-                return Err(refusal(REMOVED.into()));
-            }
-            let (mut messages, mut bytes, mut end) = (Vec::with_capacity(batch.len()), 0, Ok(()));
-            for parcel in batch {
-                match parcel {
-                    Ok(parcel) => {
-                        bytes += parcel.encoded_len();
-                        messages.push(Message { input: Input::Peer(from, parcel), share: None });
-                    }
-                    Err(status) => end = Err(status),
-                }
-            }
-            let size = u32::try_from(bytes / 1024 + 1).unwrap_or(u32::MAX).min(WAITING_KIB);
-            let share = Arc::clone(&waiting).acquire_many_owned(size).await;
-            let share = share.map_err(|_| Status::unavailable("the member stops"))?;
-            if let Some(last) = messages.last_mut() {
-                last.share = Some(share);
-            }
-            if self.inner.inbox.send_all(messages).is_err() {
-                return Ok(Response::new(Farewell {}));
-            }
-            end?;
-        }
-    }
-
     async fn install(&self, request: Request<Streaming<SnapshotPart>>) -> Result<Response<Farewell>, Status> {
         let mut stream = request.into_inner();
         let first = stream.message().await?.unwrap_or_default();
-        let from = self.admit(first.hello.as_ref())?;
+        let from = self.inner.admit(first.hello.as_ref())?;
         let message = first.message.ok_or_else(|| Status::invalid_argument("a snapshot of nothing"))?;
         let Some(raft::Body::Snapshot(snapshot)) = message.body.as_ref().filter(|_| message.from == from) else {
             return Err(Status::invalid_argument("a snapshot that is none"));
@@ -154,7 +107,7 @@ impl Peer for Service {
 
     async fn hash(&self, request: Request<HashRequest>) -> Result<Response<HashReply>, Status> {
         let HashRequest { hello, revision } = request.into_inner();
-        self.admit(hello.as_ref())?;
+        self.inner.admit(hello.as_ref())?;
         let found = self.inner.core.hash(revision).await;
         let HashKv { hash, compacted, revision } =
             found.map_err(|error| Status::failed_precondition(error.to_string()))?;

@@ -75,6 +75,7 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
 pub(crate) struct Dialer {
     tls: Option<TlsConnector>,
     namespace: Option<PathBuf>,
+    probe: Option<Duration>,
 }
 
 impl Dialer {
@@ -82,9 +83,14 @@ impl Dialer {
     pub(crate) fn new(targets: &[Target], files: &TlsFiles, namespace: Option<PathBuf>) -> Result<Self, ConfigError> {
         let encrypted = targets.iter().any(|target| target.encrypted);
         if !encrypted {
-            return Ok(Self { tls: None, namespace });
+            return Ok(Self { tls: None, namespace, probe: None });
         }
-        Ok(Self { tls: Some(TlsConnector::from(Arc::new(client_config(files)?))), namespace })
+        Ok(Self { tls: Some(TlsConnector::from(Arc::new(client_config(files)?))), namespace, probe: None })
+    }
+
+    /// Its connections are probed so often while nothing comes, and end when the other side has taken nothing for twice as long.
+    pub(crate) fn probing(self, every: Duration) -> Self {
+        Self { probe: Some(every), ..self }
     }
 
     /// Connects within `patience`.
@@ -99,6 +105,9 @@ impl Dialer {
             Some(namespace) => dial_in(namespace, target, patience).await?,
         };
         base::tcp::prepare(&stream);
+        if let Some(every) = self.probe {
+            base::tcp::probe(&stream, every)?;
+        }
         match self.tls.as_ref().filter(|_| target.encrypted) {
             None => Ok(Box::new(stream)),
             Some(tls) => {
