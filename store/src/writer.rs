@@ -40,7 +40,8 @@ const IDLE_REST: u32 = 3;
 const LONGEST_REST: Duration = Duration::from_millis(20);
 /// No rest that somebody's writes make shorter is shorter.
 const SHORTEST_REST: Duration = Duration::from_micros(100);
-/// A group of so many is followed by a pause as long as it took itself; a larger one by a longer pause, up to eight times as long.
+/// A group of so many is followed by a pause as long as it took itself; a larger one by a longer pause, up to eight times as long. From
+/// half as many on, what is said to others is left to the tasks of their connections.
 const LARGE: usize = 8;
 /// No pause is longer.
 const PAUSE: Duration = Duration::from_millis(1);
@@ -67,6 +68,8 @@ pub(crate) struct Outside {
     pub(crate) peers: Option<Peers>,
     /// What is to be sent to each of them.
     pub(crate) unsent: BTreeMap<u64, Vec<Parcel>>,
+    /// Whether this thread writes it: not where many write, as what is written later is more at a time.
+    pub(crate) at_once: bool,
     /// Who led when it was last told; 0: nobody that is known.
     pub(crate) leader: u64,
     /// The checkpoint that is being written.
@@ -109,6 +112,7 @@ impl Writer {
             let until = sweeping.next.into_iter().chain(rested).min();
             let Some(messages) = self.inbox.receive(GROUP, until) else { return Ok(()) };
             let (begun, group) = (Instant::now(), messages.len());
+            self.outside.at_once = group < LARGE / 2;
             if rested.is_some_and(|rested| rested <= begun) {
                 rested = None;
                 self.member.send_more();
@@ -212,7 +216,7 @@ impl Port for Outside {
     fn flush(&mut self) {
         while let Some((to, parcels)) = self.unsent.pop_first() {
             if let Some(peers) = &self.peers {
-                peers.send(to, parcels);
+                peers.send(to, parcels, self.at_once);
             }
         }
     }

@@ -120,11 +120,11 @@ impl Peers {
         Self { inner }
     }
 
-    /// Sends these, of which there is one at least, or drops them.
-    pub(crate) fn send(&self, to: u64, parcels: Vec<Parcel>) {
+    /// Sends these, of which there is one at least, or drops them; `at_once`: they are written now, if the connection takes them.
+    pub(crate) fn send(&self, to: u64, parcels: Vec<Parcel>, at_once: bool) {
         let line = self.inner.links.lock().get(&to).map(|link| Arc::clone(&link.line));
         // What is dropped is raft's to notice.
-        if line.is_some_and(|line| !line.send(parcels)) {
+        if line.is_some_and(|line| !line.send(parcels, at_once)) {
             self.inner.not_sent(to);
         }
     }

@@ -135,6 +135,7 @@ pub(super) fn prepare(options: &Options, founding: &Founding) -> Result<Prepared
         reports: Arc::clone(&inbox),
         peers: peers.clone(),
         unsent: BTreeMap::new(),
+        at_once: true,
         leader: 0,
         saving: None,
     };
