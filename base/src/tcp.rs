@@ -64,7 +64,7 @@ fn try_prepare(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Asks the other side of a connection so often, while nothing comes, whether it is there; ends it when that, or what is sent, has
+/// Asks the other side of a connection, which was prepared, so often while nothing comes whether it is there; ends it when that, or what is sent, has
 /// not been acknowledged for twice as long (tcp(7), TCP_USER_TIMEOUT). In whole seconds.
 ///
 /// # Errors

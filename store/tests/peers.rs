@@ -137,6 +137,22 @@ async fn whoever_is_not_a_member_is_refused_by_all_calls() {
     // A stream whose first parcel says something else.
     let raft = Body::Raft(raft::Message::default());
     assert_eq!(member.talk(vec![raft]).await.map_err(|status| status.code()), Err(Code::InvalidArgument));
+    // Who goes on talking hears it, too.
+    let raft = frame(Body::Raft(raft::Message::default()));
+    let going_on = async {
+        let mut stream = tokio::net::TcpStream::connect(&member.door).await.unwrap();
+        stream.write_all(&[b"T", &*raft].concat()).await.unwrap();
+        while stream.try_read(&mut [0; 4]).is_err() {
+            stream.write_all(&raft).await.unwrap();
+        }
+        stream.write_all(&raft.repeat(1000)).await.unwrap();
+        stream.shutdown().await.unwrap();
+        let mut reason = Vec::new();
+        stream.read_to_end(&mut reason).await.unwrap();
+        Refusal::decode(&*reason).unwrap().reason
+    };
+    let reason = tokio::time::timeout(Duration::from_secs(20), going_on).await;
+    assert_eq!(reason.as_deref(), Ok("the caller does not say who it is"));
     let hello = || frame(Body::Hello(good));
     // (what, what is said after the first byte, what it is refused for; nothing: what is cut short was never said)
     let table = [
@@ -151,19 +167,6 @@ async fn whoever_is_not_a_member_is_refused_by_all_calls() {
         ("no message", [hello(), vec![0, 0, 0, 1, 0xff]].concat(), Some("not a message")),
         ("half a message", [hello(), vec![0, 0, 1, 0, 0xff]].concat(), None),
     ];
-    // Who goes on talking hears it, too.
-    let mut stream = tokio::net::TcpStream::connect(&member.door).await.unwrap();
-    let raft = frame(Body::Raft(raft::Message::default()));
-    stream.write_all(&[b"T", &*raft].concat()).await.unwrap();
-    while stream.try_read(&mut [0; 4]).is_err() {
-        stream.write_all(&raft).await.unwrap();
-    }
-    stream.write_all(&raft.repeat(1000)).await.unwrap();
-    stream.shutdown().await.unwrap();
-    let mut reason = Vec::new();
-    stream.read_to_end(&mut reason).await.unwrap();
-    let reason = Refusal::decode(&*reason).unwrap().reason;
-    assert_eq!(reason, "the caller does not say who it is");
     for (what, said, refused) in table {
         let result = member.say(&[b"T", &*said].concat()).await;
         let reason = result.as_ref().map_err(|status| status.message());

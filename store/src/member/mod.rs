@@ -57,7 +57,7 @@ pub(crate) trait Port {
     /// Sends to another member; may lose it.
     fn send(&mut self, to: u64, parcel: Parcel);
 
-    /// What was sent until now must leave now: the member is about to wait for its disk, or for something to come in.
+    /// What was sent until now must not be kept back any more: the member is about to wait for its disk, or for something to come in.
     fn flush(&mut self);
 
     /// Answers. Whoever waited may have gone.

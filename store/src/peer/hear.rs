@@ -12,7 +12,7 @@ use tonic::Status;
 
 use super::admit::REMOVED;
 use super::serve::refusal;
-use super::{Inner, MOST_BYTES, frames};
+use super::{Inner, KEPT, MOST_BYTES, frames};
 use crate::inbox::Message;
 use crate::member::Input;
 use crate::remote::dial::Io;
@@ -63,7 +63,8 @@ async fn listen(inner: &Inner, io: &mut Box<dyn Io>) -> Result<(), Status> {
         let (mut messages, mut bytes, mut found) = (Vec::new(), 0, Ok(Some(first)));
         while let Ok(Some((parcel, size))) = found {
             messages.push(Message { input: Input::Peer(from, parcel), share: None });
-            bytes += size;
+            // In memory it is more than on the wire.
+            bytes += size + size_of::<Message>();
             found = frames::take(&mut buffer, MOST_BYTES);
         }
         let share = Arc::clone(&waiting).acquire_many_owned((bytes / 1024 + 1).min(WAITING_KIB) as u32).await;
@@ -84,6 +85,9 @@ async fn next(io: &mut Box<dyn Io>, buffer: &mut BytesMut, most: usize) -> Resul
     loop {
         if let Some(found) = frames::take(buffer, most).map_err(bad)? {
             return Ok(Some(found));
+        }
+        if buffer.is_empty() && buffer.try_reclaim(KEPT + 1) {
+            *buffer = BytesMut::new();
         }
         if buffer.capacity() - buffer.len() < ROOM / 4 {
             buffer.reserve(ROOM);

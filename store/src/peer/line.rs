@@ -1,5 +1,5 @@
-//! What is said to one member: written to the connection by whoever says it, as far as the connection takes it at once; the rest by
-//! the task that keeps the way. So where few write, the writer's thread wakes nobody; it waits only while that task writes.
+//! What is said to one member: where few write, written to the connection by whoever says it, as far as the connection takes it at
+//! once; all else by the task that keeps the way. So the writer's thread wakes nobody then, and waits only while that task writes.
 //!
 //! What comes while there is no way is not all lost: a message of raft's would be old, but a request that was handed on has not
 //! left yet, and its client waits. A member may hear who leads before it can reach that one, as in the first moments of a cluster.
@@ -8,15 +8,16 @@ use std::collections::VecDeque;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, Waker, ready};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use bytes::{Buf, BufMut, BytesMut};
 use parking_lot::Mutex;
 use proto::peer::parcel::Body;
 use proto::peer::{Hello, Parcel, Refusal};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::time::Instant;
 
-use super::frames;
+use super::{KEPT, frames};
 use crate::remote::dial::Io;
 
 /// For how long a request that was handed on, or word of one, is worth sending: less than its client waits, which is 50
@@ -26,8 +27,6 @@ const FRESH: Duration = Duration::from_millis(500);
 const WAITING: usize = 4096;
 /// Bytes that wait for the connection; while there are more, what comes is dropped.
 const UNSENT: usize = 64 << 20;
-/// A buffer that has once been longer is not kept.
-const KEPT: usize = 1 << 20;
 /// The longest refusal.
 const REFUSAL: usize = 4 << 10;
 
@@ -70,8 +69,8 @@ impl Line {
         Self(Mutex::new(State::Down(Waiting::default())))
     }
 
-    /// Sends parcels, `at_once` as far as possible, and the rest when the task has its turn. Whether they have not been dropped: the member
-    /// does not keep up.
+    /// Sends parcels, `at_once` as far as possible, and the rest when the task has its turn. False: they were dropped, as the member does
+    /// not keep up.
     pub(super) fn send(&self, parcels: Vec<Parcel>, at_once: bool) -> bool {
         match &mut *self.0.lock() {
             State::Down(waiting) => waiting.keep(parcels),
@@ -105,16 +104,15 @@ impl Line {
         loop {
             let mut state = self.0.lock();
             let waiting = match &mut *state {
-                State::Down(waiting) => waiting.take(),
-                State::Up(_) => VecDeque::new(),
+                State::Down(waiting) if !waiting.0.is_empty() => std::mem::take(waiting),
+                _ => {
+                    *state = State::Up(connection);
+                    return;
+                }
             };
-            if waiting.is_empty() {
-                *state = State::Up(connection);
-                return;
-            }
             // It may be much: others go on meanwhile.
             drop(state);
-            waiting.iter().for_each(|parcel| frames::put(parcel, &mut connection.unsent));
+            waiting.fresh().for_each(|parcel| frames::put(&parcel, &mut connection.unsent));
         }
     }
 
@@ -143,9 +141,9 @@ impl Waiting {
         kept
     }
 
-    fn take(&mut self) -> VecDeque<Parcel> {
+    fn fresh(mut self) -> impl Iterator<Item = Parcel> {
         self.forget_old();
-        std::mem::take(&mut self.0).into_iter().map(|(_, parcel)| parcel).collect()
+        self.0.into_iter().map(|(_, parcel)| parcel)
     }
 
     fn forget_old(&mut self) {

@@ -19,15 +19,13 @@ use tokio_rustls::TlsAcceptor;
 use tonic::transport::server::Connected;
 
 use super::hear::hear;
-use super::{Inner, frames};
+use super::{Inner, PROBE, frames};
 use crate::options::TlsError;
 use crate::remote::dial::Io;
 use crate::tls::{self, TlsFiles};
 
 /// A handshake that takes longer is none.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// A member of which nothing is heard for so long is asked whether it is there.
-const PROBE: Duration = Duration::from_secs(5);
 /// Connections that wait to be served.
 const WAITING: usize = 32;
 

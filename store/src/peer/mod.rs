@@ -1,11 +1,11 @@
-//! How the members of a cluster reach each other: what raft says in frames of their own, the rest as gRPC, over TLS with certificates on both sides where the peer URLs are https
-//! (see proto/peer.proto).
+//! How the members of a cluster reach each other: what raft says in frames on connections of their own, the rest as gRPC; over TLS with
+//! certificates on both sides where the peer URLs are https (see proto/peer.proto).
 //!
 //! | file | what it is |
 //! |---|---|
 //! | `mod` | the others, and a way to each |
 //! | `link` | the way to one member: a connection that is made again when it breaks |
-//! | `line` | what is said to it: written at once, as far as the connection takes it |
+//! | `line` | what is said to it: where few write, written at once as far as the connection takes it |
 //! | `frames` | how that looks on the wire. Pure |
 //! | `compare` | what the others hold, as hashes |
 //! | `ship` | a snapshot on its way to one member |
@@ -57,6 +57,11 @@ pub(crate) use listen::Door;
 
 /// A message between members is no longer than this: an append of the largest requests fits.
 const MOST_BYTES: usize = 64 << 20;
+/// A connection's buffer that has once been longer is not kept: several of the longest appends that usually come.
+const KEPT: usize = 4 << 20;
+/// A member of which nothing is heard for so long is asked whether it is there, and given up if it does not say so in as long
+/// again: what has come of its snapshot, or of a message, is held until then.
+const PROBE: Duration = Duration::from_secs(5);
 
 /// The other members. A handle; all are the same.
 #[derive(Clone)]
@@ -162,7 +167,7 @@ impl Peers {
         }
     }
 
-    /// Ends all streams and stops listening, soon.
+    /// Ends all connections and stops listening, soon.
     pub(crate) fn stop(&self) {
         self.inner.stopped.send_replace(true);
         self.reach(HashMap::new());

@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use proto::peer::peer_server::{Peer, PeerServer};
 use proto::peer::{ClusterReply, ClusterRequest, Farewell, HashReply, HashRequest, Hello, SnapshotPart};
@@ -11,7 +10,7 @@ use tonic::{Request, Response, Status, Streaming};
 
 use super::admit::{REMOVED, admit};
 use super::arriving::receive;
-use super::{Door, Inner, MOST_BYTES};
+use super::{Door, Inner, MOST_BYTES, PROBE};
 use crate::member::{Arrived, Input, Temporary};
 use crate::raft;
 use crate::random::random;
@@ -19,9 +18,6 @@ use crate::state::HashKv;
 
 /// Parts of a snapshot that wait to be written.
 const AHEAD: usize = 4;
-/// A member of which nothing is heard for so long is asked whether it is there, and given up if it does not say so in as long
-/// again: what has come of its snapshot is held until then, and the next leader sends another one.
-const PROBE: Duration = Duration::from_secs(5);
 
 /// Serves until the member stops.
 pub(super) async fn serve(inner: Arc<Inner>, door: Door, open: mpsc::Sender<Infallible>) {
@@ -40,7 +36,7 @@ pub(super) async fn serve(inner: Arc<Inner>, door: Door, open: mpsc::Sender<Infa
         result = served => if let Err(error) = result {
             tracing::error!(%error, "other members can no longer reach this one");
         },
-        // Not gracefully: streams between members never end by themselves.
+        // Not gracefully: a snapshot on its way would be waited for.
         _ = stopped.wait_for(|stopped| *stopped) => {}
     }
 }

@@ -70,7 +70,7 @@ async fn said(far: &mut (impl AsyncRead + Unpin), last: u64) -> Vec<String> {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_is_waited_for_waits_for_a_way() {
     let line = Line::new();
     let parcel = |body| Parcel { body: Some(body) };
@@ -124,7 +124,7 @@ async fn where_many_write_the_task_does() {
     task.abort();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn who_finds_the_connection_broken_says_so_and_keeps_the_rest() {
     let line = Line::new();
     let (near, far) = tokio::io::duplex(1 << 10);
