@@ -19,6 +19,7 @@ use tokio::sync::mpsc;
 
 use super::link;
 use crate::runtime::{Error, Result, Session, Streams};
+use crate::shim::output::to_the_end;
 use crate::shim::wire::{self, Answer, Call, Push, Request};
 
 /// The connection of one session.
@@ -203,13 +204,14 @@ impl AsyncRead for Terminal {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         loop {
             let mut guard = ready!(self.file.poll_read_ready(cx))?;
-            match guard.try_io(|file| Ok(rustix::io::read(file.get_ref(), buffer.initialize_unfilled())?)) {
+            let read = |file: &AsyncFd<OwnedFd>| {
+                Ok(to_the_end(|| rustix::io::read(file.get_ref(), buffer.initialize_unfilled()))?)
+            };
+            match guard.try_io(read) {
                 Ok(Ok(length)) => {
                     buffer.advance(length);
                     return Poll::Ready(Ok(()));
                 }
-                // The other side is closed: the end.
-                Ok(Err(error)) if error.raw_os_error() == Some(libc::EIO) => return Poll::Ready(Ok(())),
                 Ok(Err(error)) => return Poll::Ready(Err(error)),
                 Err(_) => {}
             }

@@ -40,14 +40,13 @@ impl Source {
         let mut buffer = [0u8; 16 << 10];
         let mut lines = Vec::new();
         let now = jiff::Timestamp::now();
-        let read = match rustix::io::read(&self.fd, &mut buffer) {
+        let read = match to_the_end(|| rustix::io::read(&self.fd, &mut buffer)) {
             Ok(0) => Read::End,
             Ok(length) => {
                 self.splitter.push(&buffer[..length], now, &mut lines);
                 Read::Some(buffer[..length].to_vec())
             }
             Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => Read::Later,
-            // A terminal whose other side is closed says EIO.
             Err(_) => Read::End,
         };
         if matches!(read, Read::End) {
@@ -63,6 +62,19 @@ impl Source {
         let mut lines = Vec::new();
         self.splitter.finish(jiff::Timestamp::now(), &mut lines);
         let _ = log.write_all(&lines);
+    }
+}
+
+/// A read of a pipe, or of our side of a terminal; 0 at the end. A terminal whose other side is closed says EIO, and may say so although
+/// something is left: the kernel looks for what has come first and whether the other side is closed afterwards (drivers/tty/n_tty.c,
+/// n_tty_read), and both may have happened in between. Nothing comes after that, so that the second read knows.
+pub fn to_the_end(mut read: impl FnMut() -> rustix::io::Result<usize>) -> rustix::io::Result<usize> {
+    match read() {
+        Err(rustix::io::Errno::IO) => match read() {
+            Err(rustix::io::Errno::IO) => Ok(0),
+            second => second,
+        },
+        first => first,
     }
 }
 
@@ -113,5 +125,30 @@ impl Tap {
 impl AsFd for Tap {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn the_end_of_a_terminal_is_not_believed_at_once() {
+        // (what the reads say, what comes of it)
+        let table: [(&[_], _); 6] = [
+            (&[Ok(5)], Ok(5)),
+            (&[Ok(0)], Ok(0)),
+            (&[Err(Errno::AGAIN)], Err(Errno::AGAIN)),
+            (&[Err(Errno::IO), Ok(5)], Ok(5)),
+            (&[Err(Errno::IO), Err(Errno::IO)], Ok(0)),
+            (&[Err(Errno::IO), Err(Errno::INTR)], Err(Errno::INTR)),
+        ];
+        for (says, expected) in table {
+            let mut reads = says.iter();
+            assert_eq!(to_the_end(|| *reads.next().unwrap()), expected, "{says:?}");
+            assert_eq!(reads.len(), 0, "{says:?}");
+        }
     }
 }
