@@ -1,5 +1,5 @@
-//! Three masters, and the loss of the one that leads, as a whole, in the middle of a rollout. The machine runs on: what is
-//! lost is the processes.
+//! Three masters, and the loss of one that leads, as a whole, in the middle of a rollout: first the one whose member leads the store,
+//! then the one whose controllers lead. The machine runs on: what is lost is the processes.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -47,7 +47,9 @@ async fn lose_leaders(name: &str, store: Choice) {
 }
 
 async fn one_round(cluster: &Cluster, client: &Client, round: usize) -> anyhow::Result<()> {
-    let leader = leader(client).await?;
+    let controllers = leader(client).await?;
+    let store = store_leader(cluster)?;
+    let victim = if round == 0 { store.as_ref().unwrap_or(&controllers) } else { &controllers };
     let load = Load::start(cluster, round)?;
     eventually("the load has begun", PATIENCE, || async {
         ensure!(load.acknowledged().len() >= 20, "{} writes", load.acknowledged().len());
@@ -57,7 +59,7 @@ async fn one_round(cluster: &Cluster, client: &Client, round: usize) -> anyhow::
     let version = format!("masters-{round}");
     objects::set_env(client, "echo", "echo", "VERSION", &version).await?;
 
-    let killed = cluster.kill_master(&leader)?;
+    let killed = cluster.kill_master(victim)?;
     let begun = Instant::now();
     eventually("the API answers again", PATIENCE, || async {
         let client = cluster.client()?;
@@ -72,9 +74,14 @@ async fn one_round(cluster: &Cluster, client: &Client, round: usize) -> anyhow::
     let (acknowledged, gap) = load.stop().await?;
     all_there(cluster, &acknowledged).await?;
     program::say(&format!(
-        "kill -9 of {leader} ({} processes): a new client's write acknowledged after {:.2} s, longest gap between \
+        "kill -9 of {victim} ({} processes, leads {}): a new client's write acknowledged after {:.2} s, longest gap between \
          acknowledged writes of a running client {:.2} s, rolled out after {:.2} s; {} acknowledged writes, all there",
         killed.len(),
+        match (store.as_ref() == Some(victim), controllers == *victim) {
+            (true, true) => "the store and the controllers",
+            (true, false) => "the store",
+            _ => "the controllers",
+        },
         answered.as_secs_f64(),
         gap.as_secs_f64(),
         rolled_out.as_secs_f64(),
@@ -88,7 +95,7 @@ async fn one_round(cluster: &Cluster, client: &Client, round: usize) -> anyhow::
         })
         .await?;
     }
-    caught_up(cluster, &leader, &acknowledged).await?;
+    caught_up(cluster, victim, &acknowledged).await?;
     endpoints(client, 3).await
 }
 
@@ -100,6 +107,20 @@ async fn leader(client: &Client) -> anyhow::Result<String> {
         holder.context("nobody holds the lease")
     })
     .await
+}
+
+/// Whose member leads the store, by what their logs said last (those of mkube's own, or of etcd's); nobody's if the masters have none.
+fn store_leader(cluster: &Cluster) -> anyhow::Result<Option<String>> {
+    let members: Vec<_> = cluster.components()?.into_iter().filter(|name| name.starts_with("store-master-")).collect();
+    for member in &members {
+        let log = std::fs::read_to_string(cluster.layout().log(member)).with_context(|| format!("{member}'s log"))?;
+        let told = log.lines().rfind(|line| line.contains("who leads role=") || line.contains(" became "));
+        if told.is_some_and(|line| line.contains("role=Leader") || line.contains(" became leader")) {
+            return Ok(member.strip_prefix("store-").map(str::to_owned));
+        }
+    }
+    ensure!(members.is_empty(), "none of {members:?} says that it leads");
+    Ok(None)
 }
 
 /// The endpoints of the Service `kubernetes` are so many.
