@@ -5,6 +5,7 @@
 //! is what to compare between two builds; requests per second depend on what else the machine does. It relies on Linux's
 //! `/proc/<pid>/task` for CPU and context switches, and leaves nothing behind.
 
+use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -35,6 +36,9 @@ struct Flags {
     #[command(flatten)]
     options: Options,
 }
+
+/// What the server says last, before the address that it serves at.
+const ADDRESS: &str = "serves at ";
 
 /// A request by number.
 type Make = fn(usize) -> Request<Bytes>;
@@ -105,16 +109,15 @@ fn certificates(dir: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The server's process: serves, says where, measures its handlers when told to, and ends with its standard input.
+/// The server's process: serves, measures its handlers, says where it serves, and ends with its standard input.
 fn serve(dir: &Path) -> anyhow::Result<()> {
     base::logging::init("info", base::logging::Format::Text);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let context = Context::new();
         let running = apiserver::start(options(dir), &context).await?;
-        std::fs::write(dir.join("address.tmp"), running.address.to_string())?;
         handlers(&running, dir).await?;
-        std::fs::rename(dir.join("address.tmp"), dir.join("address"))?;
+        println!("{ADDRESS}{}", running.address);
         tokio::task::spawn_blocking(|| std::io::read_to_string(std::io::stdin())).await??;
         context.shutdown(Duration::from_secs(10)).await;
         Ok(())
@@ -196,21 +199,21 @@ struct Server {
 }
 
 impl Server {
-    async fn start(dir: &Path) -> anyhow::Result<Self> {
+    fn start(dir: &Path) -> anyhow::Result<Self> {
         certificates(dir)?;
         let log = std::fs::File::create(dir.join("log"))?;
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("serve").arg(dir).stdin(Stdio::piped()).stderr(log);
+        command.arg("serve").arg(dir).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
         let mut child = command.spawn().context("the server")?;
-        let deadline = Instant::now() + Duration::from_secs(300);
+        let mut says = BufReader::new(child.stdout.take().context("the server's output")?).lines();
         let address = loop {
-            if let Ok(text) = std::fs::read_to_string(dir.join("address")) {
-                break text;
+            match says.next().transpose()? {
+                None => bail!("the server did not start: {}", std::fs::read_to_string(dir.join("log"))?),
+                Some(line) => match line.strip_prefix(ADDRESS) {
+                    Some(address) => break address.to_owned(),
+                    None => println!("{line}"),
+                },
             }
-            if child.try_wait()?.is_some() || Instant::now() > deadline {
-                bail!("the server did not start: {}", std::fs::read_to_string(dir.join("log"))?);
-            }
-            tokio::time::sleep(Duration::from_millis(5)).await;
         };
         let pem = |name: &str| std::fs::read(dir.join("pki").join(name));
         let identity = Identity::Certificate { cert: pem("admin.crt")?, key: pem("admin.key")? };
@@ -292,7 +295,7 @@ fn main() -> anyhow::Result<()> {
     );
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
         let dir = tempfile::tempdir()?;
-        let server = Server::start(dir.path()).await?;
+        let server = Server::start(dir.path())?;
         for clients in [1, 16, 64] {
             for (what, make) in LOADS.iter().filter(|(what, _)| what.contains(&only)) {
                 load(&server, clients, Duration::from_secs(seconds), what, *make).await?;

@@ -64,8 +64,8 @@ fn try_prepare(stream: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Asks the other side of a connection, which was prepared, so often while nothing comes whether it is there; ends it when that, or what is sent, has
-/// not been acknowledged for twice as long (tcp(7), TCP_USER_TIMEOUT). In whole seconds.
+/// Asks the other side of a connection, which was prepared, so often while nothing comes whether it is there; ends it when that,
+/// or what is sent, has not been acknowledged for twice as long (tcp(7), TCP_USER_TIMEOUT). In whole seconds.
 ///
 /// # Errors
 /// When it is closed already.

@@ -3,17 +3,21 @@
 
 mod node;
 
+use std::process::Stdio;
 use std::time::Duration;
 
 use futures::StreamExt;
 use kubelet::process::cleanup;
 use kubelet::runtime::{ContainerState, Runtime};
 use node::{Node, echo, shell};
+use tokio::io::AsyncBufReadExt;
 
-/// Set for the copy of this test program that plays the kubelet to be killed.
 /// How long the victim may take until its containers run.
 const PATIENCE: Duration = Duration::from_secs(60);
+/// Set for the copy of this test program that plays the kubelet to be killed.
 const VICTIM: &str = "MKUBE_TEST_VICTIM_DIRECTORY";
+/// What it says then.
+const READY: &str = "its containers run";
 
 /// Not a test of its own: what the victim does.
 #[test]
@@ -26,7 +30,7 @@ fn victim() {
         node.start_container(&sandbox.id, &echo(&node, "main")).await;
         node.start_container(&sandbox.id, &shell(&node, "short", "sleep 0.5; exit 5")).await;
         node.runtime.create_container(&sandbox.id, &shell(&node, "later", "echo late")).await.unwrap();
-        std::fs::write(node.directory.join("victim-ready"), "").unwrap();
+        println!("{READY}");
         std::future::pending::<()>().await;
     });
 }
@@ -34,23 +38,27 @@ fn victim() {
 #[test]
 fn a_killed_kubelet_finds_its_pods_again() {
     Node::run("kubelet-killed", async |node| {
-        let mut victim = std::process::Command::new(std::env::current_exe().unwrap())
+        let mut victim = tokio::process::Command::new(std::env::current_exe().unwrap())
             .args(["--exact", "victim", "--nocapture"])
             .env(VICTIM, &node.directory)
+            .stdout(Stdio::piped())
+            .kill_on_drop(true)
             .spawn()
             .unwrap();
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        let ready = loop {
-            let ready = node.directory.join("victim-ready").exists();
-            if ready || victim.try_wait().unwrap().is_some() || tokio::time::Instant::now() > deadline {
-                break ready;
+        let mut says = tokio::io::BufReader::new(victim.stdout.take().unwrap()).lines();
+        let ready = async {
+            while let Some(line) = says.next_line().await.unwrap() {
+                if line.contains(READY) {
+                    return true;
+                }
             }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+            false
         };
+        let ready = tokio::time::timeout(PATIENCE, ready).await;
         // Also if it is not ready: it must not outlive the test.
-        let _ = victim.kill();
-        victim.wait().unwrap();
-        assert!(ready, "the victim ended by itself, or was not ready within {PATIENCE:?}");
+        let _ = victim.start_kill();
+        victim.wait().await.unwrap();
+        assert_eq!(ready, Ok(true), "the victim ended by itself, or was not ready within {PATIENCE:?}");
 
         node.restart().await;
         let sandboxes = node.runtime.sandboxes().await.unwrap();

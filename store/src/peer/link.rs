@@ -36,9 +36,9 @@ impl Way {
         let mut said = String::new();
         for attempt in 0usize.. {
             let Some(url) = self.urls.get(attempt % self.urls.len().max(1)) else { return };
-            let reason = match dial(url, &self.inner.tls).await {
+            let reason = match dial(url, &self.inner.tls, PROBE).await {
                 Err(reason) => reason,
-                Ok(connection) => {
+                Ok((_, connection)) => {
                     tracing::debug!(to = format!("{:x}", self.to), url, "connected to a member");
                     self.line.connected(connection, self.inner.hello(self.to));
                     match poll_fn(|context| self.line.poll(context)).await {
@@ -63,11 +63,12 @@ impl Way {
     }
 }
 
-/// A connection that ends when what is said on it is not taken: nothing is answered, so the kernel must notice.
-async fn dial(url: &str, tls: &TlsFiles) -> Result<Box<dyn Io>, String> {
+/// A connection that the kernel ends when what is said on it is not taken: of what members say nothing is answered.
+async fn dial(url: &str, tls: &TlsFiles, probe: Duration) -> Result<(Target, Box<dyn Io>), String> {
     let target = Target::parse(url).map_err(|error| error.to_string())?;
     let dialer = Dialer::new(std::slice::from_ref(&target), tls, None).map_err(|error| error.to_string())?;
-    dialer.probing(PROBE).dial(&target, CONNECT).await.map_err(|error| error.to_string())
+    let stream = dialer.probing(probe).dial(&target, CONNECT).await.map_err(|error| error.to_string())?;
+    Ok((target, stream))
 }
 
 /// A connection of its own to a member.
@@ -77,9 +78,7 @@ pub(super) async fn connect(url: &str, tls: &TlsFiles) -> Result<Channel, String
 
 /// A connection of its own, which is probed so often while nothing comes.
 pub(crate) async fn connect_probing(url: &str, tls: &TlsFiles, probe: Duration) -> Result<Channel, String> {
-    let target = Target::parse(url).map_err(|error| error.to_string())?;
-    let dialer = Dialer::new(std::slice::from_ref(&target), tls, None).map_err(|error| error.to_string())?;
-    let stream = dialer.dial(&target, CONNECT).await.map_err(|error| error.to_string())?;
+    let (target, stream) = dial(url, tls, probe).await?;
     let endpoint = Endpoint::from_shared(target.url.to_string())
         .map_err(|error| error.to_string())?
         .http2_keep_alive_interval(probe)

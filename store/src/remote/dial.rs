@@ -1,7 +1,7 @@
 //! Connections to an endpoint: TCP, TLS with a client certificate, where wanted out of another network namespace.
 //!
-//! Knows nothing of what is said over it. A connection is made once, and HTTP/2 over it, or what members say; a broken one is not repaired but replaced by
-//! its user, so that a request is never silently sent twice.
+//! Knows nothing of what is said over it. A connection is made once, and HTTP/2 over it, or what members say; a broken one is not
+//! repaired but replaced by its user, so that a request is never silently sent twice.
 
 use std::io;
 use std::net::TcpStream as BlockingStream;
