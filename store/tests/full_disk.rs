@@ -26,28 +26,29 @@ fn leave(dir: &Path, bytes: u64) {
 
 #[test]
 fn a_full_disk_keeps_no_store_from_starting() {
-    if std::env::var_os(INSIDE).is_some() {
+    if let Some(dir) = std::env::var_os(INSIDE) {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-        return runtime.block_on(inside());
+        return runtime.block_on(inside(Path::new(&dir)));
     }
     if !rustix::process::geteuid().is_root() {
         eprintln!("SKIPPED {TEST}: needs root, to mount a small disk");
         return;
     }
+    // Removed out here, where the disk that is mounted inside is gone with its namespace.
+    let dir = tempfile::tempdir().unwrap();
     let output = Command::new("unshare")
         .args(["--mount", "--"])
         .arg(std::env::current_exe().unwrap())
         .args(["--exact", TEST, "--nocapture", "--test-threads=1"])
-        .env(INSIDE, "1")
+        .env(INSIDE, dir.path())
         .output()
         .unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "{text}");
 }
 
-async fn inside() {
-    let dir = tempfile::tempdir().unwrap();
-    let disk = dir.path().join("disk");
+async fn inside(dir: &Path) {
+    let disk = dir.join("disk");
     fs::create_dir(&disk).unwrap();
     let mut mount = Command::new("mount");
     mount.args(["-t", "tmpfs", "-o", "size=64m", "none"]).arg(&disk);

@@ -149,8 +149,26 @@ impl Etcd {
     }
 }
 
+impl Etcd {
+    /// How it has ended by itself, if it has, and the end of what it said.
+    fn last_words(&mut self) -> String {
+        let ended = match self.child.as_mut().map(Child::try_wait) {
+            Some(Ok(Some(status))) => format!("has ended by itself, {status}"),
+            Some(_) => "runs".into(),
+            None => "was killed".into(),
+        };
+        let said = std::fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<&str> = said.lines().collect();
+        format!("{} {ended}; it said last:\n{}", self.url, lines[lines.len().saturating_sub(10)..].join("\n"))
+    }
+}
+
 impl Drop for Etcd {
+    /// A test that fails tells what became of it: its log goes with the test's directory.
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("{}", self.last_words());
+        }
         self.kill();
     }
 }

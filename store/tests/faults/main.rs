@@ -29,6 +29,7 @@ mod record;
 mod repair;
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -58,8 +59,8 @@ fn is_there(program: &str, argument: &str) -> bool {
 
 #[test]
 fn whatever_happens_nothing_acknowledged_is_lost() {
-    if std::env::var_os(INSIDE).is_some() {
-        return inside();
+    if let Some(dir) = std::env::var_os(INSIDE) {
+        return inside(Path::new(&dir));
     }
     let tools = [("nft", "--version"), ("ip", "-V"), ("tc", "-V"), ("unshare", "--version")];
     if !rustix::process::geteuid().is_root() || !tools.iter().all(|(tool, argument)| is_there(tool, argument)) {
@@ -68,11 +69,13 @@ fn whatever_happens_nothing_acknowledged_is_lost() {
     }
     let arguments = ["--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--"];
     let program = std::env::current_exe().unwrap();
+    // Removed out here, where the disks that are mounted inside are gone with their namespace.
+    let dir = tempfile::tempdir().unwrap();
     let output = Command::new("unshare")
         .args(arguments)
         .arg(program)
         .args(["--exact", TEST, "--nocapture", "--test-threads=1"])
-        .env(INSIDE, "1")
+        .env(INSIDE, dir.path())
         .output()
         .unwrap();
     let text = format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
@@ -80,12 +83,12 @@ fn whatever_happens_nothing_acknowledged_is_lost() {
     println!("{text}");
 }
 
-fn inside() {
+fn inside(dir: &Path) {
     let seed = number("STORE_FAULTS_SEED", 1);
     let trouble = Duration::from_secs(number("STORE_FAULTS_SECONDS", 25));
     println!("seed {seed}, {} s of trouble", trouble.as_secs());
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(3).enable_all().build().unwrap();
-    let result = runtime.block_on(run(seed, trouble));
+    let result = runtime.block_on(run(seed, trouble, dir));
     if let Err(what) = result {
         panic!(
             "{what}\nto run it again: STORE_FAULTS_SEED={seed} STORE_FAULTS_SECONDS={} \
@@ -95,10 +98,9 @@ fn inside() {
     }
 }
 
-async fn run(seed: u64, trouble: Duration) -> Result<(), String> {
-    let dir = tempfile::tempdir().unwrap();
+async fn run(seed: u64, trouble: Duration, dir: &Path) -> Result<(), String> {
     let net = net::Net::new(MEMBERS);
-    let mut members: Vec<Member> = (1..=MEMBERS).map(|number| Member::new(number, MEMBERS, dir.path())).collect();
+    let mut members: Vec<Member> = (1..=MEMBERS).map(|number| Member::new(number, MEMBERS, dir)).collect();
     for member in &mut members {
         member.start(false);
     }
