@@ -26,14 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// For how long somebody who is refused may go on talking: closed at once, the connection would be reset, and the refusal lost.
 const FAREWELL: Duration = Duration::from_secs(1);
 
-/// Hears one member out, which has said that it wants to talk; until the connection ends, or this member stops.
-pub(super) async fn hear(inner: Arc<Inner>, mut io: Box<dyn Io>) {
-    let mut stopped = inner.stopped.subscribe();
-    let refused = tokio::select! {
-        ended = listen(&inner, &mut io) => ended,
-        _ = stopped.wait_for(|stopped| *stopped) => return,
-    };
-    let Err(status) = refused else { return };
+/// Hears one member out, which has said that it wants to talk, until the connection ends.
+pub(super) async fn hear(inner: &Inner, mut io: Box<dyn Io>) {
+    let Err(status) = listen(inner, &mut io).await else { return };
     tracing::debug!(reason = status.message(), "a caller is refused");
     let mut frame = BytesMut::new();
     frames::put(&Refusal { code: status.code().into(), reason: status.message().into() }, &mut frame);

@@ -1,33 +1,27 @@
 //! Sockets for other members; over https, who connects must show a certificate of the peers' authority.
 
 use std::convert::Infallible;
-use std::io;
-use std::net::ToSocketAddrs;
-use std::pin::Pin;
+use std::io::{self, Cursor};
+use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use base::panics;
-use futures::Stream;
-use futures::stream;
 use rustls::ServerConfig;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 use tokio_rustls::TlsAcceptor;
-use tonic::transport::server::Connected;
 
 use super::hear::hear;
+use super::serve::answer;
 use super::{Inner, PROBE, frames};
 use crate::options::TlsError;
 use crate::remote::dial::Io;
 use crate::tls::{self, TlsFiles};
 
-/// A handshake that takes longer is none.
+/// Who has not greeted by TLS, and said a first byte, by then is nobody.
 const HANDSHAKE: Duration = Duration::from_secs(5);
-/// Connections that wait to be served.
-const WAITING: usize = 32;
 
 /// Open sockets.
 pub(crate) struct Door {
@@ -57,56 +51,54 @@ impl Door {
         Ok(Self { listeners })
     }
 
-    /// Connections, greeted by TLS. In a tokio runtime. `open` is held as long as a socket is open.
-    /// Whoever wants to talk is heard meanwhile; the others call.
-    pub(super) fn connections(
-        self,
-        open: &mpsc::Sender<Infallible>,
-        inner: &Arc<Inner>,
-    ) -> impl Stream<Item = io::Result<Accepted>> + use<> {
-        let (accepted, waiting) = mpsc::channel(WAITING);
+    /// Attends to who connects, in a tokio runtime, until the member stops. `open` is held as long as a socket is open.
+    pub(super) fn serve(self, inner: &Arc<Inner>, open: &mpsc::Sender<Infallible>) {
         for (listener, tls) in self.listeners {
-            let (accepted, open, inner) = (accepted.clone(), open.clone(), Arc::clone(inner));
-            tokio::spawn(async move {
-                accept(listener, tls, accepted, inner).await;
-                drop(open);
-            });
+            tokio::spawn(accept(listener, tls, Arc::clone(inner), open.clone()));
         }
-        stream::unfold(waiting, |mut waiting: mpsc::Receiver<Accepted>| async move {
-            waiting.recv().await.map(|connection| (Ok(connection), waiting))
-        })
     }
 }
 
 async fn accept(
     listener: std::net::TcpListener,
     tls: Option<TlsAcceptor>,
-    accepted: mpsc::Sender<Accepted>,
     inner: Arc<Inner>,
+    open: mpsc::Sender<Infallible>,
 ) {
     let listener = match TcpListener::from_std(listener) {
         Ok(listener) => listener,
         Err(error) => return tracing::error!(%error, "cannot listen for other members"),
     };
+    let mut stopped = inner.stopped.subscribe();
     loop {
         let (stream, from) = tokio::select! {
             connection = base::tcp::accept(&listener) => connection,
-            // Nobody serves any more.
-            () = accepted.closed() => return,
+            _ = stopped.wait_for(|stopped| *stopped) => return,
         };
         // What has come from one that vanished, perhaps half a message, goes with it.
         let _ = base::tcp::probe(&stream, PROBE);
-        let (tls, accepted, inner) = (tls.clone(), accepted.clone(), Arc::clone(&inner));
+        let (tls, inner, open, mut stopped) = (tls.clone(), Arc::clone(&inner), open.clone(), stopped.clone());
         panics::spawn(async move {
-            match tokio::time::timeout(HANDSHAKE, greet(stream, tls)).await {
-                Ok(Ok((frames::TALK, connection))) => hear(inner, connection).await,
-                Ok(Ok((first, connection))) => {
-                    let _ = accepted.send(Accepted { first: Some(first), connection }).await;
-                }
-                Ok(Err(error)) => tracing::debug!(%from, %error, "a caller is no peer"),
-                Err(_) => {}
+            // Not gracefully: a snapshot on its way would be waited for.
+            tokio::select! {
+                () = attend(inner, stream, tls, from) => {}
+                _ = stopped.wait_for(|stopped| *stopped) => {}
             }
+            drop(open);
         });
+    }
+}
+
+/// Somebody who connects either talks, or calls.
+async fn attend(inner: Arc<Inner>, stream: TcpStream, tls: Option<TlsAcceptor>, from: SocketAddr) {
+    match tokio::time::timeout(HANDSHAKE, greet(stream, tls)).await {
+        Ok(Ok((frames::TALK, connection))) => hear(&inner, connection).await,
+        Ok(Ok((first, connection))) => {
+            let (read, write) = tokio::io::split(connection);
+            answer(inner, tokio::io::join(Cursor::new([first]).chain(read), write)).await;
+        }
+        Ok(Err(error)) => tracing::debug!(%from, %error, "a caller is no peer"),
+        Err(_) => {}
     }
 }
 
@@ -127,47 +119,4 @@ fn server_config(files: &TlsFiles) -> Result<ServerConfig, TlsError> {
     let mut config = tls::server(cert, key, Some(ca))?;
     config.alpn_protocols = vec![b"h2".to_vec()];
     Ok(config)
-}
-
-/// A connection of another member.
-pub(super) struct Accepted {
-    /// What was read of it, and is to be read again.
-    first: Option<u8>,
-    connection: Box<dyn Io>,
-}
-
-impl Connected for Accepted {
-    type ConnectInfo = ();
-
-    fn connect_info(&self) {}
-}
-
-impl AsyncRead for Accepted {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if buffer.remaining() > 0
-            && let Some(first) = self.first.take()
-        {
-            buffer.put_slice(&[first]);
-            return Poll::Ready(Ok(()));
-        }
-        Pin::new(&mut self.connection).poll_read(context, buffer)
-    }
-}
-
-impl AsyncWrite for Accepted {
-    fn poll_write(mut self: Pin<&mut Self>, context: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.connection).poll_write(context, data)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.connection).poll_flush(context)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.connection).poll_shutdown(context)
-    }
 }

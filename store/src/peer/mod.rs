@@ -1,5 +1,5 @@
-//! How the members of a cluster reach each other: what raft says in frames on connections of their own, the rest as gRPC; over TLS with
-//! certificates on both sides where the peer URLs are https (see proto/peer.proto).
+//! How the members of a cluster reach each other: what raft says, and what followers hand on, in frames on connections of their own, the
+//! rest as gRPC; over TLS with certificates on both sides where the peer URLs are https (see proto/peer.proto).
 //!
 //! | file | what it is |
 //! |---|---|
@@ -121,7 +121,7 @@ impl Peers {
             stopped: watch::Sender::new(false),
             closed: tokio::sync::Mutex::new(closed),
         });
-        tokio::spawn(serve::serve(Arc::clone(&inner), door, open));
+        door.serve(&inner, &open);
         Self { inner }
     }
 

@@ -1,16 +1,20 @@
 //! What other members call here.
 
-use std::convert::Infallible;
 use std::sync::Arc;
 
+use base::panics::{CatchingExecutor, catch};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
 use proto::peer::peer_server::{Peer, PeerServer};
 use proto::peer::{ClusterReply, ClusterRequest, Farewell, HashReply, HashRequest, Hello, SnapshotPart};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::mpsc;
 use tonic::{Request, Response, Status, Streaming};
 
 use super::admit::{REMOVED, admit};
 use super::arriving::receive;
-use super::{Door, Inner, MOST_BYTES, PROBE};
+use super::{Inner, MOST_BYTES, PROBE};
 use crate::member::{Arrived, Input, Temporary};
 use crate::raft;
 use crate::random::random;
@@ -19,25 +23,24 @@ use crate::state::HashKv;
 /// Parts of a snapshot that wait to be written.
 const AHEAD: usize = 4;
 
-/// Serves until the member stops.
-pub(super) async fn serve(inner: Arc<Inner>, door: Door, open: mpsc::Sender<Infallible>) {
-    let mut stopped = inner.stopped.subscribe();
-    let service = PeerServer::new(Service { inner: Arc::clone(&inner) })
-        .max_decoding_message_size(MOST_BYTES)
-        .max_encoding_message_size(MOST_BYTES);
-    let served = tonic::transport::Server::builder()
+/// Answers the calls of one connection, until it ends.
+pub(super) async fn answer<S>(inner: Arc<Inner>, connection: S)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let service =
+        PeerServer::new(Service { inner }).max_decoding_message_size(MOST_BYTES).max_encoding_message_size(MOST_BYTES);
+    let mut builder = auto::Builder::new(CatchingExecutor).http2_only();
+    builder
+        .http2()
+        .timer(TokioTimer::new())
         .initial_stream_window_size(1 << 20)
         .initial_connection_window_size(2 << 20)
-        .http2_keepalive_interval(Some(PROBE))
-        .http2_keepalive_timeout(Some(PROBE))
-        .add_service(service)
-        .serve_with_incoming(door.connections(&open, &inner));
-    tokio::select! {
-        result = served => if let Err(error) = result {
-            tracing::error!(%error, "other members can no longer reach this one");
-        },
-        // Not gracefully: a snapshot on its way would be waited for.
-        _ = stopped.wait_for(|stopped| *stopped) => {}
+        .keep_alive_interval(PROBE)
+        .keep_alive_timeout(PROBE);
+    let connection = builder.serve_connection(TokioIo::new(connection), TowerToHyperService::new(service));
+    if let Err(error) = connection.await {
+        tracing::debug!(error, "a caller's connection ended");
     }
 }
 
@@ -77,7 +80,7 @@ impl Peer for Service {
         let index = snapshot.index;
         let (parts, writing) = mpsc::channel(AHEAD);
         let disk = Arc::clone(&self.inner.disk);
-        let load = tokio::task::spawn_blocking(move || receive(&*disk, file, index, writing));
+        let load = tokio::task::spawn_blocking(move || catch(|| receive(&*disk, file, index, writing)));
         while let Some(part) = stream.message().await? {
             // Fails when the other side has: its reason comes below.
             if parts.send(part).await.is_err() {
@@ -85,7 +88,7 @@ impl Peer for Service {
             }
         }
         drop(parts);
-        let loaded = load.await.map_err(|error| Status::internal(error.to_string()))?;
+        let loaded = load.await.map_err(|error| error.to_string()).flatten().map_err(Status::internal)?;
         let (file, state, head) = loaded.map_err(Status::aborted)?;
         let arrived = Arrived { file, head, state, message };
         self.inner.tell(Input::Arrived(Box::new(arrived)));
