@@ -1,6 +1,6 @@
 //! The pods that wait for a node: ready ones by priority and by how long they have waited since their last try; ones that
-//! found none, until something happens that may help them, and not before their back-off has passed (kube-scheduler,
-//! backend/queue: 1 s doubling to 10 s).
+//! found none, until something happens that may help them, and, while others are ready, not before their back-off has passed
+//! (kube-scheduler, backend/queue: 1 s doubling to 10 s; KEP-5142, pop from backoffQ when activeQ is empty).
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -23,6 +23,10 @@ pub struct Queue {
     /// By priority (highest first), then turn.
     ready: BTreeSet<(Reverse<i32>, u64, Key)>,
     delayed: BTreeSet<(Instant, Key)>,
+    /// Those of them whose event has come, and whose back-off has not passed: by the second in which that ends, then as `ready`.
+    early: BTreeSet<(u64, Reverse<i32>, u64, Key)>,
+    /// From when seconds are counted.
+    origin: Option<Instant>,
     /// Who is to be told of an event: pods that it may help, and under `None` those handed out, who are told of all.
     listening: HashMap<Option<ClusterEvent>, HashSet<Key>>,
     turns: u64,
@@ -45,6 +49,8 @@ enum Place {
     Parked {
         not_before: Instant,
         due: Instant,
+        /// Its second, once it is in `early`.
+        early: Option<u64>,
     },
 }
 
@@ -65,8 +71,9 @@ impl Queue {
     pub fn remove(&mut self, key: &Key) {
         if let Some(waiting) = self.pods.remove(key) {
             self.ready.remove(&(Reverse(waiting.priority), waiting.turn, key.clone()));
-            if let Place::Parked { due, .. } = waiting.place {
+            if let Place::Parked { due, early, .. } = waiting.place {
                 self.delayed.remove(&(due, key.clone()));
+                early.map(|second| self.early.remove(&(second, Reverse(waiting.priority), waiting.turn, key.clone())));
             }
             self.listen(key, []);
         }
@@ -75,8 +82,12 @@ impl Queue {
     /// The next pod to try, with its UID. [`Queue::park`], [`Queue::put_back`] or [`Queue::remove`] must follow.
     pub fn pop(&mut self, now: Instant) -> Option<(Key, String)> {
         self.wake_due(now);
-        let (_, _, key) = self.ready.pop_first()?;
+        let ready = self.ready.pop_first().map(|(_, _, key)| key);
+        let key = ready.or_else(|| self.early.pop_first().map(|(_, _, _, key)| key))?;
         let waiting = self.pods.get_mut(&key)?;
+        if let Place::Parked { due, .. } = waiting.place {
+            self.delayed.remove(&(due, key.clone()));
+        }
         waiting.attempts += 1;
         waiting.place = Place::Tried(HashSet::new());
         let uid = waiting.uid.clone();
@@ -87,7 +98,7 @@ impl Queue {
     /// Whether [`Queue::pop`] has a pod to hand out.
     pub fn is_ready(&mut self, now: Instant) -> bool {
         self.wake_due(now);
-        !self.ready.is_empty()
+        !self.ready.is_empty() || !self.early.is_empty()
     }
 
     /// The pod found no node: it waits for one of `wakes_on`, which may have happened while it was tried.
@@ -106,13 +117,31 @@ impl Queue {
         let Place::Tried(happened) = &waiting.place else { return };
         let backoff = FIRST_BACKOFF.saturating_mul(1 << waiting.attempts.saturating_sub(1).min(8)).min(LONGEST_BACKOFF);
         let not_before = now + backoff;
-        let wakes_on = wakes_on.filter(|wakes_on| happened.is_disjoint(wakes_on));
+        let helped = wakes_on.as_ref().is_some_and(|wakes_on| !happened.is_disjoint(wakes_on));
+        let wakes_on = wakes_on.filter(|_| !helped);
         let due = if wakes_on.is_some() { now + LONGEST_WAIT } else { not_before };
         self.turns += 1;
         waiting.turn = self.turns;
-        waiting.place = Place::Parked { not_before, due };
+        waiting.place = Place::Parked { not_before, due, early: None };
         self.delayed.insert((due, key.clone()));
         self.listen(key, wakes_on.into_iter().flatten().map(Some));
+        self.origin.get_or_insert(now);
+        if helped {
+            self.wake(key);
+        }
+    }
+
+    /// What the parked pod waited for has come.
+    fn wake(&mut self, key: &Key) {
+        let (Some(waiting), Some(origin)) = (self.pods.get_mut(key), self.origin) else { return };
+        let Place::Parked { not_before, due, early } = &mut waiting.place else { return };
+        self.delayed.remove(&(*due, key.clone()));
+        *due = *not_before;
+        self.delayed.insert((*due, key.clone()));
+        let second = not_before.duration_since(origin).as_secs();
+        *early = Some(second);
+        self.early.insert((second, Reverse(waiting.priority), waiting.turn, key.clone()));
+        self.listen(key, []);
     }
 
     /// From now on the pod is told of these events and of no others.
@@ -131,7 +160,7 @@ impl Queue {
         of(None).chain(of(Some(event))).cloned().collect()
     }
 
-    /// Something happened: who may profit is tried again once its back-off has passed.
+    /// Something happened: who may profit is tried again once its back-off has passed, or nobody else is ready.
     pub fn happened(&mut self, event: ClusterEvent) {
         for key in self.listeners(event) {
             self.tell(&key, event);
@@ -153,12 +182,7 @@ impl Queue {
             Place::Tried(events) => {
                 events.insert(event);
             }
-            Place::Parked { not_before, due } => {
-                self.delayed.remove(&(*due, key.clone()));
-                *due = *not_before;
-                self.delayed.insert((*due, key.clone()));
-                self.listen(key, []);
-            }
+            Place::Parked { .. } => self.wake(key),
             Place::Ready => {}
         }
     }
@@ -176,6 +200,9 @@ impl Queue {
             self.delayed.pop_first();
             self.listen(&key, []);
             if let Some(waiting) = self.pods.get_mut(&key) {
+                if let Place::Parked { early: Some(second), .. } = waiting.place {
+                    self.early.remove(&(second, Reverse(waiting.priority), waiting.turn, key.clone()));
+                }
                 waiting.place = Place::Ready;
                 self.ready.insert((Reverse(waiting.priority), waiting.turn, key));
             }

@@ -166,17 +166,56 @@ async fn whom_an_event_cannot_help_is_not_looked_at() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_event_before_the_back_off_is_over_waits_for_it() {
+async fn an_event_before_the_back_off_is_over_helps_where_nobody_else_is_ready() {
     let start = Instant::now();
     let mut queue = Queue::default();
-    queue.add(key("p"), "u", 0);
-    queue.pop(start);
+    let parked = |queue: &mut Queue| {
+        queue.add(key("p"), "u", 10);
+        queue.pop(start);
+        queue.park(&key("p"), "u", events(&[ClusterEvent::PodGone]), start);
+    };
+    parked(&mut queue);
+    assert!(!queue.is_ready(start) && queue.pop(start).is_none(), "nothing has happened");
+    queue.happened(ClusterEvent::PodGone);
+    queue.add(key("ready"), "u", 0);
+    assert_eq!(queue.pop(start), popped(key("ready")), "however important who backs off is");
+    assert!(queue.is_ready(start));
+    assert_eq!(queue.pop(start), popped(key("p")));
+    assert_eq!((queue.next_due(), queue.is_ready(start + LONGEST_WAIT)), (None, false), "once is enough");
+    // It counts as tried, and backs off for longer the next time.
     queue.park(&key("p"), "u", events(&[ClusterEvent::PodGone]), start);
     queue.happened(ClusterEvent::PodGone);
-    let almost = start + Duration::from_millis(999);
-    assert!(!queue.is_ready(almost) && queue.pop(almost).is_none());
-    assert!(queue.is_ready(start + Duration::from_secs(1)));
-    assert_eq!(queue.next_due(), None, "it is ready, and waits for nothing more");
+    assert_eq!(queue.next_due(), Some(start + Duration::from_secs(2)));
+    assert!(queue.is_ready(start + Duration::from_secs(2)));
+    assert_eq!(queue.next_due(), None, "its back-off is over, and it waits for nothing more");
+    assert_eq!(queue.pop(start), popped(key("p")));
+    // Removed meanwhile, it is handed out no more.
+    queue.remove(&key("p"));
+    parked(&mut queue);
+    queue.happened(ClusterEvent::PodGone);
+    queue.remove(&key("p"));
+    assert!(!queue.is_ready(start) && queue.early.is_empty() && queue.delayed.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn whose_back_off_ends_in_an_earlier_second_is_tried_before_who_is_more_important() {
+    let start = Instant::now();
+    let at = |ms| start + Duration::from_millis(ms);
+    let mut queue = Queue::default();
+    let pods = [("first", 0, 0), ("important", 10, 900), ("later", 20, 1100), ("second", 0, 1200)];
+    for (name, priority, ms) in pods {
+        queue.add(key(name), "u", priority);
+        assert_eq!(queue.pop(at(ms)), popped(key(name)));
+        queue.park(&key(name), "u", events(&[ClusterEvent::PodGone]), at(ms));
+    }
+    // One that could not be tried to the end waits to the end of its back-off.
+    queue.add(key("failed"), "u", 30);
+    queue.pop(at(800));
+    queue.put_back(&key("failed"), "u", at(800));
+    queue.happened(ClusterEvent::PodGone);
+    let order: Vec<String> = std::iter::from_fn(|| queue.pop(at(900))).map(|(key, _)| key.name).collect();
+    assert_eq!(order, ["important", "first", "later", "second"]);
+    assert_eq!(queue.pop(at(1800)), popped(key("failed")));
 }
 
 #[tokio::test(start_paused = true)]
