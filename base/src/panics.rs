@@ -1,7 +1,7 @@
 //! What a panic ends. A task or a thread that is gone leaves a process that looks alive and no longer does its work: nobody
 //! would start it again. So in a daemon a panic ends the whole process (upstream: `HandleCrash`, `ReallyCrash`), except where it
-//! is caught, which is where one client, one pod or one object is all that it concerns: [`catch`], [`catch_in`], [`spawn`],
-//! [`blocking`], [`CatchingExecutor`].
+//! is caught, which is where one client, one pod or one object is all that it concerns: [`catch`], [`catch_with`], [`catch_in`],
+//! [`spawn`], [`blocking`], [`CatchingExecutor`].
 
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};

@@ -40,7 +40,7 @@ pub struct Range {
     pub keys_only: bool,
     /// Only count.
     pub count_only: bool,
-    /// Answer from local state without making sure that it is the latest (a single member always is).
+    /// Answer from local state without making sure that it is the latest (that of a single member is, once it leads).
     pub serializable: bool,
 }
 

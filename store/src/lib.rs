@@ -31,6 +31,7 @@
 //! | `shared` | what the writer, the readers and the watches share |
 //! | `watch` | watches as places in the history |
 //! | `span` | which keys a request means |
+//! | `metrics` | what a store counts and times |
 //! | `tls` | TLS out of PEM files |
 //! | `random` | a seeded generator, and numbers that nobody can foresee |
 //! | `turn` | gets the writer its turn on a busy machine |

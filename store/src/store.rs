@@ -44,7 +44,7 @@ const WAITING_KIB: usize = 32 << 10;
 /// dropped; what was acknowledged is durable in any case.
 pub struct Store {
     core: Arc<Core>,
-    /// The writer's. Unbounded by itself; `waiting` bounds what is in it, by bytes.
+    /// The writer's. `waiting` bounds the requests in it, by bytes.
     inbox: Arc<Inbox>,
     waiting: Arc<Semaphore>,
     max_request_bytes: usize,

@@ -4,7 +4,7 @@
 //! A group is whatever has piled up during the sync before, so the groups grow with the load: with one client each write
 //! pays a sync of its own. But where many write, a disk that is fast would make groups small, and a sync costs as much of a
 //! processor as two or three writes: processors that are busy would do more syncs and fewer writes. So after a large group the
-//! thread leaves some time to those who are about to write (see [`pause`]).
+//! thread of a member that is alone leaves some time to those who are about to write (see [`pause`]).
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -86,7 +86,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Works until its inbox is closed, or until the log fails.
+    /// Works until its inbox is closed, this member was removed, or the log fails.
     pub(crate) fn run(mut self) {
         if let Err(error) = self.work() {
             let cause = std::error::Error::source(&error).map(|cause| format!(": {cause}")).unwrap_or_default();

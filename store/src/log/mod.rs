@@ -8,7 +8,7 @@
 //! checkpoint-00000000000000008500     the newer one; `snapshot-…`, a file, where another member sent it
 //! log-00000007-00000000000000004100   the seventh file, entries from 4100 on: kept, because it holds 4712
 //! log-00000008-00000000000000009000   the eighth, entries from 9000 on: the one that is appended to
-//! *.tmp                               files that were being made when the process died: removed at start
+//! *.tmp                               files that were being made, or given back, when the process died: removed at start
 //! ```
 //! What must be kept: an entry is acknowledged only after [`Log::append`] returned; entries of one frame survive
 //! together or not at all; no gap in the indices ever goes unnoticed; what is committed is never replaced.

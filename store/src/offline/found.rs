@@ -69,7 +69,7 @@ impl Target {
     /// Makes the directory: a cluster that begins with `state`, which came out of what has the checksum `origin`.
     pub(super) fn found(mut self, mut state: State, origin: &[u8; 32]) -> Result<Made, ToolError> {
         self.dir()?;
-        // What distinguishes this cluster from any other one of the same names.
+        // What distinguishes this cluster from any other one of the same URLs.
         let seed = format!("{} {} {} {}", self.cluster.token, hex(origin), state.revision(), state.compacted());
         let (cluster, founders) = Cluster { token: seed, ..self.cluster.clone() }.founders();
         let me = founders.iter().find(|(_, member)| member.name == self.cluster.name).map(|(id, _)| *id);

@@ -144,7 +144,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let context = base::Context::new();
         let stores = three(dir.path(), &context).await;
-        // What is handed to the leader before there is a connection is lost, and with such a timeout waited for very long.
+        // What is handed to a leader who is lost before he answers is waited for very long with such a timeout.
         let write = || tokio::time::timeout(Duration::from_secs(1), put(&*stores[0], "k", "v"));
         until("a write", async || matches!(write().await, Ok(Ok(_)))).await;
         let revision = stores[0].revision().await.unwrap();
