@@ -13,6 +13,9 @@ use crate::state::ClusterEvent;
 
 const FIRST_BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(10);
+/// A pod that has been tried more often than this waits its back-off out, whoever is ready. Upstream, which looks closer at what an
+/// event brings, sets no such bound; here each pod that goes would have all who found no room tried again.
+const EARLY_TRIES: u32 = 3;
 /// A pod that nothing woke is tried again after this long all the same (upstream: 5 minutes).
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
@@ -138,9 +141,11 @@ impl Queue {
         self.delayed.remove(&(*due, key.clone()));
         *due = *not_before;
         self.delayed.insert((*due, key.clone()));
-        let second = not_before.duration_since(origin).as_secs();
-        *early = Some(second);
-        self.early.insert((second, Reverse(waiting.priority), waiting.turn, key.clone()));
+        if waiting.attempts <= EARLY_TRIES {
+            let second = not_before.duration_since(origin).as_secs();
+            *early = Some(second);
+            self.early.insert((second, Reverse(waiting.priority), waiting.turn, key.clone()));
+        }
         self.listen(key, []);
     }
 

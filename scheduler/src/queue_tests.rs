@@ -189,6 +189,13 @@ async fn an_event_before_the_back_off_is_over_helps_where_nobody_else_is_ready()
     assert!(queue.is_ready(start + Duration::from_secs(2)));
     assert_eq!(queue.next_due(), None, "its back-off is over, and it waits for nothing more");
     assert_eq!(queue.pop(start), popped(key("p")));
+    // Who has been tried more often waits to the end.
+    queue.park(&key("p"), "u", events(&[ClusterEvent::PodGone]), start);
+    queue.happened(ClusterEvent::PodGone);
+    assert_eq!(queue.pop(start), popped(key("p")));
+    queue.park(&key("p"), "u", events(&[ClusterEvent::PodGone]), start);
+    queue.happened(ClusterEvent::PodGone);
+    assert!(!queue.is_ready(start + Duration::from_millis(7999)) && queue.is_ready(start + Duration::from_secs(8)));
     // Removed meanwhile, it is handed out no more.
     queue.remove(&key("p"));
     parked(&mut queue);
