@@ -196,8 +196,7 @@ impl Core {
                             drop(turn);
                             hash
                         };
-                        let taken = tokio::task::spawn_blocking(work).await;
-                        return taken.map_err(|error| Error::Unavailable(error.to_string()));
+                        return base::panics::blocking(work).await.map_err(Error::Unavailable);
                     }
                     Ok(false) => tokio::task::yield_now().await,
                     // A compaction came between.
