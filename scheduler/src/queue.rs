@@ -26,10 +26,8 @@ pub struct Queue {
     /// By priority (highest first), then turn.
     ready: BTreeSet<(Reverse<i32>, u64, Key)>,
     delayed: BTreeSet<(Instant, Key)>,
-    /// Those of them whose event has come, and whose back-off has not passed: by the second in which that ends, then as `ready`.
-    early: BTreeSet<(u64, Reverse<i32>, u64, Key)>,
-    /// From when seconds are counted.
-    origin: Option<Instant>,
+    /// Those of them whose event has come, and whose back-off has not passed: handed out when nobody is ready, in the same order.
+    early: BTreeSet<(Reverse<i32>, u64, Key)>,
     /// Who is to be told of an event: pods that it may help, and under `None` those handed out, who are told of all.
     listening: HashMap<Option<ClusterEvent>, HashSet<Key>>,
     turns: u64,
@@ -52,9 +50,14 @@ enum Place {
     Parked {
         not_before: Instant,
         due: Instant,
-        /// Its second, once it is in `early`.
-        early: Option<u64>,
     },
+}
+
+impl Waiting {
+    /// Where it stands among those who are ready, or early.
+    fn rank(&self, key: &Key) -> (Reverse<i32>, u64, Key) {
+        (Reverse(self.priority), self.turn, key.clone())
+    }
 }
 
 impl Queue {
@@ -65,18 +68,18 @@ impl Queue {
         }
         self.remove(&key);
         self.turns += 1;
-        let turn = self.turns;
-        self.ready.insert((Reverse(priority), turn, key.clone()));
-        self.pods.insert(key, Waiting { uid: uid.into(), priority, turn, attempts: 0, place: Place::Ready });
+        let waiting = Waiting { uid: uid.into(), priority, turn: self.turns, attempts: 0, place: Place::Ready };
+        self.ready.insert(waiting.rank(&key));
+        self.pods.insert(key, waiting);
     }
 
     /// A pod that needs no node any more.
     pub fn remove(&mut self, key: &Key) {
         if let Some(waiting) = self.pods.remove(key) {
-            self.ready.remove(&(Reverse(waiting.priority), waiting.turn, key.clone()));
-            if let Place::Parked { due, early, .. } = waiting.place {
+            self.ready.remove(&waiting.rank(key));
+            self.early.remove(&waiting.rank(key));
+            if let Place::Parked { due, .. } = waiting.place {
                 self.delayed.remove(&(due, key.clone()));
-                early.map(|second| self.early.remove(&(second, Reverse(waiting.priority), waiting.turn, key.clone())));
             }
             self.listen(key, []);
         }
@@ -85,8 +88,7 @@ impl Queue {
     /// The next pod to try, with its UID. [`Queue::park`], [`Queue::put_back`] or [`Queue::remove`] must follow.
     pub fn pop(&mut self, now: Instant) -> Option<(Key, String)> {
         self.wake_due(now);
-        let ready = self.ready.pop_first().map(|(_, _, key)| key);
-        let key = ready.or_else(|| self.early.pop_first().map(|(_, _, _, key)| key))?;
+        let (_, _, key) = self.ready.pop_first().or_else(|| self.early.pop_first())?;
         let waiting = self.pods.get_mut(&key)?;
         if let Place::Parked { due, .. } = waiting.place {
             self.delayed.remove(&(due, key.clone()));
@@ -125,10 +127,9 @@ impl Queue {
         let due = if wakes_on.is_some() { now + LONGEST_WAIT } else { not_before };
         self.turns += 1;
         waiting.turn = self.turns;
-        waiting.place = Place::Parked { not_before, due, early: None };
+        waiting.place = Place::Parked { not_before, due };
         self.delayed.insert((due, key.clone()));
         self.listen(key, wakes_on.into_iter().flatten().map(Some));
-        self.origin.get_or_insert(now);
         if helped {
             self.wake(key);
         }
@@ -136,15 +137,13 @@ impl Queue {
 
     /// What the parked pod waited for has come.
     fn wake(&mut self, key: &Key) {
-        let (Some(waiting), Some(origin)) = (self.pods.get_mut(key), self.origin) else { return };
-        let Place::Parked { not_before, due, early } = &mut waiting.place else { return };
+        let Some(waiting) = self.pods.get_mut(key) else { return };
+        let Place::Parked { not_before, due } = &mut waiting.place else { return };
         self.delayed.remove(&(*due, key.clone()));
         *due = *not_before;
         self.delayed.insert((*due, key.clone()));
         if waiting.attempts <= EARLY_TRIES {
-            let second = not_before.duration_since(origin).as_secs();
-            *early = Some(second);
-            self.early.insert((second, Reverse(waiting.priority), waiting.turn, key.clone()));
+            self.early.insert(waiting.rank(key));
         }
         self.listen(key, []);
     }
@@ -205,11 +204,9 @@ impl Queue {
             self.delayed.pop_first();
             self.listen(&key, []);
             if let Some(waiting) = self.pods.get_mut(&key) {
-                if let Place::Parked { early: Some(second), .. } = waiting.place {
-                    self.early.remove(&(second, Reverse(waiting.priority), waiting.turn, key.clone()));
-                }
                 waiting.place = Place::Ready;
-                self.ready.insert((Reverse(waiting.priority), waiting.turn, key));
+                self.early.remove(&waiting.rank(&key));
+                self.ready.insert(waiting.rank(&key));
             }
         }
     }

@@ -205,7 +205,7 @@ async fn an_event_before_the_back_off_is_over_helps_where_nobody_else_is_ready()
 }
 
 #[tokio::test(start_paused = true)]
-async fn whose_back_off_ends_in_an_earlier_second_is_tried_before_who_is_more_important() {
+async fn of_those_who_back_off_the_most_important_is_tried_first() {
     let start = Instant::now();
     let at = |ms| start + Duration::from_millis(ms);
     let mut queue = Queue::default();
@@ -221,7 +221,7 @@ async fn whose_back_off_ends_in_an_earlier_second_is_tried_before_who_is_more_im
     queue.put_back(&key("failed"), "u", at(800));
     queue.happened(ClusterEvent::PodGone);
     let order: Vec<String> = std::iter::from_fn(|| queue.pop(at(900))).map(|(key, _)| key.name).collect();
-    assert_eq!(order, ["important", "first", "later", "second"]);
+    assert_eq!(order, ["later", "important", "first", "second"]);
     assert_eq!(queue.pop(at(1800)), popped(key("failed")));
 }
 
