@@ -18,8 +18,8 @@ use crate::member::{Done, Input};
 /// Something for the member.
 pub(crate) struct Message {
     pub(crate) input: Input<Ticket>,
-    /// What another member sent has a share of the memory that all from its connection may take; given back once it is done. (The last of
-    /// several that came together has that of all.)
+    /// What another member sent has a share of the memory that all from its connection may take; given back once it is done.
+    /// (The last of several that came together has that of all.)
     pub(crate) share: Option<OwnedSemaphorePermit>,
 }
 
@@ -34,8 +34,8 @@ pub(crate) struct Ticket {
 #[derive(Debug)]
 pub(crate) struct Closed;
 
-/// Where messages are put. Unbounded by itself: what is large has a share of some memory; whoever asks for something small (a read, a change of
-/// the membership) waits for the answer before he asks again.
+/// Where messages are put. Unbounded by itself: what is large has a share of some memory; whoever asks for something small (a
+/// read, a change of the membership) waits for the answer before he asks again.
 pub(crate) struct Inbox {
     queue: Mutex<Queue>,
     came: Condvar,

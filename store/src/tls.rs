@@ -54,7 +54,8 @@ pub enum FileError {
     },
 }
 
-/// A client's side, for HTTP/2 (which a member's name for its frames is, too): whom it trusts, and the certificate and the key that it shows, if any.
+/// A client's side, for HTTP/2, or what members say in its place: whom it trusts, and the certificate and the key that it
+/// shows, if any.
 pub(crate) fn client(ca: &Path, identity: Option<(&Path, &Path)>) -> Result<ClientConfig, FileError> {
     let roots = roots(ca)?;
     let trust = Trust::Roots(&roots);

@@ -2,7 +2,8 @@
 //! (4 bytes, big endian) and a message (proto/peer.proto). Pure.
 //!
 //! Not gRPC, as the other calls between members: a put to three members is six such messages and more, each of which went through
-//! three tasks on both sides; without, puts of one client took 30 % less CPU, those of 8 and 64 15 and 8 %. (etcd's members talk over bare streams, too: server/etcdserver/api/rafthttp.)
+//! three tasks on both sides; without, puts of one client took 30 % less CPU, those of 8 and 64 15 and 8 %. (etcd's members talk
+//! over bare streams, too: server/etcdserver/api/rafthttp.)
 
 use bytes::{Buf, BufMut, BytesMut};
 use prost::Message;

@@ -1,6 +1,6 @@
 //! What is said to one member: where few write, written to the connection by whoever says it, as far as the connection takes it at
-//! once; all else by the task that keeps the way. So the writer's thread wakes nobody then, and waits only while that task writes, or reads
-//! a refusal.
+//! once; all else by the task that keeps the way. So the writer's thread wakes nobody then, and waits only while that task
+//! writes, or reads a refusal.
 //!
 //! What comes while there is no way is not all lost: a message of raft's would be old, but a request that was handed on has not
 //! left yet, and its client waits. A member may hear who leads before it can reach that one, as in the first moments of a cluster.

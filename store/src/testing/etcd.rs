@@ -147,9 +147,7 @@ impl Etcd {
             let _ = kill_process(pid, signal);
         }
     }
-}
 
-impl Etcd {
     /// How it has ended by itself, if it has, and the end of what it said.
     fn last_words(&mut self) -> String {
         let ended = match self.child.as_mut().map(Child::try_wait) {
